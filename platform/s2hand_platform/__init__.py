@@ -1,0 +1,1 @@
+"""Plan, run, record and judge experiments."""

@@ -1,0 +1,96 @@
+"""What the platform asks of an experiment, and all that it knows of one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Scalars = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricInfo:
+    """A metric's unit and which way is better."""
+
+    unit: str
+    """``cm``, ``mm``, ``rad``, ``1`` …"""
+    direction: Literal["lower", "higher"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What a trained model achieved."""
+
+    metrics: dict[str, float]
+    """``split/metric`` → value, in the unit of ``Experiment.metrics[metric]``."""
+    samples: dict[str, dict[str, Sequence[float]]]
+    """split → metric → one value per sample, in the order of ``sample_ids[split]``."""
+    sample_ids: dict[str, Sequence[str]]
+    evaluator_id: str
+    """Names code, alignment, joint order and subset: values with other ids are not comparable."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
+
+
+class TrialContext(Protocol):
+    """What a running trial may ask of its surroundings."""
+
+    @property
+    def rank(self) -> int:
+        """This worker's number, 0 being the one that reports and writes."""
+
+    @property
+    def world_size(self) -> int:
+        """Number of workers of this trial."""
+
+    @property
+    def device(self) -> str:
+        """A torch device string: ``cpu`` or ``cuda:0``."""
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """This trial's own folder, named by its id; what lies there is what to resume from."""
+
+    @property
+    def stage_dir(self) -> Path:
+        """Folder shared by all trials, for stages that several of them have in common."""
+
+    def report(self, epoch: int, metrics: Scalars) -> None:
+        """Report progress; may raise ``StopTrial`` when a scheduler ends the trial early.
+
+        Every rank calls it, with the same epoch.
+        """
+
+
+class Experiment(Protocol):
+    """A trainable thing: the platform plans, runs, records and judges it, knowing only this."""
+
+    name: str
+    """Enters every identity."""
+    metrics: Mapping[str, MetricInfo]
+    """Metric (without its split) → unit and direction."""
+    operational_fields: frozenset[str]
+    """Dotted config paths that never change a result."""
+    code_packages: Sequence[str]
+    """Packages whose imported modules' source enters the code fingerprint."""
+
+    def build_config(self, mapping: Mapping[str, Any]) -> Any:
+        """Make a config from nested plain data; every fault at once in a ``SpecError``."""
+
+    def dump_config(self, config: Any) -> dict[str, Any]:
+        """Dump the whole config as nested plain data (JSON types), keys complete."""
+
+    def fingerprint_data(self, config: Any) -> str | None:
+        """SHA-256 of the data that the config reads, or None where it cannot be known."""
+
+    def world_size(self, config: Any) -> int:
+        """Return the number of training workers that the config asks for."""
+
+    def train(self, config: Any, seed: int, context: TrialContext) -> None:
+        """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint."""
+
+    def evaluate(self, config: Any, seed: int, context: TrialContext) -> Evaluation:
+        """Evaluate the finished training found in ``context.checkpoint_dir``."""
+
+    def baselines(self, config: Any) -> dict[str, Evaluation]:
+        """Evaluate what needs no training (label → evaluation), shown beside the rows."""

@@ -1,0 +1,266 @@
+"""The configuration: one tree of frozen dataclasses, and the presets ``paper`` and ``released``.
+
+Every place where the paper and the released code differ is one field here, named in
+``docs/method.md``. Values are checked in ``__post_init__``; nothing changes them afterwards.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from s2hand.errors import ConfigurationError
+
+DatasetName = Literal["freihand", "ho3d"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "small"]
+PresetName = Literal["paper", "released"]
+
+MOTION_LOSSES = ("quaternion", "temporal", "smooth")
+"""Losses over the frames of a clip; they act only in stages that sample clips."""
+
+
+def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        raise ConfigurationError(f"{rule}, got {values}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The network and the hand layer."""
+
+    encoder: EncoderName = "efficientnet-b0"
+    """Image encoder; ``small`` is a plain convolutional network for CPUs and small images."""
+    pretrained: Literal["imagenet", "none"] = "imagenet"
+    """Initial encoder weights. There is no fallback: ``imagenet`` without the weights is an error."""
+    image_size_px: int = 224
+    """Side of the square input."""
+    use_mean_shape: bool = False
+    """Replace ``betas`` by zeros, as the released code does by default."""
+    rotation_centre: Literal["wrist", "origin_flipped"] = "wrist"
+    """``wrist``: smplx's global rotation. ``origin_flipped``: about the model's origin after
+    Rx(pi), as the released code."""
+    hand_model: str = ""
+    """Path of a MANO_RIGHT.pkl; empty means ``S2HAND_MANO`` or else the embedded hand."""
+
+    def __post_init__(self) -> None:
+        _require(self.image_size_px >= 32, "model.image_size_px must be at least 32",
+                 image_size_px=self.image_size_px)
+        _require(self.encoder != "small" or self.pretrained == "none",
+                 "model.pretrained must be 'none' for the encoder 'small'",
+                 pretrained=self.pretrained)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossWeights:
+    """Weights as products of the paper's factors (paper §4.3); zero switches a term off."""
+
+    keypoint_2d: float = 1e-3
+    """E_loc (Eq. 3)."""
+    bone_direction: float = 0.1
+    """E_ori (Eq. 4)."""
+    shape_prior: float = 1e-2
+    """E_beta (Eq. 9)."""
+    bone_length_prior: float = 100.0
+    """E_s (Eq. 9)."""
+    joint_angle_prior: float = 0.1
+    """E_J (Eq. 9)."""
+    quaternion: float = 0.0
+    """E_quat (Eq. 17); the paper's S2HAND(V) uses 0.05."""
+    temporal: float = 0.0
+    """Squared rotation between neighbouring frames; see ``docs/method.md`` for formula and weight."""
+    smooth: float = 0.0
+    """Rotation between neighbouring frames beyond a threshold; see ``docs/method.md``."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            weight = getattr(self, name)
+            _require(math.isfinite(weight) and weight >= 0,
+                     f"losses.weights.{name} must be finite and not negative", weight=weight)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Which formula each loss uses, and the weights."""
+
+    weights: LossWeights = field(default_factory=LossWeights)
+    keypoint_2d: Literal["paper", "released"] = "paper"
+    """``paper``: mean of confidence-weighted distances. ``released``: weights (con·w)² with the
+    wrist ×2 and tips ×1.5, divided by their sum over the batch."""
+    bone_length_prior: Literal["squared", "absolute"] = "squared"
+    joint_angle_prior: Literal["anatomical", "axis_angle"] = "anatomical"
+    """``anatomical``: twist, spread and bend in each joint's frame. ``axis_angle``: MANO's raw
+    components, as the released code."""
+    keypoint_knee_px: float = 5.0
+    """Where the smooth-L1 turns from quadratic to linear, in 224-equivalent pixels."""
+    smooth_threshold_rad: float = 0.1
+    """Rotation between neighbouring frames below which ``smooth`` is zero."""
+
+    def __post_init__(self) -> None:
+        _require(self.keypoint_knee_px > 0, "losses.keypoint_knee_px must be positive",
+                 keypoint_knee_px=self.keypoint_knee_px)
+        _require(self.smooth_threshold_rad >= 0,
+                 "losses.smooth_threshold_rad must not be negative",
+                 smooth_threshold_rad=self.smooth_threshold_rad)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Where frames come from and how they are cropped and augmented."""
+
+    dataset: DatasetName = "freihand"
+    root: str = ""
+    """Folder in the dataset's official layout. Operational: its content enters the identity."""
+    keypoints: Literal["detected", "ground_truth"] = "detected"
+    """``ground_truth``: projected truth with all confidences 1 (the WSL ablation)."""
+    train_crop: Literal["truth", "detections"] = "truth"
+    """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
+    rotation_deg: float = 180.0
+    """In-plane rotation of image collections is uniform in plus or minus this angle."""
+    crop_jitter: bool = True
+    """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
+    max_frames: int = 0
+    """Use only the first frames of the training set (0: all)."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.rotation_deg <= 180, "data.rotation_deg must lie in 0..180",
+                 rotation_deg=self.rotation_deg)
+        _require(self.max_frames >= 0, "data.max_frames must not be negative",
+                 max_frames=self.max_frames)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipConfig:
+    """A clip is ``num_frames`` frames of one sequence, ``frame_interval`` true frames apart."""
+
+    num_frames: int = 3
+    frame_interval: int = 3
+    frames_per_batch: int = 60
+    """Frames in a global batch of clips, whatever the clip's length (20 × 3, 10 × 6)."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_frames >= 2, "clips.num_frames must be at least 2",
+                 num_frames=self.num_frames)
+        _require(self.frame_interval >= 1, "clips.frame_interval must be at least 1",
+                 frame_interval=self.frame_interval)
+        _require(self.frames_per_batch >= self.num_frames
+                 and self.frames_per_batch % self.num_frames == 0,
+                 "clips.frames_per_batch must be a multiple of clips.num_frames",
+                 frames_per_batch=self.frames_per_batch, num_frames=self.num_frames)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageConfig:
+    """One part of a training: what is sampled, for how long, at which learning rate."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    decay_every_epochs: int
+    decay_factor: float
+    samples: Literal["frames", "clips"] = "frames"
+    """``clips`` switches the motion losses on and takes batches of ``clips.frames_per_batch``."""
+
+    def __post_init__(self) -> None:
+        where = f"stages.{self.name}"
+        _require(self.name.isidentifier(), "a stage's name must be an identifier", name=self.name)
+        _require(self.epochs >= 1, f"{where}.epochs must be at least 1", epochs=self.epochs)
+        _require(self.learning_rate > 0, f"{where}.learning_rate must be positive",
+                 learning_rate=self.learning_rate)
+        _require(self.decay_every_epochs >= 1, f"{where}.decay_every_epochs must be at least 1",
+                 decay_every_epochs=self.decay_every_epochs)
+        _require(0 < self.decay_factor <= 1, f"{where}.decay_factor must lie in (0, 1]",
+                 decay_factor=self.decay_factor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimiserConfig:
+    """Adam, and how the global batch is split."""
+
+    batch_size: int = 64
+    """Frames in a global batch of stages that sample frames."""
+    micro_batch_size: int = 0
+    """Frames per backward pass and worker (0: the worker's whole share)."""
+    world_size: int = 1
+    """Training workers; the global batch is divided among them."""
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the convolutional parts; geometry is always float32."""
+
+    def __post_init__(self) -> None:
+        _require(self.world_size >= 1, "optimiser.world_size must be at least 1",
+                 world_size=self.world_size)
+        _require(self.batch_size >= 1 and self.batch_size % self.world_size == 0,
+                 "optimiser.batch_size must be a multiple of optimiser.world_size",
+                 batch_size=self.batch_size, world_size=self.world_size)
+        _require(self.micro_batch_size >= 0, "optimiser.micro_batch_size must not be negative",
+                 micro_batch_size=self.micro_batch_size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeConfig:
+    """Operational settings: they change how fast a training runs, never what comes out."""
+
+    cache_dir: str = ""
+    """Where packed crops are kept (empty: in memory only)."""
+    evaluation_batch_size: int = 256
+    report_every_epochs: int = 1
+    """Epochs between reports and checkpoints; the last epoch of a stage always reports."""
+
+
+PAPER_STAGES = (
+    StageConfig(name="image", epochs=90, learning_rate=1e-3, decay_every_epochs=30,
+                decay_factor=0.5),
+    StageConfig(name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20,
+                decay_factor=1 / 3),
+)
+"""Paper §4.3: 90 epochs halved every 30, then 60 epochs divided by 3 every 20."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class S2HandConfig:
+    """Everything that determines a training, but for the seed."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    stages: tuple[StageConfig, ...] = PAPER_STAGES
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        _require(len(names) >= 1, "stages must hold at least one stage", stages=names)
+        _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
+        samples_clips = any(stage.samples == "clips" for stage in self.stages)
+        _require(not samples_clips or self.data.dataset == "ho3d",
+                 "a stage that samples clips needs a dataset of sequences (ho3d)",
+                 dataset=self.data.dataset)
+        weights = {name: getattr(self.losses.weights, name) for name in MOTION_LOSSES}
+        _require(samples_clips or not any(weights.values()),
+                 "a motion loss needs a stage with samples='clips'",
+                 **{name: value for name, value in weights.items() if value})
+
+
+OPERATIONAL_FIELDS = frozenset({"data.root", "model.hand_model", "runtime"})
+"""Dotted paths that stay out of a trial's identity. Paths do; the files' content does not."""
+
+PRESETS: dict[PresetName, S2HandConfig] = {
+    "paper": S2HandConfig(),
+    "released": S2HandConfig(
+        model=ModelConfig(encoder="efficientnet-b3", pretrained="none", use_mean_shape=True,
+                          rotation_centre="origin_flipped"),
+        losses=LossConfig(
+            weights=replace(LossWeights(), bone_length_prior=0.1, shape_prior=0.0),
+            keypoint_2d="released", bone_length_prior="absolute",
+            joint_angle_prior="axis_angle"),
+        stages=(
+            StageConfig(name="image", epochs=120, learning_rate=1e-3, decay_every_epochs=30,
+                        decay_factor=0.5),
+            StageConfig(name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20,
+                        decay_factor=0.5),
+        ),
+    ),
+}
+"""``paper`` follows the text, ``released`` the code that the authors published."""
