@@ -1,0 +1,52 @@
+"""Guards on the repository itself: layout, purity of the library, shape checks switched on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from s2hand.geometry.cameras import project
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_platform_stays_the_standard_library_seen_from_the_root() -> None:
+    for folder in ("platform", "tests/platform", "dashboards"):
+        init = ROOT / folder / "__init__.py"
+        assert not init.exists(), f"{init} hides the standard library's platform module"
+    subprocess.run(
+        [sys.executable, "-c", "import platform, uuid; platform.system()"], cwd=ROOT, check=True
+    )
+
+
+def test_s2hand_imports_without_the_platform_and_its_tools() -> None:
+    program = (
+        "import pkgutil, importlib, sys, s2hand\n"
+        "names = [m.name for m in pkgutil.walk_packages(s2hand.__path__, 's2hand.')]\n"
+        "assert len(names) > 20, names\n"
+        "[importlib.import_module(name) for name in names]\n"
+        "found = {n.split('.')[0] for n in sys.modules} "
+        "& {'ray', 'mlflow', 'pandas', 'pyarrow', 'pydantic', 's2hand_platform', 'triton'}\n"
+        "assert not found, found\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_shapes_are_checked_while_testing() -> None:
+    with pytest.raises(TypeCheckError):
+        project(torch.zeros(2, 21, 4), torch.eye(3).expand(2, 3, 3))
+
+
+def test_no_licensed_or_large_file_is_tracked() -> None:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listing.stdout.split("\0") if name]
+    assert len(files) > 50
+    assert not [file for file in files if file.suffix == ".pkl"]
+    assert not [file for file in files if file.exists() and file.stat().st_size > 1_000_000]
