@@ -43,11 +43,16 @@ class ModelConfig:
     """Path of a MANO_RIGHT.pkl; empty means ``S2HAND_MANO`` or else the embedded hand."""
 
     def __post_init__(self) -> None:
-        _require(self.image_size_px >= 32, "model.image_size_px must be at least 32",
-                 image_size_px=self.image_size_px)
-        _require(self.encoder != "small" or self.pretrained == "none",
-                 "model.pretrained must be 'none' for the encoder 'small'",
-                 pretrained=self.pretrained)
+        _require(
+            self.image_size_px >= 32,
+            "model.image_size_px must be at least 32",
+            image_size_px=self.image_size_px,
+        )
+        _require(
+            self.encoder != "small" or self.pretrained == "none",
+            "model.pretrained must be 'none' for the encoder 'small'",
+            pretrained=self.pretrained,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +79,11 @@ class LossWeights:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             weight = getattr(self, name)
-            _require(math.isfinite(weight) and weight >= 0,
-                     f"losses.weights.{name} must be finite and not negative", weight=weight)
+            _require(
+                math.isfinite(weight) and weight >= 0,
+                f"losses.weights.{name} must be finite and not negative",
+                weight=weight,
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +104,16 @@ class LossConfig:
     """Rotation between neighbouring frames below which ``smooth`` is zero."""
 
     def __post_init__(self) -> None:
-        _require(self.keypoint_knee_px > 0, "losses.keypoint_knee_px must be positive",
-                 keypoint_knee_px=self.keypoint_knee_px)
-        _require(self.smooth_threshold_rad >= 0,
-                 "losses.smooth_threshold_rad must not be negative",
-                 smooth_threshold_rad=self.smooth_threshold_rad)
+        _require(
+            self.keypoint_knee_px > 0,
+            "losses.keypoint_knee_px must be positive",
+            keypoint_knee_px=self.keypoint_knee_px,
+        )
+        _require(
+            self.smooth_threshold_rad >= 0,
+            "losses.smooth_threshold_rad must not be negative",
+            smooth_threshold_rad=self.smooth_threshold_rad,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,12 +133,23 @@ class DataConfig:
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
     """Use only the first frames of the training set (0: all)."""
+    validation_fraction: float = 0.0
+    """Share of the training sequences (or images) that is held out; searches steer by it."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.rotation_deg <= 180, "data.rotation_deg must lie in 0..180",
-                 rotation_deg=self.rotation_deg)
-        _require(self.max_frames >= 0, "data.max_frames must not be negative",
-                 max_frames=self.max_frames)
+        _require(
+            0 <= self.rotation_deg <= 180,
+            "data.rotation_deg must lie in 0..180",
+            rotation_deg=self.rotation_deg,
+        )
+        _require(
+            self.max_frames >= 0, "data.max_frames must not be negative", max_frames=self.max_frames
+        )
+        _require(
+            0 <= self.validation_fraction < 1,
+            "data.validation_fraction must lie in 0 up to 1",
+            validation_fraction=self.validation_fraction,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,14 +162,21 @@ class ClipConfig:
     """Frames in a global batch of clips, whatever the clip's length (20 × 3, 10 × 6)."""
 
     def __post_init__(self) -> None:
-        _require(self.num_frames >= 2, "clips.num_frames must be at least 2",
-                 num_frames=self.num_frames)
-        _require(self.frame_interval >= 1, "clips.frame_interval must be at least 1",
-                 frame_interval=self.frame_interval)
-        _require(self.frames_per_batch >= self.num_frames
-                 and self.frames_per_batch % self.num_frames == 0,
-                 "clips.frames_per_batch must be a multiple of clips.num_frames",
-                 frames_per_batch=self.frames_per_batch, num_frames=self.num_frames)
+        _require(
+            self.num_frames >= 2, "clips.num_frames must be at least 2", num_frames=self.num_frames
+        )
+        _require(
+            self.frame_interval >= 1,
+            "clips.frame_interval must be at least 1",
+            frame_interval=self.frame_interval,
+        )
+        _require(
+            self.frames_per_batch >= self.num_frames
+            and self.frames_per_batch % self.num_frames == 0,
+            "clips.frames_per_batch must be a multiple of clips.num_frames",
+            frames_per_batch=self.frames_per_batch,
+            num_frames=self.num_frames,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,12 +195,21 @@ class StageConfig:
         where = f"stages.{self.name}"
         _require(self.name.isidentifier(), "a stage's name must be an identifier", name=self.name)
         _require(self.epochs >= 1, f"{where}.epochs must be at least 1", epochs=self.epochs)
-        _require(self.learning_rate > 0, f"{where}.learning_rate must be positive",
-                 learning_rate=self.learning_rate)
-        _require(self.decay_every_epochs >= 1, f"{where}.decay_every_epochs must be at least 1",
-                 decay_every_epochs=self.decay_every_epochs)
-        _require(0 < self.decay_factor <= 1, f"{where}.decay_factor must lie in (0, 1]",
-                 decay_factor=self.decay_factor)
+        _require(
+            self.learning_rate > 0,
+            f"{where}.learning_rate must be positive",
+            learning_rate=self.learning_rate,
+        )
+        _require(
+            self.decay_every_epochs >= 1,
+            f"{where}.decay_every_epochs must be at least 1",
+            decay_every_epochs=self.decay_every_epochs,
+        )
+        _require(
+            0 < self.decay_factor <= 1,
+            f"{where}.decay_factor must lie in (0, 1]",
+            decay_factor=self.decay_factor,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,13 +228,22 @@ class OptimiserConfig:
     """Precision of the convolutional parts; geometry is always float32."""
 
     def __post_init__(self) -> None:
-        _require(self.world_size >= 1, "optimiser.world_size must be at least 1",
-                 world_size=self.world_size)
-        _require(self.batch_size >= 1 and self.batch_size % self.world_size == 0,
-                 "optimiser.batch_size must be a multiple of optimiser.world_size",
-                 batch_size=self.batch_size, world_size=self.world_size)
-        _require(self.micro_batch_size >= 0, "optimiser.micro_batch_size must not be negative",
-                 micro_batch_size=self.micro_batch_size)
+        _require(
+            self.world_size >= 1,
+            "optimiser.world_size must be at least 1",
+            world_size=self.world_size,
+        )
+        _require(
+            self.batch_size >= 1 and self.batch_size % self.world_size == 0,
+            "optimiser.batch_size must be a multiple of optimiser.world_size",
+            batch_size=self.batch_size,
+            world_size=self.world_size,
+        )
+        _require(
+            self.micro_batch_size >= 0,
+            "optimiser.micro_batch_size must not be negative",
+            micro_batch_size=self.micro_batch_size,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,10 +258,12 @@ class RuntimeConfig:
 
 
 PAPER_STAGES = (
-    StageConfig(name="image", epochs=90, learning_rate=1e-3, decay_every_epochs=30,
-                decay_factor=0.5),
-    StageConfig(name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20,
-                decay_factor=1 / 3),
+    StageConfig(
+        name="image", epochs=90, learning_rate=1e-3, decay_every_epochs=30, decay_factor=0.5
+    ),
+    StageConfig(
+        name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20, decay_factor=1 / 3
+    ),
 )
 """Paper §4.3: 90 epochs halved every 30, then 60 epochs divided by 3 every 20."""
 
@@ -234,13 +285,17 @@ class S2HandConfig:
         _require(len(names) >= 1, "stages must hold at least one stage", stages=names)
         _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
         samples_clips = any(stage.samples == "clips" for stage in self.stages)
-        _require(not samples_clips or self.data.dataset == "ho3d",
-                 "a stage that samples clips needs a dataset of sequences (ho3d)",
-                 dataset=self.data.dataset)
+        _require(
+            not samples_clips or self.data.dataset == "ho3d",
+            "a stage that samples clips needs a dataset of sequences (ho3d)",
+            dataset=self.data.dataset,
+        )
         weights = {name: getattr(self.losses.weights, name) for name in MOTION_LOSSES}
-        _require(samples_clips or not any(weights.values()),
-                 "a motion loss needs a stage with samples='clips'",
-                 **{name: value for name, value in weights.items() if value})
+        _require(
+            samples_clips or not any(weights.values()),
+            "a motion loss needs a stage with samples='clips'",
+            **{name: value for name, value in weights.items() if value},
+        )
 
 
 OPERATIONAL_FIELDS = frozenset({"data.root", "model.hand_model", "runtime"})
@@ -249,17 +304,33 @@ OPERATIONAL_FIELDS = frozenset({"data.root", "model.hand_model", "runtime"})
 PRESETS: dict[PresetName, S2HandConfig] = {
     "paper": S2HandConfig(),
     "released": S2HandConfig(
-        model=ModelConfig(encoder="efficientnet-b3", pretrained="none", use_mean_shape=True,
-                          rotation_centre="origin_flipped"),
+        model=ModelConfig(
+            encoder="efficientnet-b3",
+            pretrained="none",
+            use_mean_shape=True,
+            rotation_centre="origin_flipped",
+        ),
         losses=LossConfig(
             weights=replace(LossWeights(), bone_length_prior=0.1, shape_prior=0.0),
-            keypoint_2d="released", bone_length_prior="absolute",
-            joint_angle_prior="axis_angle"),
+            keypoint_2d="released",
+            bone_length_prior="absolute",
+            joint_angle_prior="axis_angle",
+        ),
         stages=(
-            StageConfig(name="image", epochs=120, learning_rate=1e-3, decay_every_epochs=30,
-                        decay_factor=0.5),
-            StageConfig(name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20,
-                        decay_factor=0.5),
+            StageConfig(
+                name="image",
+                epochs=120,
+                learning_rate=1e-3,
+                decay_every_epochs=30,
+                decay_factor=0.5,
+            ),
+            StageConfig(
+                name="finetune",
+                epochs=60,
+                learning_rate=2.5e-4,
+                decay_every_epochs=20,
+                decay_factor=0.5,
+            ),
         ),
     ),
 }

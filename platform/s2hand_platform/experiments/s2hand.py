@@ -1,0 +1,197 @@
+"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+import s2hand.training.loop
+from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
+from s2hand.data.build import fingerprint_dataset, load_datasets
+from s2hand.data.dataset import FrameDataset
+from s2hand.data.sample import FrameTable
+from s2hand.hand.loader import load_hand_model
+from s2hand.inference import load_model, predict
+from s2hand.metrics.baselines import mean_pose_predictions
+from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
+from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.workspace import Workspace
+
+_CONFIG = TypeAdapter(S2HandConfig)
+
+
+class S2HandExperiment:
+    """S2HAND(V) on FreiHAND and HO-3D, real or synthetic."""
+
+    name = "s2hand"
+    metrics: Mapping[str, MetricInfo] = {
+        key: MetricInfo(unit=metric.unit, direction=metric.direction)
+        for key, metric in METRICS.items()
+    }
+    operational_fields = OPERATIONAL_FIELDS
+    code_packages = ("s2hand",)
+
+    def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
+        """Lay ``mapping`` over its ``preset`` (``paper`` unless named) and check the result.
+
+        ``stages`` may be a whole list, or a mapping from a stage's name to the fields to change.
+
+        Raises:
+            SpecError: with every unknown key and every bad value at once.
+        """
+        changes = dict(mapping)
+        preset = changes.pop("preset", "paper")
+        if preset not in PRESETS:
+            raise SpecError([f"preset: must be one of {', '.join(PRESETS)}, got {preset!r}"])
+        faults: list[str] = []
+        merged = _merge(self.dump_config(PRESETS[preset]), changes, "", faults)
+        if faults:
+            raise SpecError(faults)
+        try:
+            return _CONFIG.validate_json(json.dumps(merged), strict=True)
+        except ValidationError as error:
+            raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
+
+    def dump_config(self, config: S2HandConfig) -> dict[str, Any]:
+        """Dump every field as JSON types."""
+        dumped: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+        return dumped
+
+    def fingerprint_data(self, config: S2HandConfig) -> str | None:
+        """Hash the dataset's content and the hand model that the config names."""
+        hand = load_hand_model(config.model.hand_model or None).fingerprint
+        dataset = _fingerprint_dataset(config.data.root)
+        return hashlib.sha256(f"{dataset}:{hand}".encode()).hexdigest()
+
+    def world_size(self, config: S2HandConfig) -> int:
+        """Return the number of training workers."""
+        return config.optimiser.world_size
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale: str
+    ) -> dict[str, Any]:
+        """Say where the data lies, as overrides of a config.
+
+        Args:
+            data: ``synthetic``, the dataset's own name, or a folder in its official layout.
+            dataset: the layout that the table asks for, ``freihand`` or ``ho3d``.
+            workspace: where synthetic sets are made.
+            scale: the synthetic set's size.
+
+        Raises:
+            SpecError: if the folder is missing, with the command that makes it.
+        """
+        if data == "synthetic":
+            root = workspace.data_dir / f"synthetic-{scale}" / dataset
+            remedy = f"make it with: s2hand data make synthetic --size {scale}"
+        elif data in {"freihand", "ho3d"}:
+            if data != dataset:
+                raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
+            root = workspace.data_dir / data
+            remedy = "put the official download there, or give its folder as --data PATH"
+        else:
+            root, remedy = Path(data), "give a folder in the dataset's official layout"
+        if not root.is_dir():
+            raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
+        return {
+            "data.dataset": dataset,
+            "data.root": str(root.resolve()),
+            "runtime.cache_dir": str(workspace.cache_dir.resolve()),
+        }
+
+    def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
+        """Train, resuming from the context's checkpoint folder."""
+        s2hand.training.loop.train(config, seed=seed, context=context)
+
+    def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
+        """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
+        model = load_model(context.checkpoint_dir, config).to(context.device)
+        results = {}
+        for split, table in _evaluation_tables(config).items():
+            frames = FrameDataset.from_config(table, config)
+            predictions = predict(model, frames, batch_size=config.runtime.evaluation_batch_size)
+            results[split] = evaluate(predictions, table)
+        return _join(results)
+
+    def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
+        """Evaluate the constant predictor of the hand model's mean pose."""
+        hand = load_hand_model(config.model.hand_model or None)
+        results = {
+            split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
+            for split, table in _evaluation_tables(config).items()
+        }
+        return {"constant mean pose": _join(results)}
+
+
+@lru_cache(maxsize=8)
+def _fingerprint_dataset(root: str) -> str:
+    return fingerprint_dataset(Path(root))
+
+
+def _evaluation_tables(config: S2HandConfig) -> dict[str, FrameTable]:
+    """Test frames, and training frames where a sequence metric is wanted of them."""
+    train, test = load_datasets(config)
+    return {"test": test, "train": train} if config.data.dataset == "ho3d" else {"test": test}
+
+
+def _join(results: Mapping[str, SetEvaluation]) -> Evaluation:
+    ids = {result.evaluator_id for result in results.values()}
+    return Evaluation(
+        metrics={
+            f"{split}/{name}": value
+            for split, result in results.items()
+            for name, value in result.metrics.items()
+        },
+        samples={split: dict(result.samples) for split, result in results.items()},
+        sample_ids={split: result.sample_ids for split, result in results.items()},
+        evaluator_id="+".join(sorted(ids)),
+    )
+
+
+def _merge(
+    known: dict[str, Any], changes: Mapping[str, Any], where: str, faults: list[str]
+) -> dict[str, Any]:
+    """Lay ``changes`` over ``known``; keys that ``known`` lacks are faults."""
+    merged = dict(known)
+    for key, value in changes.items():
+        path = f"{where}{key}"
+        if key not in known:
+            faults.append(_unknown_key(path, key, known))
+        elif path == "stages" and isinstance(value, Mapping):
+            merged[key] = _merge_stages(known[key], value, faults)
+        elif isinstance(known[key], dict) and isinstance(value, Mapping):
+            merged[key] = _merge(known[key], value, f"{path}.", faults)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_stages(
+    stages: Sequence[dict[str, Any]], changes: Mapping[str, Any], faults: list[str]
+) -> list[dict[str, Any]]:
+    by_name = {stage["name"]: stage for stage in stages}
+    faults.extend(
+        _unknown_key(f"stages.{name}", name, by_name) for name in changes if name not in by_name
+    )
+    return [
+        _merge(stage, changes.get(name, {}), f"stages.{name}.", faults)
+        for name, stage in by_name.items()
+    ]
+
+
+def _unknown_key(path: str, key: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+    return f"{path}: unknown key '{key}'; {hint}"
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    return f"{path}: {fault['msg']}, got {fault['input']!r}" if path else str(fault["msg"])
