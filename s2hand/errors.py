@@ -1,4 +1,4 @@
-"""Errors that a user of ``s2hand`` can meet; each says what was expected, what was found, what to do."""
+"""Errors that a user of ``s2hand`` can meet: what was expected, what was found, what to do."""
 
 from collections.abc import Sequence
 
