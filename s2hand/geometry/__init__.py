@@ -1,0 +1,1 @@
+"""Rotations, cameras and meshes: differentiable functions without state."""
