@@ -1,0 +1,39 @@
+"""Errors that a user of the platform can meet, and the signal that ends a trial early."""
+
+from collections.abc import Sequence
+
+
+class PlatformError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class SpecError(PlatformError, ValueError):
+    """A spec file or a configuration with faults; carries all of them."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
+        """Keep the faults when the error crosses a process border."""
+        return (type(self), (self.faults,))
+
+
+class StoreError(PlatformError, OSError):
+    """A result store that cannot be read or written."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Keep the message when the error crosses a process border."""
+        return (type(self), (self.message,))
+
+
+class ExecutionError(PlatformError, RuntimeError):
+    """A trial that cannot be run where it was sent."""
+
+
+class StopTrial(Exception):  # noqa: N818 - a signal, not a fault
+    """Raised inside ``TrialContext.report`` when a scheduler ends the trial early."""

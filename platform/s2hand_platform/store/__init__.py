@@ -1,0 +1,1 @@
+"""The result store: Parquet files that many writers add to and nobody corrupts."""

@@ -1,0 +1,62 @@
+"""The folder that holds everything that runs produce."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT_VARIABLE = "S2HAND_WORKSPACE"
+DEFAULT_FOLDER = "workspace"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below one root; folders are made when first asked for."""
+
+    root: Path
+
+    @classmethod
+    def resolve(cls, path: str | Path | None = None) -> "Workspace":
+        """Take ``path``, or else ``S2HAND_WORKSPACE``, or else ``./workspace``."""
+        chosen = path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER
+        return cls(Path(chosen).expanduser().resolve())
+
+    @property
+    def store_dir(self) -> Path:
+        """The Parquet result store."""
+        return self._folder("store")
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """One folder per trial, named by its id."""
+        return self._folder("checkpoints")
+
+    @property
+    def stages_dir(self) -> Path:
+        """One folder per stage that several trials may share, named by its id."""
+        return self._folder("stages")
+
+    @property
+    def data_dir(self) -> Path:
+        """Datasets, one folder each."""
+        return self._folder("data")
+
+    @property
+    def cache_dir(self) -> Path:
+        """What can be deleted at any time."""
+        return self._folder("cache")
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """MLflow's artifacts."""
+        return self._folder("mlartifacts")
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The embedded MLflow database, as a tracking URI."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
