@@ -1,0 +1,1 @@
+"""The hand model: its data, its layer, its joints and their angles."""

@@ -1,0 +1,120 @@
+"""Load a hand model: the embedded one, or a user's own MANO_RIGHT.pkl."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2hand.errors import HandModelError
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.model_data import HandModelData
+from s2hand.hand.pickles import InertObject, load_restricted
+
+ENVIRONMENT_VARIABLE = "S2HAND_MANO"
+"""Names the hand model's file where no path is given."""
+
+_FLOAT_KEYS = (
+    "v_template", "J_regressor", "shapedirs", "posedirs", "weights", "hands_components",
+    "hands_mean", "hands_coeffs",
+)  # fmt: skip
+_KEYS = (*_FLOAT_KEYS, "f", "kintree_table")
+
+
+def load_hand_model(path: str | Path | None = None) -> HandModelData:
+    """Load a right hand.
+
+    Args:
+        path: A file in the layout of MANO_RIGHT.pkl. None or an empty string means the file that
+            the environment variable ``S2HAND_MANO`` names, or else the embedded hand.
+
+    Raises:
+        HandModelError: If the file is missing, truncated, asks for anything but plain data, lacks
+            a key, holds an array of another shape, or is a left hand.
+    """
+    chosen = str(path or "") or os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if not chosen:
+        return embedded_hand()
+    content = load_restricted(chosen, what="hand model", error=HandModelError)
+    if not isinstance(content, dict):
+        raise HandModelError(
+            f"{chosen}: a hand model must be a dictionary, got {type(content).__name__}; "
+            "use MANO_RIGHT.pkl as it is distributed"
+        )
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        raise HandModelError(
+            f"{chosen}: the keys {', '.join(missing)} are missing, found "
+            f"{', '.join(sorted(map(str, content))) or 'none'}; "
+            "use MANO_RIGHT.pkl as it is distributed"
+        )
+    arrays = {key: _dense(content[key], f"{chosen}: {key}") for key in _KEYS}
+    data = HandModelData(
+        **{key: _convert(arrays[key], f"{chosen}: {key}", np.float64) for key in _FLOAT_KEYS},
+        faces=_convert(arrays["f"], f"{chosen}: f", np.int64),
+        kintree_table=_convert(arrays["kintree_table"], f"{chosen}: kintree_table", np.int64),
+        source=chosen,
+    )
+    _refuse_left_hand(data)
+    return data
+
+
+def _convert(array: NDArray[Any], where: str, dtype: type) -> NDArray[Any]:
+    if array.dtype.kind not in "iuf" or (dtype is np.int64 and array.dtype.kind == "f"):
+        expected = "integers" if dtype is np.int64 else "numbers"
+        raise HandModelError(f"{where} must hold {expected}, got the type {array.dtype}")
+    return array.astype(dtype)
+
+
+def _dense(value: object, where: str) -> NDArray[Any]:
+    """Return the array that a pickled value stands for."""
+    try:
+        if isinstance(value, np.ndarray):
+            return value
+        if isinstance(value, InertObject) and "csc" in value.pickled_name:
+            return _dense_csc(vars(value))
+        if isinstance(value, InertObject):
+            return _dense_chumpy(vars(value), where)
+    except (KeyError, IndexError, TypeError, ValueError) as reason:
+        raise HandModelError(
+            f"{where} cannot be turned into an array ({type(reason).__name__}: {reason}); "
+            "the file is damaged: download it again"
+        ) from reason
+    raise HandModelError(f"{where} must be an array, got {type(value).__name__}")
+
+
+def _dense_chumpy(state: dict[str, Any], where: str) -> NDArray[Any]:
+    """Evaluate the two chumpy expressions that the official file holds.
+
+    ``Ch`` wraps an array ``x``; ``Select`` picks the flat indices ``idxs`` of ``a`` and shapes
+    them as ``preferred_shape``.
+    """
+    if "idxs" in state:
+        whole = _dense(state["a"], where)
+        return whole.ravel()[np.asarray(state["idxs"])].reshape(state["preferred_shape"])
+    return _dense(state["x"], where)
+
+
+def _dense_csc(state: dict[str, Any]) -> NDArray[Any]:
+    """Write out a SciPy CSC matrix from its three arrays, by NumPy's checked indexing."""
+    shape = state["_shape"] if "_shape" in state else state["shape"]
+    rows, values = np.asarray(state["indices"]), np.asarray(state["data"])
+    lengths = np.diff(np.asarray(state["indptr"]))
+    columns = np.repeat(np.arange(lengths.size), lengths)
+    dense = np.zeros((16, 778))
+    if tuple(shape) != dense.shape:
+        raise ValueError(f"shape must be {dense.shape}, got {tuple(shape)}")
+    np.add.at(dense, (rows, columns), values)
+    return dense
+
+
+def _refuse_left_hand(data: HandModelData) -> None:
+    """Tell MANO_LEFT.pkl, whose fingers point to +x, from the right hand with the same shapes."""
+    joints = data.J_regressor @ data.v_template
+    if joints[4, 0] > joints[0, 0]:
+        raise HandModelError(
+            f"{data.source}: the fingers must point to -x, as in MANO_RIGHT.pkl, but the middle "
+            f"finger's joint lies at x = {joints[4, 0]:.3f} m and the wrist at {joints[0, 0]:.3f} "
+            "m; this is a left hand: give the path of MANO_RIGHT.pkl"
+        )

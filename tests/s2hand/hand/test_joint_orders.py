@@ -1,0 +1,76 @@
+"""Joint orders against the lists that other projects publish."""
+
+import itertools
+from typing import get_args
+
+import pytest
+import torch
+from smplx.vertex_ids import vertex_ids
+
+from s2hand.errors import ConfigurationError
+from s2hand.hand.joints import (
+    BONES,
+    HO3D_FINGERTIPS,
+    JOINT_NAMES,
+    MANO_JOINTS,
+    PARENTS,
+    SMPLX_FINGERTIPS,
+    JointOrder,
+    joint_permutation,
+    parse_joint_order,
+    reorder_joints,
+)
+
+MANO_TIPS_TO_OPENPOSE = [
+    0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20,
+]  # fmt: skip
+"""As in manopth, HaMeR and HO-3D's own tools."""
+
+S2HAND_TO_FREIHAND = [
+    0, 17, 18, 19, 20, 1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 16, 9, 10, 11, 12,
+]  # fmt: skip
+"""As in the released code."""
+
+
+def test_convention_openpose_goes_thumb_to_little_from_base_to_tip() -> None:
+    names = JOINT_NAMES["openpose"]
+    assert names[:6] == ("wrist", "thumb_1", "thumb_2", "thumb_3", "thumb_tip", "index_1")
+    assert [names[tip] for tip in (4, 8, 12, 16, 20)] == [
+        "thumb_tip", "index_tip", "middle_tip", "ring_tip", "little_tip",
+    ]  # fmt: skip
+
+
+def test_permutations_are_the_published_ones() -> None:
+    assert joint_permutation("mano_tips", "openpose") == MANO_TIPS_TO_OPENPOSE
+    assert joint_permutation("s2hand", "openpose") == S2HAND_TO_FREIHAND
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), list(itertools.product(get_args(JointOrder), repeat=2))
+)
+def test_there_and_back_is_the_identity(source: JointOrder, target: JointOrder) -> None:
+    joints = torch.rand(2, 21, 3)
+    there = reorder_joints(joints, source=source, target=target)
+    assert sorted(joint_permutation(source, target)) == list(range(21))
+    assert torch.equal(reorder_joints(there, source=target, target=source), joints)
+
+
+def test_bones_and_parents_name_the_same_tree() -> None:
+    names = JOINT_NAMES["openpose"]
+    bones = {names[child]: names[parent] for parent, child in BONES}
+    assert len(bones) == 20
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        assert bones[MANO_JOINTS[joint]] == MANO_JOINTS[parent]
+    assert bones["ring_tip"] == "ring_3"
+
+
+def test_fingertips_are_those_of_smplx_and_ho3d() -> None:
+    names = ("thumb", "index", "middle", "ring", "pinky")
+    assert tuple(vertex_ids["mano"][name] for name in names) == SMPLX_FINGERTIPS
+    assert HO3D_FINGERTIPS == (744, 333, 444, 555, 672)
+
+
+def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
+    assert parse_joint_order("mano_tips") == "mano_tips"
+    with pytest.raises(ConfigurationError, match="openpose, mano_tips, s2hand, got 'rhd'"):
+        parse_joint_order("rhd")
