@@ -31,7 +31,7 @@ class ModelConfig:
     encoder: EncoderName = "efficientnet-b0"
     """Image encoder; ``small`` is a plain convolutional network for CPUs and small images."""
     pretrained: Literal["imagenet", "none"] = "imagenet"
-    """Initial encoder weights. There is no fallback: ``imagenet`` without the weights is an error."""
+    """Initial encoder weights; ``imagenet`` without the weights is an error, never a fallback."""
     image_size_px: int = 224
     """Side of the square input."""
     use_mean_shape: bool = False
@@ -39,6 +39,10 @@ class ModelConfig:
     rotation_centre: Literal["wrist", "origin_flipped"] = "wrist"
     """``wrist``: smplx's global rotation. ``origin_flipped``: about the model's origin after
     Rx(pi), as the released code."""
+    translation_frame: Literal["crop", "camera"] = "crop"
+    """Where the network's translation is measured. ``crop``: in a camera of fixed focal length
+    that looks through the image's centre, so that a crop shows all it takes. ``camera``: in the
+    dataset's camera, as the released code; for crops the image alone cannot tell it."""
     hand_model: str = ""
     """Path of a MANO_RIGHT.pkl; empty means ``S2HAND_MANO`` or else the embedded hand."""
 
@@ -72,7 +76,7 @@ class LossWeights:
     quaternion: float = 0.0
     """E_quat (Eq. 17); the paper's S2HAND(V) uses 0.05."""
     temporal: float = 0.0
-    """Squared rotation between neighbouring frames; see ``docs/method.md`` for formula and weight."""
+    """Squared rotation between neighbouring frames; formula and weight in ``docs/method.md``."""
     smooth: float = 0.0
     """Rotation between neighbouring frames beyond a threshold; see ``docs/method.md``."""
 
@@ -309,6 +313,7 @@ PRESETS: dict[PresetName, S2HandConfig] = {
             pretrained="none",
             use_mean_shape=True,
             rotation_centre="origin_flipped",
+            translation_frame="camera",
         ),
         losses=LossConfig(
             weights=replace(LossWeights(), bone_length_prior=0.1, shape_prior=0.0),
