@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
+
+from s2hand_platform.spec import files
+from s2hand_platform.spec.faults import Faults, Section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,3 +76,63 @@ class PublishedTable:
             if candidate.id == row:
                 return candidate.cells.get(column)
         return None
+
+
+def load_published(path: Path) -> PublishedTable:
+    """Read a printed table.
+
+    Raises:
+        SpecError: with all faults of the file.
+    """
+    faults = Faults(f"published/{path.name}")
+    root = Section(files.read(path), "", faults)
+    root.check_keys(("title", "dataset", "direction", "columns", "rows"))
+    columns = []
+    for section in root.sections("columns", required=True):
+        section.check_keys(("label", "metric", "unit"))
+        columns.append(
+            PublishedColumn(
+                label=section.text("label"),
+                metric=section.text("metric"),
+                unit=section.text("unit"),
+            )
+        )
+    dataset = root.text("dataset")
+    table = PublishedTable(
+        name=path.stem,
+        title=root.text("title"),
+        dataset=dataset,
+        direction=root.text("direction", ""),
+        columns=tuple(columns),
+        rows=tuple(_row(section, columns, dataset) for section in root.sections("rows")),
+    )
+    ids = [row.id for row in table.rows]
+    for doubled in sorted({name for name in ids if ids.count(name) > 1}):
+        faults.add("rows", f"the id '{doubled}' stands {ids.count(doubled)} times, must be once")
+    faults.raise_if_any()
+    return table
+
+
+def _row(section: Section, columns: list[PublishedColumn], dataset: str) -> PublishedRow:
+    section.check_keys(("id", "label", "dataset", "quoted", "cells"))
+    texts = section.texts("cells")
+    if len(texts) != len(columns):
+        section.faults.add(
+            section.place("cells"),
+            f"must be one per column ({len(columns)}), '' where nothing is printed; "
+            f"got {len(texts)}",
+        )
+    cells = {}
+    for column, text in zip(columns, texts, strict=False):
+        if text:
+            try:
+                cells[column.label] = PublishedCell.parse(text)
+            except ValueError as error:
+                section.faults.add(section.place("cells"), str(error))
+    return PublishedRow(
+        id=section.text("id"),
+        label=section.text("label"),
+        dataset=section.text("dataset", dataset),
+        quoted=section.flag("quoted"),
+        cells=cells,
+    )
