@@ -1,0 +1,64 @@
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_experiment import TinyExperiment
+
+from s2hand_platform.experiments.protocol import Evaluation
+from s2hand_platform.store.records import AttemptRecord, Environment
+from s2hand_platform.store.results import ResultStore
+
+
+@pytest.fixture
+def tiny() -> TinyExperiment:
+    return TinyExperiment()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return ResultStore(tmp_path / "store")
+
+
+@pytest.fixture
+def make_record() -> Any:
+    def make(trial_id: str = "a" * 64, **changes: Any) -> AttemptRecord:
+        started = datetime(2024, 5, 1, 12, tzinfo=UTC)
+        fields: dict[str, Any] = {
+            "trial_id": trial_id,
+            "attempt": 0,
+            "experiment": "tiny",
+            "config": {"epochs": 4},
+            "config_hash": "c" * 64,
+            "seed": 0,
+            "data_fingerprint": "d" * 64,
+            "code_fingerprint": "e" * 64,
+            "status": "finished",
+            "environment": Environment(
+                framework="python 3.11", device="cpu", precision="float64", threads=1
+            ),
+            "started": started,
+            "finished": started + timedelta(seconds=90),
+            "units": {"error": "cm"},
+        }
+        return AttemptRecord(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_evaluation() -> Any:
+    def make(error: float = 1.25, **changes: Any) -> Evaluation:
+        fields: dict[str, Any] = {
+            "metrics": {"test/error": error, "test/score": 1 / (1 + error)},
+            "samples": {"test": {"error": [error - 0.5, error + 0.5]}},
+            "sample_ids": {"test": ["x0", "x1"]},
+            "evaluator_id": "tiny-1",
+        }
+        return Evaluation(**{**fields, **changes})
+
+    return make

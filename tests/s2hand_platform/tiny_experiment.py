@@ -1,0 +1,146 @@
+"""A second, tiny experiment: fits a parabola. It proves that the platform knows only the protocol."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyData:
+    dataset: Literal["line", "curve"] = "curve"
+    root: str = ""
+    noise: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyConfig:
+    data: TinyData = field(default_factory=TinyData)
+    epochs: int = 4
+    learning_rate: float = 0.3
+    curvature: bool = True
+    workers: int = 1
+    fail: bool = False
+
+
+class TinyExperiment:
+    """Least squares by gradient descent on 32 noisy points, in plain Python."""
+
+    name = "tiny"
+    metrics: Mapping[str, MetricInfo] = {
+        "error": MetricInfo(unit="cm", direction="lower"),
+        "score": MetricInfo(unit="1", direction="higher"),
+    }
+    operational_fields = frozenset({"data.root"})
+    code_packages = ("tiny_experiment",)
+
+    def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
+        faults: list[str] = []
+        values = _checked(TinyConfig, mapping, "", faults)
+        data = _checked(TinyData, values.pop("data", {}), "data.", faults)
+        if data.get("dataset", "curve") not in {"line", "curve"}:
+            faults.append(f"data.dataset: must be 'line' or 'curve', got {data['dataset']!r}")
+        if values.get("epochs", 1) < 1:
+            faults.append(f"epochs: must be at least 1, got {values['epochs']}")
+        if faults:
+            raise SpecError(faults)
+        return TinyConfig(data=TinyData(**data), **values)
+
+    def dump_config(self, config: TinyConfig) -> dict[str, Any]:
+        return dataclasses.asdict(config)
+
+    def fingerprint_data(self, config: TinyConfig) -> str | None:
+        if config.data.root == "unknown":
+            return None
+        return hashlib.sha256(f"{config.data.dataset}:{config.data.noise}".encode()).hexdigest()
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: object, scale: str
+    ) -> dict[str, Any]:
+        del workspace, scale
+        return {"data.dataset": dataset, "data.root": data}
+
+    def world_size(self, config: TinyConfig) -> int:
+        return config.workers
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+        if config.fail:
+            raise RuntimeError("asked to fail")
+        path = context.checkpoint_dir / "state.json"
+        state = json.loads(path.read_text()) if path.exists() else {"epoch": 0, "w": [0, 0, 0]}
+        points = _points(config, seed)
+        for epoch in range(state["epoch"], config.epochs):
+            state = {"epoch": epoch + 1, "w": _step(state["w"], points, config)}
+            if context.rank == 0:
+                temporary = path.with_suffix(".tmp")
+                temporary.write_text(json.dumps(state))
+                os.replace(temporary, path)
+            loss = sum(_errors(state["w"], points)) / len(points)
+            context.report(epoch, {"loss/total": loss, "validation/error": loss})
+
+    def evaluate(self, config: TinyConfig, seed: int, context: TrialContext) -> Evaluation:
+        state = json.loads((context.checkpoint_dir / "state.json").read_text())
+        return _evaluation(state["w"], config)
+
+    def baselines(self, config: TinyConfig) -> dict[str, Evaluation]:
+        return {"zero": _evaluation([0, 0, 0], config)}
+
+
+def _checked(
+    kind: type, mapping: Mapping[str, Any], where: str, faults: list[str]
+) -> dict[str, Any]:
+    known = {item.name for item in dataclasses.fields(kind)}
+    for key in mapping:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            faults.append(f"{where}{key}: unknown key '{key}'{hint}")
+    return {key: value for key, value in mapping.items() if key in known}
+
+
+def _truth(x: float, config: TinyConfig) -> float:
+    return 1 - 2 * x + (x * x if config.data.dataset == "curve" else 0)
+
+
+def _points(config: TinyConfig, seed: int) -> list[tuple[float, float]]:
+    source = random.Random(seed)
+    xs = [source.uniform(-1, 1) for _ in range(32)]
+    return [(x, _truth(x, config) + source.gauss(0, config.data.noise)) for x in xs]
+
+
+def _predict(w: list[float], x: float) -> float:
+    return w[0] + w[1] * x + w[2] * x * x
+
+
+def _errors(w: list[float], points: list[tuple[float, float]]) -> list[float]:
+    return [abs(_predict(w, x) - y) for x, y in points]
+
+
+def _step(w: list[float], points: list[tuple[float, float]], config: TinyConfig) -> list[float]:
+    gradient = [0.0, 0.0, 0.0]
+    for x, y in points:
+        residual = _predict(w, x) - y
+        for power in range(3 if config.curvature else 2):
+            gradient[power] += 2 * residual * x**power / len(points)
+    return [value - config.learning_rate * slope for value, slope in zip(w, gradient, strict=True)]
+
+
+def _evaluation(w: list[float], config: TinyConfig) -> Evaluation:
+    grid = [index / 10 - 1 for index in range(21)]
+    errors = _errors(w, [(x, _truth(x, config)) for x in grid])
+    mean = sum(errors) / len(errors)
+    return Evaluation(
+        metrics={"test/error": mean, "test/score": 1 / (1 + mean)},
+        samples={"test": {"error": errors}},
+        sample_ids={"test": [f"x{index:02d}" for index in range(21)]},
+        evaluator_id="tiny-1",
+        notes={"grid": "21 points"},
+    )
