@@ -1,0 +1,1 @@
+"""Datasets: loaders, packed crops, augmentation and the sampling of frames and clips."""

@@ -1,0 +1,146 @@
+"""In-plane rotation of image collections and the jittered crop of sequences, as pixel maps."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from s2hand.geometry.cameras import crop_affine, rotation_affine
+
+REFERENCE_WIDTH_PX = 640
+"""Image width that the crop's constants in pixels are meant for (HO-3D)."""
+_PADDING_PX = 10.0
+_MIN_SIZE_PX, _MAX_SIZE_PX = 50.0, 640.0
+_SIZE_PER_REACH = 4.0
+_CENTRE_NOISE_PX = 5.0
+_MAX_NOISE_PX = 3 * _CENTRE_NOISE_PX
+_MIN_ZOOM, _MAX_ZOOM = 0.8, 0.9
+_EVALUATION_ZOOM = 0.85
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """What is random about a training image."""
+
+    rotation_deg: float = 180.0
+    """Image collections: in-plane rotation is uniform in plus or minus this angle."""
+    crop_jitter: bool = True
+    """Sequences: whether the crop's centre and size are jittered."""
+
+
+def crop_boxes(
+    extent_px: Float[Tensor, "n 4"],
+    image_size_px: tuple[int, int],
+    *,
+    centre_noise: Float[Tensor, "n 2"] | None = None,
+    zoom: Float[Tensor, "n"] | None = None,
+) -> Float[Tensor, "n 4"]:
+    """Return the square box that is cut out around each hand.
+
+    The hand's extent, cut at the image's border and padded by 10 px, gives a size of 4 times its
+    reach from the box's centre, kept within 50 and 640 px; the box is that size divided by the
+    zoom, so 2.2 to 2.5 times the padded hand. Pixels are those of a 640 px wide image and scale
+    with the stored width, so that a smaller copy of a dataset gives the same crops.
+
+    Args:
+        extent_px: The hand's x0, y0, x1, y1 in the stored image.
+        image_size_px: Width and height of the stored image.
+        centre_noise: Standard normal displacement of the centre per axis, in units of 5 px; cut
+            at three. None: no displacement.
+        zoom: Between 0.8 and 0.9. None: 0.85, the middle, as in evaluation.
+
+    Returns:
+        Boxes in the convention of ``crop_affine``; they may reach over the image's border.
+
+    References:
+        The S2HAND code's ``data/dataset.py``, which jitters in evaluation too; we do not.
+    """
+    unit = image_size_px[0] / REFERENCE_WIDTH_PX
+    low, high = extent_px[:, :2], extent_px[:, 2:]
+    centre = (low + high) / 2
+    if centre_noise is not None:
+        noise_px = (centre_noise * _CENTRE_NOISE_PX).clamp(-_MAX_NOISE_PX, _MAX_NOISE_PX)
+        centre = centre + noise_px * unit
+    reach = _reach(low, high, centre, image_size_px, unit)
+    size = (_SIZE_PER_REACH * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
+    half = (size / (_EVALUATION_ZOOM if zoom is None else zoom) / 2)[:, None]
+    return torch.cat((centre - half, centre + half), dim=1)
+
+
+def margin_boxes(
+    extent_px: Float[Tensor, "n 4"], image_size_px: tuple[int, int]
+) -> Float[Tensor, "n 4"]:
+    """Return square boxes that hold every crop that jitter can ask for."""
+    unit = image_size_px[0] / REFERENCE_WIDTH_PX
+    low, high = extent_px[:, :2], extent_px[:, 2:]
+    centre = (low + high) / 2
+    reach = _reach(low, high, centre, image_size_px, unit) + _MAX_NOISE_PX * unit
+    size = (_SIZE_PER_REACH * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
+    half = (size / _MIN_ZOOM / 2 + _MAX_NOISE_PX * unit)[:, None]
+    return torch.cat((centre - half, centre + half), dim=1)
+
+
+def draw_crop_boxes(
+    extent_px: Float[Tensor, "n 4"],
+    image_size_px: tuple[int, int],
+    *,
+    clip_length: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "n 4"]:
+    """Draw jittered crop boxes; the frames of a clip share displacement and zoom."""
+    clips = len(extent_px) // clip_length
+    noise = torch.randn(clips, 2, generator=generator, dtype=extent_px.dtype)
+    uniform = torch.rand(clips, generator=generator, dtype=extent_px.dtype)
+    zoom = _MAX_ZOOM - (_MAX_ZOOM - _MIN_ZOOM) * uniform
+    return crop_boxes(
+        extent_px,
+        image_size_px,
+        centre_noise=noise.repeat_interleave(clip_length, dim=0),
+        zoom=zoom.repeat_interleave(clip_length),
+    )
+
+
+def draw_rotations_rad(
+    count: int, rotation_deg: float, *, clip_length: int, generator: torch.Generator
+) -> Float[Tensor, "n"]:
+    """Draw in-plane angles, uniform in plus or minus ``rotation_deg``, one per clip."""
+    uniform = torch.rand(count // clip_length, generator=generator, dtype=torch.float64)
+    return (math.radians(rotation_deg) * (2 * uniform - 1)).repeat_interleave(clip_length)
+
+
+def rotate_about_centre(
+    intrinsics_px: Float[Tensor, "n 3 3"], angle_rad: Float[Tensor, "n"], image_size_px: int
+) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3 3"]]:
+    """Return the pixel map of turning a square image, and the turned image's camera.
+
+    Convention:
+        The turned camera sees the scene turned by the same angle about its optical axis: with A
+        the pixel map and R the turn, the camera is A·K·Rᵀ. A network that looks at the turned
+        image has to find the turned hand, so the turn must not stay in the camera. Where the
+        principal point is the image's centre and pixels are square, the camera is K itself.
+    """
+    centre = torch.full((len(angle_rad), 2), (image_size_px - 1) / 2, dtype=angle_rad.dtype)
+    affine = rotation_affine(angle_rad, centre)
+    turn = rotation_affine(angle_rad, torch.zeros_like(centre))
+    return affine, affine @ intrinsics_px @ turn.transpose(1, 2)
+
+
+def whole_image_affine(image_size_px: int, output_size_px: int) -> Float[Tensor, "3 3"]:
+    """Return the pixel map of resizing a whole square image."""
+    edge = image_size_px - 0.5
+    return crop_affine(torch.tensor([-0.5, -0.5, edge, edge], dtype=torch.float64), output_size_px)
+
+
+def _reach(
+    low: Float[Tensor, "n 2"],
+    high: Float[Tensor, "n 2"],
+    centre: Float[Tensor, "n 2"],
+    image_size_px: tuple[int, int],
+    unit: float,
+) -> Float[Tensor, "n"]:
+    limit = torch.tensor(image_size_px, dtype=low.dtype)
+    low = low.clamp(min=0) - _PADDING_PX * unit
+    high = torch.minimum(high, limit) + _PADDING_PX * unit
+    return torch.cat((high - centre, centre - low), dim=1).amax(dim=1)

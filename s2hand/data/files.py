@@ -1,0 +1,122 @@
+"""Reading annotation files and image folders, with errors that say what to repair."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from s2hand.errors import DataError
+from s2hand.geometry.cameras import project
+
+SPLITS = ("train", "test")
+_LAYOUT = "docs/datasets.md shows the layout"
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that does not exist."""
+    if split not in SPLITS:
+        raise DataError(f"a split must be one of {', '.join(SPLITS)}, got {split!r}")
+
+
+def read_json_array(
+    path: Path, shape: tuple[int, ...], *, count: int | None = None
+) -> Float32[np.ndarray, "n ..."]:
+    """Read a JSON list of arrays that all have one shape.
+
+    Args:
+        path: The file.
+        shape: Shape of each entry.
+        count: How many entries there must be; None: any number.
+
+    Raises:
+        DataError: If the file is missing, truncated, of another length or shape, or not finite.
+    """
+    content = _read_json(path)
+    if not isinstance(content, list):
+        raise DataError(f"{path}: must hold a list of arrays, got a {type(content).__name__}")
+    if count is not None and len(content) != count:
+        raise DataError(
+            f"{path}: must hold one entry per frame ({count}), got {len(content)}; "
+            "the files of a split must come from the same release"
+        )
+    try:
+        values = np.asarray(content, np.float64).reshape(-1, *np.shape(content)[1:])
+    except (TypeError, ValueError):
+        values = None
+    if values is None or values.shape[1:] != shape:
+        index, found = _first_misfit(content, shape)
+        raise DataError(f"{path}: entry {index} must have shape {shape}, got {found}")
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{path}: entry {int(np.argmin(finite))} must hold finite numbers, got NaN or infinity"
+        )
+    return values.astype(np.float32)
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by their name without ending."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: folder of images is missing; {_LAYOUT}") from error
+    return {file.stem: file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES}
+
+
+def find_images(folder: Path, stems: list[str]) -> tuple[Path, ...]:
+    """Return the image files of the given names, or say which is missing."""
+    present = images_by_stem(folder)
+    missing = [stem for stem in stems if stem not in present]
+    if missing:
+        raise DataError(
+            f"{folder / missing[0]}: image (.jpg or .png) is missing, with {len(missing) - 1} more "
+            f"of {len(stems)} that the annotations list; complete the download"
+        )
+    return tuple(present[stem] for stem in stems)
+
+
+def number_in(stem: str, where: str) -> int:
+    """Return the frame number that a file name consists of."""
+    if not re.fullmatch(r"\d+", stem):
+        raise DataError(f"{where}: a frame's name must be its number, got {stem!r}")
+    return int(stem)
+
+
+def project_truth(
+    joints: Float32[np.ndarray, "n 21 3"], intrinsics_px: Float32[np.ndarray, "n 3 3"]
+) -> Float32[np.ndarray, "n 21 2"]:
+    """Project true joints into the stored image."""
+    return project(torch.from_numpy(joints), torch.from_numpy(intrinsics_px)).numpy()
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a dataset folder that does not exist."""
+    if not path.is_dir():
+        raise DataError(f"{path}: folder of the dataset is missing; {_LAYOUT}")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: annotation file is missing; {_LAYOUT}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: must be a complete JSON file, could not be read: {error}; download it again"
+        ) from error
+
+
+def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, object]:
+    for index, entry in enumerate(content):
+        try:
+            found: object = np.asarray(entry, np.float64).shape
+        except (TypeError, ValueError):
+            return index, "ragged or non-numeric values"
+        if found != shape:
+            return index, found
+    return 0, "no entry at all"

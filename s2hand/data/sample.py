@@ -1,0 +1,98 @@
+"""What a dataset is (``FrameTable``) and what a training step sees of it (``Batch``)."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from s2hand.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameTable:
+    """One split of a dataset: a row per frame, images by path, everything else in memory.
+
+    Convention:
+        Joints in OpenPose order, metres, OpenCV camera frame. Pixels are those of the stored
+        image, (0, 0) being the centre of its top-left pixel.
+    """
+
+    sample_ids: tuple[str, ...]
+    image_paths: tuple[Path, ...]
+    intrinsics_px: Float32[np.ndarray, "n 3 3"]
+    sequences: tuple[str, ...]
+    """Name of the frame's sequence; empty in image collections."""
+    frames: Int64[np.ndarray, "n"]
+    """True frame number within the sequence (in a collection: the image's number)."""
+    detected_keypoints_px: Float32[np.ndarray, "n 21 2"]
+    detection_confidence: Float32[np.ndarray, "n 21"]
+    crop_box_px: Float32[np.ndarray, "n 4"]
+    """The hand's extent x0, y0, x1, y1, without padding; NaN in collections, which are not
+    cropped."""
+    joints: Float32[np.ndarray, "n 21 3"] | None = None
+    vertices: Float32[np.ndarray, "n 778 3"] | None = None
+    rotations: Float32[np.ndarray, "n 16 3"] | None = None
+    """True full axis-angle pose, wrist first, without a mean pose (flat hand is zero)."""
+
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            values = getattr(self, column.name)
+            if values is not None and len(values) != len(self.sample_ids):
+                raise DataError(
+                    f"FrameTable.{column.name} must have one entry per sample "
+                    f"({len(self.sample_ids)}), got {len(values)}"
+                )
+        uncropped = np.isnan(self.crop_box_px).any(axis=1)
+        if uncropped.any() and not uncropped.all():
+            raise DataError(
+                "FrameTable.crop_box_px must hold a box for every frame or NaN for every frame, "
+                f"got NaN for {int(uncropped.sum())} of {len(uncropped)} frames"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether frames are cropped to the hand before they enter the network."""
+        return len(self) > 0 and not bool(np.isnan(self.crop_box_px).any())
+
+    def select(self, rows: Int64[np.ndarray, "rows"]) -> "FrameTable":
+        """Return a table of the given rows, in their order."""
+
+        def pick(values: tuple) -> tuple:
+            return tuple(values[row] for row in rows)
+
+        return replace(
+            self,
+            sample_ids=pick(self.sample_ids),
+            image_paths=pick(self.image_paths),
+            sequences=pick(self.sequences),
+            intrinsics_px=self.intrinsics_px[rows],
+            frames=self.frames[rows],
+            detected_keypoints_px=self.detected_keypoints_px[rows],
+            detection_confidence=self.detection_confidence[rows],
+            crop_box_px=self.crop_box_px[rows],
+            joints=None if self.joints is None else self.joints[rows],
+            vertices=None if self.vertices is None else self.vertices[rows],
+            rotations=None if self.rotations is None else self.rotations[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What one step sees. In a batch of clips, the frames of a clip are neighbours."""
+
+    images: Float[Tensor, "batch 3 size size"]
+    """RGB, 0 to 1."""
+    intrinsics_px: Float[Tensor, "batch 3 3"]
+    """Camera of the input image, in input pixels."""
+    detected_keypoints_px: Float[Tensor, "batch 21 2"]
+    """Detections in input pixels."""
+    detection_confidence: Float[Tensor, "batch 21"]
+    sample_index: Int64[Tensor, "batch"]
+    """Row of the ``FrameTable``."""
+    clip_length: int = 1
+    """Frames per clip; 1 for independent frames."""

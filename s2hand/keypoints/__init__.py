@@ -1,0 +1,1 @@
+"""Detected 2D keypoints: their file format and its checks."""

@@ -1,0 +1,149 @@
+"""Files of detected keypoints, in the layout that the S2HAND code reads."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from s2hand.errors import DataError
+
+_DECIMALS_PX, _DECIMALS_CONFIDENCE = 2, 4
+_NUM_KEYPOINTS = 21
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detections:
+    """A detector's output for the images of one folder.
+
+    Convention:
+        OpenPose hand order; pixels of the stored image. A keypoint that was not found is (0, 0)
+        with confidence 0.
+    """
+
+    keypoints_px: Float32[np.ndarray, "n 21 2"]
+    confidence: Float32[np.ndarray, "n 21"]
+    filenames: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.filenames)
+
+
+def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
+    """Read one detections file and check every entry.
+
+    The file is a JSON list of three lists of equal length: 21 [x, y] per image, 21 [confidence]
+    per image, one [file name] per image.
+
+    Args:
+        path: The file.
+        image_size_px: Width and height of the images. A found keypoint may lie outside by half
+            that size: no further, or it belongs to other images.
+
+    Raises:
+        DataError: If the file is missing, truncated or not of that layout, or an entry holds NaN,
+            a keypoint far outside the image, or a confidence outside 0 to 1.
+    """
+    keypoints_list, confidence_list, name_list = _read_lists(path)
+    keypoints = _stack(path, "keypoints", keypoints_list, (_NUM_KEYPOINTS, 2))
+    confidence = _stack(path, "confidences", confidence_list, (_NUM_KEYPOINTS, 1))[..., 0]
+    _require_range(path, "confidence", confidence, 0, 1, "clip confidences to 0..1")
+    found = np.where(confidence[..., None] > 0, keypoints, 0)
+    for axis, name in enumerate("xy"):
+        size = image_size_px[axis]
+        remedy = f"detect on the stored {image_size_px[0]}x{image_size_px[1]} px images"
+        _require_range(path, f"keypoint {name}", found[..., axis], -size / 2, 1.5 * size, remedy)
+    return Detections(
+        keypoints_px=keypoints.astype(np.float32),
+        confidence=confidence.astype(np.float32),
+        filenames=tuple(_name(path, entry, index) for index, entry in enumerate(name_list)),
+    )
+
+
+def write_detections(path: Path, detections: Detections) -> None:
+    """Write a detections file; it appears whole or not at all."""
+    keypoints = np.round(detections.keypoints_px.astype(np.float64), _DECIMALS_PX)
+    confidence = np.round(detections.confidence.astype(np.float64), _DECIMALS_CONFIDENCE)
+    content = [
+        keypoints.tolist(),
+        confidence[..., None].tolist(),
+        [[name] for name in detections.filenames],
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _read_lists(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: file of detected keypoints is missing; run a hand detector on the images "
+            "and write its output there (docs/datasets.md shows the format)"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: must be a complete JSON file, could not be read: {error}"
+        ) from error
+    expected = "a list of three lists (keypoints, confidences, file names) of equal length"
+    if not (isinstance(content, list) and len(content) == 3):
+        raise DataError(f"{path}: must hold {expected}, got {_describe(content)}")
+    lengths = [len(part) if isinstance(part, list) else _describe(part) for part in content]
+    if not all(isinstance(part, list) for part in content) or len(set(lengths)) != 1:
+        raise DataError(f"{path}: must hold {expected}, got lengths {lengths}")
+    return content[0], content[1], content[2]
+
+
+def _stack(path: Path, field: str, entries: list[Any], shape: tuple[int, int]) -> np.ndarray:
+    rows = []
+    for index, entry in enumerate(entries):
+        expected = f"{path}: entry {index} of the {field} must be {shape[0]} lists of {shape[1]}"
+        try:
+            row = np.asarray(entry, np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{expected} numbers, got ragged or non-numeric values; detect again"
+            ) from error
+        if row.shape != shape:
+            raise DataError(f"{expected} numbers, got shape {row.shape}; detect again")
+        if not np.isfinite(row).all():
+            raise DataError(
+                f"{expected} finite numbers, got NaN or infinity; write (0, 0) with confidence 0 "
+                "for a keypoint that was not found"
+            )
+        rows.append(row)
+    return np.stack(rows) if rows else np.zeros((0, *shape))
+
+
+def _require_range(
+    path: Path, field: str, values: np.ndarray, low: float, high: float, remedy: str
+) -> None:
+    outside = np.argwhere((values < low) | (values > high))
+    if len(outside):
+        entry, keypoint = outside[0]
+        raise DataError(
+            f"{path}: entry {entry}, {field} of keypoint {keypoint} must lie in {low:g}..{high:g}, "
+            f"got {values[entry, keypoint]:g} ({len(outside)} such values); {remedy}"
+        )
+
+
+def _name(path: Path, entry: object, index: int) -> str:
+    if isinstance(entry, list) and len(entry) == 1 and isinstance(entry[0], str):
+        return entry[0]
+    raise DataError(
+        f"{path}: entry {index} of the file names must be a list of one name, "
+        f"got {_describe(entry)}"
+    )
+
+
+def _describe(value: object) -> str:
+    return f"a list of {len(value)}" if isinstance(value, list) else f"a {type(value).__name__}"

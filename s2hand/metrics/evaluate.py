@@ -1,0 +1,216 @@
+"""All metrics of one set: per sample and in the mean, for whatever truth the set has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from s2hand.data.sample import FrameTable
+from s2hand.errors import DataError
+from s2hand.geometry.cameras import project
+from s2hand.metrics.alignment import align_procrustes, align_root
+from s2hand.metrics.appearance import sequence_deviation
+from s2hand.metrics.errors import CM_PER_M, point_errors
+from s2hand.metrics.f_score import f_scores
+from s2hand.metrics.pck import sample_auc
+from s2hand.metrics.smoothness import (
+    acceleration_error_mm,
+    acceleration_mm,
+    consecutive_windows,
+    quaternion_detour_rad,
+)
+
+EVALUATOR_ID = (
+    "s2hand/1 joints=openpose root=wrist pa=similarity+reflection,joints|vertices "
+    "auc=0:50mm:100 f=strict acc=wrist-relative,per-sequence quat=n3,i1,16"
+)
+"""Changes whenever a metric's value could: numbers under different ids are not comparable."""
+
+_CHUNK_SAMPLES = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricDescription:
+    """A metric's unit, which way is better, and what it is."""
+
+    unit: str
+    direction: Literal["lower", "higher"]
+    description: str
+
+
+def _lower(unit: str, description: str) -> MetricDescription:
+    return MetricDescription(unit=unit, direction="lower", description=description)
+
+
+def _higher(unit: str, description: str) -> MetricDescription:
+    return MetricDescription(unit=unit, direction="higher", description=description)
+
+
+METRICS: dict[str, MetricDescription] = {
+    "pa_mpjpe_cm": _lower("cm", "mean joint error after Procrustes alignment"),
+    "root_mpjpe_cm": _lower("cm", "mean joint error with the wrists superimposed"),
+    "pa_mpvpe_cm": _lower("cm", "mean vertex error after Procrustes alignment"),
+    "root_mpvpe_cm": _lower("cm", "mean vertex error with the wrists superimposed"),
+    "pa_auc_j_0_50mm": _higher("1", "area under the aligned joints' PCK curve, 0-50 mm"),
+    "pa_auc_v_0_50mm": _higher("1", "area under the aligned vertices' PCK curve, 0-50 mm"),
+    "f_score_5mm": _higher("1", "F-score of the vertices as predicted at 5 mm"),
+    "f_score_15mm": _higher("1", "F-score of the vertices as predicted at 15 mm"),
+    "pa_f_score_5mm": _higher("1", "F-score of the aligned vertices at 5 mm"),
+    "pa_f_score_15mm": _higher("1", "F-score of the aligned vertices at 15 mm"),
+    "projected_mpjpe_px": _lower("px", "mean distance of projected joints, stored pixels"),
+    "acc_mm": _lower("mm/frame²", "ACC: mean acceleration of the joints about the wrist"),
+    "acc_err_mm": _lower("mm/frame²", "ACC-ERR: mean distance of accelerations"),
+    "quaternion_rad": _lower("rad", "detour of rotations over 3 frames, mean of 16 joints"),
+    "shape_sd": _lower("1", "standard deviation of betas over a sequence's frames"),
+}
+"""Metric key → what it means. ``mm/frame²`` is what papers print as mm/s²."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """A model's output for every frame of a table, in the table's order."""
+
+    joints: Float[np.ndarray, "n 21 3"]
+    vertices: Float[np.ndarray, "n 778 3"]
+    hand_pose: Float[np.ndarray, "n 15 3"]
+    """Full axis-angle, mean pose included."""
+    global_orient: Float[np.ndarray, "n 3"]
+    betas: Float[np.ndarray, "n 10"]
+    projected_keypoints_px: Float[np.ndarray, "n 21 2"] | None = None
+    """Projected joints in pixels of the network's input, for overlays; metrics project anew."""
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetEvaluation:
+    """The metrics of one set."""
+
+    metrics: dict[str, float]
+    samples: dict[str, Float[np.ndarray, "n"]]
+    """One value per sample for every metric but ``shape_sd``; its mean over samples that are not
+    NaN is the metric. Smoothness metrics stand at a window's middle frame, NaN at other frames."""
+    sample_ids: tuple[str, ...]
+    evaluator_id: str = EVALUATOR_ID
+
+
+def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
+    """Measure predictions against a table's truth.
+
+    Metrics whose truth the table lacks are left out: vertex metrics without ``vertices``, joint
+    metrics without ``joints``, smoothness and shape metrics without sequences.
+
+    Raises:
+        DataError: If the numbers of frames differ, or a prediction is not finite.
+    """
+    _check(predictions, table)
+    samples: dict[str, np.ndarray] = {}
+    if table.joints is not None:
+        samples |= _joint_samples(predictions, table.joints, table.intrinsics_px)
+    if table.vertices is not None:
+        samples |= _vertex_samples(predictions, table)
+    windows = consecutive_windows(table.sequences, table.frames)
+    if len(windows):
+        samples |= _smoothness_samples(predictions, table.joints, windows)
+    metrics = {name: float(np.nanmean(values)) for name, values in samples.items()}
+    deviations = sequence_deviation(predictions.betas, table.sequences)
+    if deviations:
+        metrics["shape_sd"] = float(np.mean(list(deviations.values())))
+    return SetEvaluation(metrics=metrics, samples=samples, sample_ids=table.sample_ids)
+
+
+def _check(predictions: Predictions, table: FrameTable) -> None:
+    if len(predictions) != len(table) or not len(table):
+        raise DataError(
+            f"predictions must cover the table's {len(table)} frames (at least one), "
+            f"got {len(predictions)}"
+        )
+    for column in fields(predictions):
+        values = getattr(predictions, column.name)
+        if values is None or column.name == "projected_keypoints_px":
+            continue
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            first = table.sample_ids[int(np.argmin(finite))]
+            raise DataError(
+                f"predicted {column.name} must be finite, got NaN or infinity for "
+                f"{int((~finite).sum())} samples, the first being '{first}'"
+            )
+
+
+def _joint_samples(
+    predictions: Predictions,
+    truth: Float[np.ndarray, "n 21 3"],
+    intrinsics_px: Float[np.ndarray, "n 3 3"],
+) -> dict[str, np.ndarray]:
+    aligned_m = point_errors(align_procrustes(predictions.joints, truth), truth)
+    rooted_m = point_errors(
+        align_root(predictions.joints, predictions.joints), align_root(truth, truth)
+    )
+    predicted_px, truth_px = (
+        project(
+            torch.from_numpy(np.asarray(joints, np.float64)),
+            torch.from_numpy(np.asarray(intrinsics_px, np.float64)),
+        ).numpy()
+        for joints in (predictions.joints, truth)
+    )
+    return {
+        "pa_mpjpe_cm": aligned_m.mean(axis=1) * CM_PER_M,
+        "root_mpjpe_cm": rooted_m.mean(axis=1) * CM_PER_M,
+        "pa_auc_j_0_50mm": sample_auc(aligned_m),
+        "projected_mpjpe_px": point_errors(predicted_px, truth_px).mean(axis=1),
+    }
+
+
+def _vertex_samples(predictions: Predictions, table: FrameTable) -> dict[str, np.ndarray]:
+    columns: dict[str, list[np.ndarray]] = {}
+    for rows in _chunks(len(table)):
+        truth, predicted = table.vertices[rows], predictions.vertices[rows]  # type: ignore[index]
+        aligned = align_procrustes(predicted, truth)
+        aligned_m = point_errors(aligned, truth)
+        f_raw, f_aligned = f_scores(predicted, truth), f_scores(aligned, truth)
+        chunk = {
+            "pa_mpvpe_cm": aligned_m.mean(axis=1) * CM_PER_M,
+            "pa_auc_v_0_50mm": sample_auc(aligned_m),
+            "f_score_5mm": f_raw[:, 0],
+            "f_score_15mm": f_raw[:, 1],
+            "pa_f_score_5mm": f_aligned[:, 0],
+            "pa_f_score_15mm": f_aligned[:, 1],
+        }
+        if table.joints is not None:
+            rooted_m = point_errors(
+                align_root(predicted, predictions.joints[rows]),
+                align_root(truth, table.joints[rows]),
+            )
+            chunk["root_mpvpe_cm"] = rooted_m.mean(axis=1) * CM_PER_M
+        for name, values in chunk.items():
+            columns.setdefault(name, []).append(values)
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _smoothness_samples(
+    predictions: Predictions,
+    truth: Float[np.ndarray, "n 21 3"] | None,
+    windows: Int[np.ndarray, "windows 3"],
+) -> dict[str, np.ndarray]:
+    full_pose = np.concatenate([predictions.global_orient[:, None], predictions.hand_pose], axis=1)
+    values = {
+        "acc_mm": acceleration_mm(predictions.joints, windows),
+        "quaternion_rad": quaternion_detour_rad(full_pose, windows),
+    }
+    if truth is not None:
+        values["acc_err_mm"] = acceleration_error_mm(predictions.joints, truth, windows)
+    samples = {}
+    for name, per_window in values.items():
+        samples[name] = np.full(len(predictions), np.nan)
+        samples[name][windows[:, 1]] = per_window
+    return samples
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    for start in range(0, count, _CHUNK_SAMPLES):
+        yield slice(start, start + _CHUNK_SAMPLES)

@@ -1,0 +1,133 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2hand.data.sample import FrameTable
+from s2hand.errors import DataError
+from s2hand.metrics.evaluate import EVALUATOR_ID, METRICS, Predictions, evaluate
+
+
+def hand(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    offset = np.array([0, 0, 0.6])
+    joints = random.normal(scale=0.04, size=(count, 21, 3)) + offset
+    vertices = random.normal(scale=0.04, size=(count, 778, 3)) + offset
+    return joints.astype(np.float32), vertices.astype(np.float32)
+
+
+def table_of(count: int, *, sequence: str = "SM1") -> FrameTable:
+    joints, vertices = hand(count)
+    camera = np.array([[500, 0, 112], [0, 500, 112], [0, 0, 1]], np.float32)
+    return FrameTable(
+        sample_ids=tuple(f"{sequence}/{frame:04d}" for frame in range(count)),
+        image_paths=(Path("x.jpg"),) * count,
+        intrinsics_px=np.tile(camera, (count, 1, 1)),
+        sequences=(sequence,) * count,
+        frames=np.arange(count),
+        detected_keypoints_px=np.zeros((count, 21, 2), np.float32),
+        detection_confidence=np.zeros((count, 21), np.float32),
+        crop_box_px=np.full((count, 4), np.nan, np.float32),
+        joints=joints,
+        vertices=vertices,
+    )
+
+
+def predictions_of(joints: np.ndarray, vertices: np.ndarray) -> Predictions:
+    count = len(joints)
+    return Predictions(
+        joints=joints,
+        vertices=vertices,
+        hand_pose=np.zeros((count, 15, 3)),
+        global_orient=np.zeros((count, 3)),
+        betas=np.zeros((count, 10)),
+    )
+
+
+def test_truth_as_prediction_is_perfect_in_every_metric():
+    table = table_of(6)
+    result = evaluate(predictions_of(table.joints, table.vertices), table)
+    assert set(result.metrics) == set(METRICS)
+    for name, value in result.metrics.items():
+        if name == "acc_mm":
+            continue
+        best = 1 if METRICS[name].direction == "higher" else 0
+        assert value == pytest.approx(best, abs=6e-3 if "auc" in name else 1e-5), name
+    assert result.sample_ids == table.sample_ids
+    assert result.evaluator_id == EVALUATOR_ID
+
+
+def test_shifted_hand_changes_raw_metrics_and_leaves_aligned_ones():
+    table = table_of(4)
+    shift = np.array([0.02, 0, 0], np.float32)
+    metrics = evaluate(predictions_of(table.joints + shift, table.vertices + shift), table).metrics
+    assert metrics["pa_mpjpe_cm"] == pytest.approx(0, abs=1e-5)
+    assert metrics["root_mpvpe_cm"] == pytest.approx(0, abs=1e-5)
+    assert metrics["pa_f_score_5mm"] == 1
+    assert metrics["f_score_5mm"] < 0.9
+    expected_px = (500 * 0.02 / table.joints[..., 2]).mean()
+    assert metrics["projected_mpjpe_px"] == pytest.approx(expected_px, rel=1e-4)
+
+
+def test_one_moved_joint_gives_the_root_error_of_its_share():
+    table = table_of(3)
+    joints = table.joints.copy()
+    joints[:, 7, 1] += 0.021
+    metrics = evaluate(predictions_of(joints, table.vertices), table).metrics
+    assert metrics["root_mpjpe_cm"] == pytest.approx(2.1 / 21, rel=1e-4)
+
+
+def test_joints_and_vertices_are_aligned_separately():
+    table = table_of(2)
+    scaled = (table.vertices * 1.3 + 0.2).astype(np.float32)
+    metrics = evaluate(predictions_of(table.joints, scaled), table).metrics
+    assert metrics["pa_mpvpe_cm"] == pytest.approx(0, abs=1e-4)
+
+
+def test_collapsed_prediction_scores_the_spread_of_the_truth():
+    table = table_of(5)
+    zero = predictions_of(np.full((5, 21, 3), 0.6), np.full((5, 778, 3), 0.6))
+    metrics = evaluate(zero, table).metrics
+    spread = np.linalg.norm(table.joints - table.joints.mean(1, keepdims=True), axis=-1).mean()
+    assert metrics["pa_mpjpe_cm"] == pytest.approx(spread * 100, rel=1e-5)
+    assert metrics["acc_mm"] == 0
+
+
+def test_only_metrics_with_truth_are_measured():
+    table = replace(table_of(4, sequence=""), vertices=None)
+    metrics = evaluate(predictions_of(*hand(4, seed=1)), table).metrics
+    joints_only = {"pa_mpjpe_cm", "root_mpjpe_cm", "pa_auc_j_0_50mm", "projected_mpjpe_px"}
+    assert set(metrics) == joints_only
+    without_truth = replace(table_of(4), joints=None, vertices=None)
+    metrics = evaluate(predictions_of(*hand(4, seed=1)), without_truth).metrics
+    assert set(metrics) == {"acc_mm", "quaternion_rad", "shape_sd"}
+
+
+def test_metrics_are_means_of_their_samples():
+    table = table_of(7)
+    result = evaluate(predictions_of(*hand(7, seed=1)), table)
+    for name, values in result.samples.items():
+        assert len(values) == 7
+        assert np.nanmean(values) == pytest.approx(result.metrics[name])
+    assert np.isnan(result.samples["acc_mm"][[0, 6]]).all()
+    assert np.isfinite(result.samples["acc_mm"][1:6]).all()
+
+
+def test_many_samples_are_measured_in_chunks_alike(monkeypatch):
+    table, predicted = table_of(7), predictions_of(*hand(7, seed=1))
+    whole = evaluate(predicted, table)
+    monkeypatch.setattr("s2hand.metrics.evaluate._CHUNK_SAMPLES", 3)
+    np.testing.assert_array_equal(
+        evaluate(predicted, table).samples["pa_mpvpe_cm"], whole.samples["pa_mpvpe_cm"]
+    )
+
+
+def test_non_finite_and_missing_predictions_are_refused_by_name():
+    table = table_of(3)
+    joints = table.joints.copy()
+    joints[1, 4, 0] = np.nan
+    with pytest.raises(DataError, match=r"predicted joints must be finite.*'SM1/0001'"):
+        evaluate(predictions_of(joints, table.vertices), table)
+    with pytest.raises(DataError, match="cover the table's 3 frames"):
+        evaluate(predictions_of(table.joints[:2], table.vertices[:2]), table)
