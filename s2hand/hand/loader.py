@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from s2hand.errors import HandModelError
 from s2hand.hand.embedded import embedded_hand
-from s2hand.hand.model_data import HandModelData
+from s2hand.hand.model_data import SHAPES, HandModelData
 from s2hand.hand.pickles import InertObject, load_restricted
 
 ENVIRONMENT_VARIABLE = "S2HAND_MANO"
@@ -50,21 +50,29 @@ def load_hand_model(path: str | Path | None = None) -> HandModelData:
             "use MANO_RIGHT.pkl as it is distributed"
         )
     arrays = {key: _dense(content[key], f"{chosen}: {key}") for key in _KEYS}
+    faults = [fault for key in _KEYS if (fault := _fault(key, arrays[key]))]
+    if faults:
+        raise HandModelError(
+            f"{chosen}: {'; '.join(faults)}; use MANO_RIGHT.pkl as it is distributed"
+        )
     data = HandModelData(
-        **{key: _convert(arrays[key], f"{chosen}: {key}", np.float64) for key in _FLOAT_KEYS},
-        faces=_convert(arrays["f"], f"{chosen}: f", np.int64),
-        kintree_table=_convert(arrays["kintree_table"], f"{chosen}: kintree_table", np.int64),
+        **{key: arrays[key].astype(np.float64) for key in _FLOAT_KEYS},
+        faces=arrays["f"].astype(np.int64),
+        kintree_table=arrays["kintree_table"].astype(np.int64),
         source=chosen,
     )
     _refuse_left_hand(data)
     return data
 
 
-def _convert(array: NDArray[Any], where: str, dtype: type) -> NDArray[Any]:
-    if array.dtype.kind not in "iuf" or (dtype is np.int64 and array.dtype.kind == "f"):
-        expected = "integers" if dtype is np.int64 else "numbers"
-        raise HandModelError(f"{where} must hold {expected}, got the type {array.dtype}")
-    return array.astype(dtype)
+def _fault(key: str, array: NDArray[Any]) -> str | None:
+    expected = SHAPES["faces" if key == "f" else key]
+    if array.shape != expected:
+        return f"{key} must have shape {expected}, got {array.shape}"
+    kind, kinds = ("numbers", "iuf") if key in _FLOAT_KEYS else ("integers", "iu")
+    if array.dtype.kind not in kinds:
+        return f"{key} must hold {kind}, got the type {array.dtype}"
+    return None
 
 
 def _dense(value: object, where: str) -> NDArray[Any]:

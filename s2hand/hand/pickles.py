@@ -6,8 +6,9 @@ and chumpy objects become inert records of their attributes; any other name is r
 
 import pickle
 from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy._core.multiarray import _reconstruct, scalar
@@ -38,7 +39,7 @@ class InertObject:
 
 
 def load_restricted(
-    source: str | Path | BinaryIO, *, what: str, error: type[S2HandError] = DataError
+    source: str | Path | BufferedIOBase, *, what: str, error: type[S2HandError] = DataError
 ) -> Any:
     """Read a pickle that holds nothing but plain data.
 
@@ -65,7 +66,7 @@ def load_restricted(
         ) from reason
 
 
-def _load(file: BinaryIO, name: str, what: str, error: type[S2HandError]) -> Any:
+def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) -> Any:
     try:
         return _RestrictedUnpickler(file, encoding="latin1").load()
     except _RefusedNameError as refused:
@@ -94,6 +95,11 @@ def _latin1_bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _empty_bytes() -> bytes:
+    """Stand in for ``bytes``, by which Python 3 writes empty bytes in protocol 2."""
+    return b""
+
+
 def _reconstruct_inert(kind: object, _base: object, _state: object) -> object:
     """Stand in for ``copy_reg._reconstructor``, by which protocols 0 and 1 make objects."""
     if not (isinstance(kind, type) and issubclass(kind, InertObject)):
@@ -111,6 +117,7 @@ _PLAIN: dict[tuple[str, str], Callable[..., object]] = {
     },
     ("_codecs", "encode"): _latin1_bytes,
     **{(module, "_reconstructor"): _reconstruct_inert for module in ("copy_reg", "copyreg")},
+    **{(module, "bytes"): _empty_bytes for module in ("__builtin__", "builtins")},
     **{(module, "object"): object for module in ("__builtin__", "builtins")},
 }
 """Every constructor that a pickle may name, beside the inert ones."""

@@ -1,0 +1,292 @@
+"""Loading hand models: the official layout, chumpy's objects, and files that must be refused."""
+
+import io
+import os
+import pickle
+import pickletools
+import stat
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from s2hand.errors import DataError, HandModelError
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.export import export_hand_model, official_layout
+from s2hand.hand.loader import load_hand_model
+from s2hand.hand.model_data import SHAPES, HandModelData
+from s2hand.hand.pickles import InertObject, load_restricted
+
+
+@pytest.fixture(autouse=True)
+def _no_model_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S2HAND_MANO", raising=False)
+
+
+@pytest.fixture
+def exported(random_hand: HandModelData, tmp_path: Path) -> Path:
+    path = tmp_path / "MANO_RIGHT.pkl"
+    export_hand_model(random_hand, path)
+    return path
+
+
+def _write(path: Path, content: object, protocol: int = 2) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    return path
+
+
+def _assert_same(loaded: HandModelData, expected: HandModelData) -> None:
+    for name in SHAPES:
+        if name != "kintree_table":
+            np.testing.assert_array_equal(getattr(loaded, name), getattr(expected, name), name)
+    assert loaded.parents == expected.parents
+
+
+def test_export_and_load_keep_every_number(random_hand: HandModelData, exported: Path) -> None:
+    loaded = load_hand_model(exported)
+    _assert_same(loaded, random_hand)
+    assert loaded.source == str(exported)
+
+
+def test_exported_file_is_laid_out_as_the_official_one(exported: Path) -> None:
+    pickled = exported.read_bytes()
+    globals_named = {
+        argument for opcode, argument, _ in pickletools.genops(pickled) if opcode.name == "GLOBAL"
+    }
+    assert pickled[:2] == b"\x80\x02"
+    assert globals_named == {
+        "numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype",
+        "scipy.sparse.csc csc_matrix", "_codecs encode",
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Please import.*scipy.sparse:DeprecationWarning")
+def test_exported_file_is_plain_for_the_standard_unpickler(exported: Path) -> None:
+    content = pickle.loads(exported.read_bytes(), encoding="latin1")
+    assert set(content) == {
+        "hands_components", "hands_coeffs", "hands_mean", "f", "J_regressor", "kintree_table",
+        "J", "weights", "posedirs", "v_template", "shapedirs", "bs_style", "bs_type",
+    }  # fmt: skip
+    assert isinstance(content["J_regressor"], scipy.sparse.csc_matrix)
+    assert content["f"].dtype == content["kintree_table"].dtype == np.uint32
+    assert content["kintree_table"][0].tolist()[:5] == [4294967295, 0, 1, 2, 0]
+    np.testing.assert_allclose(
+        content["J"], content["J_regressor"].toarray() @ content["v_template"]
+    )
+
+
+def test_path_comes_before_environment_and_embedded_is_last(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_hand_model().fingerprint == embedded_hand().fingerprint
+    monkeypatch.setenv("S2HAND_MANO", str(exported))
+    assert load_hand_model().source == str(exported)
+    monkeypatch.setenv("S2HAND_MANO", str(exported) + ".not")
+    assert load_hand_model(str(exported)).source == str(exported)
+    with pytest.raises(HandModelError, match=r"MANO_RIGHT\.pkl\.not: the hand model cannot be"):
+        load_hand_model()
+
+
+def test_embedded_hand_survives_the_way_through_the_official_layout(tmp_path: Path) -> None:
+    path = tmp_path / "hand_RIGHT.pkl"
+    export_hand_model(embedded_hand(), path)
+    _assert_same(load_hand_model(path), embedded_hand())
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444
+
+
+@pytest.fixture
+def chumpy(monkeypatch: pytest.MonkeyPatch) -> dict[str, type]:
+    """Stand-ins that pickle under chumpy's names, present only while the file is written."""
+    classes = {}
+    monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
+    for module, name in (("chumpy.ch", "Ch"), ("chumpy.reordering", "Select")):
+        kind = type(name, (), {"__module__": module, "__init__": _set_attributes})
+        fake = types.ModuleType(module)
+        setattr(fake, name, kind)
+        monkeypatch.setitem(sys.modules, module, fake)
+        classes[name] = kind
+    return classes
+
+
+def _set_attributes(self: Any, **attributes: object) -> None:
+    self.__dict__.update(attributes)
+
+
+def _official_with_chumpy(data: HandModelData, chumpy: dict[str, type]) -> dict[str, object]:
+    """The distributed file's content: 20 shape directions, of which an expression picks ten."""
+    twenty = np.random.default_rng(0).normal(size=(778, 3, 20))
+    twenty[:, :, :10] = data.shapedirs
+    picked = np.arange(twenty.size).reshape(twenty.shape)[:, :, :10].ravel()
+    content = official_layout(data)
+    content["shapedirs"] = chumpy["Select"](
+        a=chumpy["Ch"](x=twenty), idxs=picked, preferred_shape=(778, 3, 10)
+    )
+    content["v_template"] = chumpy["Ch"](x=data.v_template)
+    return content
+
+
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_chumpy_objects_are_evaluated_without_chumpy(
+    random_hand: HandModelData, chumpy: dict[str, type], tmp_path: Path, protocol: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    content = _official_with_chumpy(random_hand, chumpy)
+    path = _write(tmp_path / "MANO_RIGHT.pkl", content, protocol)
+    for module in ("chumpy.ch", "chumpy.reordering", "chumpy"):
+        monkeypatch.delitem(sys.modules, module)
+    _assert_same(load_hand_model(path), random_hand)
+
+
+def test_strings_of_python_2_are_read_as_latin1() -> None:
+    """``'\\xe9'`` by Python 2 in protocol 2: a SHORT_BINSTRING, which is bytes without a coding."""
+    assert load_restricted(io.BytesIO(b"\x80\x02U\x01\xe9."), what="meta file") == "é"
+
+
+def test_arrays_of_python_2_are_read() -> None:
+    """NumPy arrays by Python 2 hold their data as such strings."""
+    array = np.array([[1.5, -2.0]])
+    data = array.tobytes()
+    pickled = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x01K\x02\x86cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x00tb\x89U" + bytes([len(data)]) + data + b"tb."
+    )
+    np.testing.assert_array_equal(load_restricted(io.BytesIO(pickled), what="meta file"), array)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_plain_data_is_read_in_every_protocol(protocol: int) -> None:
+    content = {
+        "handPose": np.arange(48.0), "handBoundingBox": [1, 2.5, 3, 4], "objName": "004_sugar_box",
+        "camMat": np.eye(3, dtype=np.float32), "none": None, "scalar": np.float32(2.5),
+        "text": np.array(["a", "b"]), "matrix": scipy.sparse.csc_matrix(np.eye(2)),
+    }  # fmt: skip
+    loaded = load_restricted(io.BytesIO(pickle.dumps(content, protocol)), what="meta file")
+    matrix = loaded.pop("matrix")
+    assert isinstance(matrix, InertObject)
+    np.testing.assert_array_equal(matrix.data, [1, 1])
+    del content["matrix"]
+    np.testing.assert_equal(loaded, content)
+
+
+class _Calls:
+    """Pickles as a call, which a careless reader executes."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (_Calls(os.mkdir, "executed"), r"'posix\.mkdir'"),
+        (_Calls(eval, "__import__('os').mkdir('executed')"), r"'__builtin__\.eval'"),
+        (_Calls(getattr, "", "join"), r"'__builtin__\.getattr'"),
+        (_Calls(np.load, "x.npy"), r"'numpy(\.\w+)*\.load'"),
+        (_Calls(io.FileIO, "executed", "w"), r"'_io\.FileIO'"),
+    ],
+)
+def test_a_malicious_pickle_is_refused_by_the_name_it_calls(
+    call: _Calls, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = _write(tmp_path / "MANO_RIGHT.pkl", {"v_template": call})
+    with pytest.raises(HandModelError, match=rf"MANO_RIGHT\.pkl: the hand model refers to {named}"):
+        load_hand_model(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_codecs_and_reconstructors_are_no_way_around() -> None:
+    zipped = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R."
+    with pytest.raises(DataError, match="the codec 'zip'"):
+        load_restricted(io.BytesIO(zipped), what="meta file")
+    rebuilt = b"\x80\x02ccopy_reg\n_reconstructor\ncnumpy\nndarray\nc__builtin__\nobject\nN\x87R."
+    with pytest.raises(DataError, match=r"the reconstruction of <class 'numpy\.ndarray'>"):
+        load_restricted(io.BytesIO(rebuilt), what="meta file")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, -1])
+def test_a_truncated_file_is_refused(exported: Path, kept: float) -> None:
+    whole = exported.read_bytes()
+    exported.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else int(kept)])
+    with pytest.raises(HandModelError, match="must be a complete pickle.*download it again"):
+        load_hand_model(exported)
+
+
+def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "licence.pkl"
+    text.write_text("Please register at https://mano.is.tue.mpg.de\n" * 20)
+    with pytest.raises(HandModelError, match=r"licence\.pkl: the hand model must be a complete"):
+        load_hand_model(text)
+    with pytest.raises(HandModelError, match="must be a dictionary, got list"):
+        load_hand_model(_write(tmp_path / "list.pkl", [1, 2]))
+    with pytest.raises(HandModelError, match="cannot be read .*irectory"):
+        load_hand_model(tmp_path)
+
+
+def test_missing_keys_are_named_together(random_hand: HandModelData, tmp_path: Path) -> None:
+    content = official_layout(random_hand)
+    del content["hands_mean"], content["posedirs"]
+    path = _write(tmp_path / "SMPL.pkl", content)
+    with pytest.raises(HandModelError, match=r"SMPL\.pkl: the keys posedirs, hands_mean are miss"):
+        load_hand_model(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("posedirs", np.zeros((778, 3, 207)), r"posedirs must have shape \(778, 3, 135\), got"),
+        ("v_template", np.full((778, 3), np.nan), "v_template must be finite"),
+        ("v_template", "a string", "v_template must be an array, got str"),
+        ("weights", np.full((778, 16), "x"), "weights must hold numbers, got the type <U1"),
+        ("f", np.zeros((1538, 3)), "f must hold integers, got the type float64"),
+        ("f", np.full((1538, 3), 778, np.uint32), "faces must name vertices 0 to 777"),
+        ("J_regressor", scipy.sparse.csc_matrix((16, 700)), "J_regressor cannot be turned into"),
+    ],
+)
+def test_wrong_arrays_are_refused_by_key(
+    random_hand: HandModelData, tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    path = _write(tmp_path / "MANO_RIGHT.pkl", official_layout(random_hand) | {key: value})
+    with pytest.raises(HandModelError, match=rf"MANO_RIGHT\.pkl: .*{message}"):
+        load_hand_model(path)
+
+
+def test_a_damaged_sparse_matrix_is_refused(random_hand: HandModelData, tmp_path: Path) -> None:
+    """Indices beyond the matrix crash SciPy's compiled code; here they are an error."""
+    matrix = scipy.sparse.csc_matrix(random_hand.J_regressor)
+    matrix.indices[0] = 99
+    content = official_layout(random_hand) | {"J_regressor": matrix}
+    with pytest.raises(HandModelError, match="J_regressor cannot be turned into an array"):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+
+
+def test_the_left_hand_is_refused(random_hand: HandModelData, tmp_path: Path) -> None:
+    content = official_layout(random_hand)
+    content["v_template"] = random_hand.v_template * [-1, 1, 1]
+    path = _write(tmp_path / "MANO_LEFT.pkl", content)
+    with pytest.raises(HandModelError, match=r"this is a left hand: give the path of MANO_RIGHT"):
+        load_hand_model(path)
+
+
+def test_a_failed_export_leaves_nothing_behind(
+    random_hand: HandModelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(HandModelError, match="cannot be written .*choose a folder that exists"):
+        export_hand_model(random_hand, tmp_path / "absent" / "MANO_RIGHT.pkl")
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(HandModelError, match="No space left on device"):
+        export_hand_model(random_hand, tmp_path / "MANO_RIGHT.pkl")
+    assert list(tmp_path.iterdir()) == []
