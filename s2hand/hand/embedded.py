@@ -1,4 +1,4 @@
-"""The embedded hand: the project's own right hand with MANO's interface, read from one small file."""
+"""The embedded hand: our own right hand with MANO's interface, read from one small file."""
 
 from dataclasses import dataclass
 from functools import cache

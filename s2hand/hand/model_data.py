@@ -80,7 +80,7 @@ class HandModelData:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over names, shapes and values of all arrays (float64 and int64), not the source."""
+        """SHA-256 over names, shapes and values of all arrays, not over the source."""
         digest = hashlib.sha256()
         for name, shape in SHAPES.items():
             dtype = "<i8" if name in _INTEGER_ARRAYS else "<f8"

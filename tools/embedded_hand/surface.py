@@ -1,0 +1,361 @@
+"""The skin of the rest pose as an implicit function: tapered fingers, palm, eminences and webs.
+
+Every part gives a signed distance (negative inside, in metres, exact enough near the skin); the
+parts are joined by smooth unions, tightly between fingers and widely within the palm.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tools.embedded_hand.skeleton import FINGERS, FIRST_JOINT, MM, WRIST, Skeleton, unit
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Half-widths and heights of a finger along its axis, in millimetres.
+
+    ``along`` counts segments: 0 first joint, 1 and 2 the next two, 3 the tip.
+    """
+
+    along: tuple[float, ...]
+    half_width: tuple[float, ...]
+    dorsal: tuple[float, ...]
+    palmar: tuple[float, ...]
+    cap_mm: float
+    """Length of the rounded end."""
+
+
+# Breadths of the middle finger: 19-20 mm at the PIP joint, 17 mm at the DIP joint (ANSUR II and
+# NASA-STD-3000, means of men and women, reduced to a hand of 180 mm).
+_LONG_FINGER: Final = Profile(
+    along=(-0.45, 0.0, 0.35, 0.7, 1.0, 1.35, 1.65, 2.0, 2.3, 2.6, 3.0),
+    half_width=(10.2, 10.2, 9.7, 9.5, 9.8, 9.0, 8.6, 8.7, 8.3, 7.8, 7.0),
+    dorsal=(8.0, 8.6, 8.4, 8.0, 8.5, 7.4, 6.9, 6.9, 6.0, 5.2, 4.6),
+    palmar=(9.0, 10.5, 10.4, 9.4, 8.4, 8.9, 8.4, 7.4, 8.2, 7.9, 6.4),
+    cap_mm=8.5,
+)
+_THUMB: Final = Profile(
+    along=(-0.3, 0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 1.85, 2.0, 2.25, 2.55, 3.0),
+    half_width=(11.0, 11.5, 11.5, 11.0, 11.0, 9.8, 9.5, 10.2, 10.4, 10.6, 9.9, 8.6),
+    dorsal=(9.0, 9.5, 9.5, 9.2, 9.3, 8.4, 8.0, 8.2, 8.2, 7.0, 6.0, 5.0),
+    palmar=(11.0, 13.0, 13.5, 11.8, 10.8, 10.0, 9.2, 8.6, 8.4, 9.2, 8.8, 7.0),
+    cap_mm=10.0,
+)
+_THICKNESS: Final = {"index": 0.98, "middle": 1.0, "ring": 0.95, "little": 0.83, "thumb": 1.0}
+
+CROSS_SECTION_POWER: Final = 2.25
+"""Above 2: fingers are slightly squarer than ellipses."""
+
+
+class Tube:
+    """A generalised cylinder along a polyline: signed distance and anatomical coordinates."""
+
+    def __init__(self, chain: Array, dorsal: Array, profile: Profile, thickness: float) -> None:
+        along = np.linspace(profile.along[0], 3.0, 140)
+        self.along = along
+        self.points = _interpolate_chain(chain, along)
+        tangents = unit(np.gradient(self.points, axis=0))
+        knots = np.array([0.0, 0.5, 1.5, 2.5, 3.0])
+        normals = np.stack(
+            [np.interp(along, knots, dorsal[[0, 0, 1, 2, 2], axis]) for axis in range(3)], axis=1
+        )
+        self.normals = unit(normals - tangents * np.sum(normals * tangents, axis=1, keepdims=True))
+        self.radials = np.cross(self.normals, tangents)
+        self.tangents = tangents
+        self.arc = np.concatenate(
+            [[0.0], np.cumsum(np.linalg.norm(np.diff(self.points, axis=0), axis=1))]
+        )
+        scale = thickness * MM
+        self.half_width = _smooth_profile(along, profile.along, profile.half_width) * scale
+        self.dorsal = _smooth_profile(along, profile.along, profile.dorsal) * scale
+        self.palmar = _smooth_profile(along, profile.along, profile.palmar) * scale
+        self.cap = profile.cap_mm * scale
+
+    def coordinates(self, points: Array) -> tuple[Array, Array, Array]:
+        """Give, per point, the index of the nearest axis sample, and (dorsal, radial) offsets."""
+        end = self.arc[-1] - self.cap
+        usable = self.arc <= end
+        nearest = np.argmin(((points[:, None, :] - self.points[None, usable]) ** 2).sum(-1), axis=1)
+        offset = points - self.points[nearest]
+        local = np.stack(
+            [
+                np.einsum("pi,pi->p", offset, axes[nearest])
+                for axes in (self.normals, self.radials, self.tangents)
+            ],
+            axis=1,
+        )
+        return nearest, local[:, 2], local[:, :2]
+
+    def distance(self, points: Array) -> Array:
+        """Signed distance to the tube, with rounded ends."""
+        nearest, excess, offsets = self.coordinates(points)
+        last = nearest == int(np.count_nonzero(self.arc <= self.arc[-1] - self.cap)) - 1
+        beyond = np.where(last, np.maximum(excess, 0.0), np.where(nearest == 0, excess, 0.0))
+        # Past the last usable sample the half-widths go on tapering towards the tip's values.
+        station = np.interp(
+            self.arc[nearest] + np.where(last, np.clip(excess, 0.0, self.cap), 0.0),
+            self.arc,
+            np.arange(self.arc.size),
+        )
+        index = np.arange(self.arc.size)
+        width = np.interp(station, index, self.half_width)
+        height = np.where(
+            offsets[:, 0] > 0,
+            np.interp(station, index, self.dorsal),
+            np.interp(station, index, self.palmar),
+        )
+        power = CROSS_SECTION_POWER
+        gauge = (
+            np.abs(offsets[:, 0] / height) ** power
+            + np.abs(offsets[:, 1] / width) ** power
+            + np.abs(beyond / self.cap) ** power
+        ) ** (1 / power)
+        radius = np.sqrt((offsets**2).sum(1) + beyond**2)
+        return radius - radius / np.maximum(gauge, 1e-6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ellipsoid:
+    """An ellipsoid with its own axes (rows of ``axes``) and radii in metres."""
+
+    centre: Array
+    axes: Array
+    radii: Array
+
+    def distance(self, points: Array) -> Array:
+        """First-order signed distance."""
+        local = (points - self.centre) @ self.axes.T / self.radii
+        gauge = np.linalg.norm(local, axis=1)
+        slope = np.linalg.norm(local / self.radii, axis=1) / np.maximum(gauge, 1e-9)
+        return (gauge - 1.0) / np.maximum(slope, 1e-9)
+
+
+def smooth_union(distances: list[Array], width: float) -> Array:
+    """Join parts with a fillet of about ``width`` metres (exponential smooth minimum)."""
+    stacked = np.stack(distances)
+    lowest = stacked.min(axis=0)
+    return lowest - width * np.log(np.exp(-(stacked - lowest) / width).sum(axis=0))
+
+
+def polynomial_union(first: Array, second: Array, width: float | Array) -> Array:
+    """Join two parts with a fillet; beyond ``width`` of each other nothing changes."""
+    overlap = np.maximum(width - np.abs(first - second), 0.0)
+    return np.minimum(first, second) - overlap**2 / (4.0 * width)
+
+
+class HandSurface:
+    """The whole skin as one implicit function."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self.tubes = {finger: _finger_tube(skeleton, finger) for finger in FINGERS}
+        self.palm_parts = _palm_parts(skeleton)
+        self.webs = _webs(self.tubes)
+        self.thumb_web = _thumb_web(skeleton)
+
+    def palm(self, points: Array) -> Array:
+        """Signed distance to palm and wrist alone."""
+        return smooth_union([part.distance(points) for part in self.palm_parts], 3.2 * MM)
+
+    def distance(self, points: Array) -> Array:
+        """Signed distance to the skin."""
+        palm = self.palm(points)
+        fingers = [
+            polynomial_union(palm, self.tubes[finger].distance(points), 9.0 * MM)
+            for finger in FINGERS
+            if finger != "thumb"
+        ]
+        body = smooth_union(fingers, 0.35 * MM)
+        for web in self.webs:
+            body = polynomial_union(body, web.distance(points), 5.0 * MM)
+        thumb = polynomial_union(palm, self.tubes["thumb"].distance(points), 12.0 * MM)
+        body = polynomial_union(body, thumb, 1.5 * MM)
+        for part in self.thumb_web:
+            body = polynomial_union(body, part.distance(points), 12.0 * MM)
+        return body
+
+    def gradient(self, points: Array, step: float = 2e-4) -> Array:
+        """Central differences of the distance."""
+        columns = [
+            (self.distance(points + offset) - self.distance(points - offset)) / (2 * step)
+            for offset in np.eye(3) * step
+        ]
+        return np.stack(columns, axis=1)
+
+    def project(self, points: Array, steps: int = 6) -> Array:
+        """Move points to the skin along the gradient."""
+        points = points.copy()
+        for _ in range(steps):
+            gradient = self.gradient(points)
+            slope = np.maximum((gradient**2).sum(1), 0.15)
+            move = (self.distance(points) / slope)[:, None] * gradient
+            length = np.linalg.norm(move, axis=1, keepdims=True)
+            points -= move * np.minimum(1.0, 4.0 * MM / np.maximum(length, 1e-12))
+        return points
+
+    def cast(self, origins: Array, directions: Array, reach: float = 0.030) -> Array:
+        """First crossing of the skin along rays that start inside it."""
+        low = np.zeros(len(origins))
+        high = np.full(len(origins), reach)
+        samples = np.linspace(0.0, reach, 41)
+        grid = origins[:, None, :] + samples[None, :, None] * directions[:, None, :]
+        values = self.distance(grid.reshape(-1, 3)).reshape(len(origins), -1)
+        first = np.where((values > 0).any(1), np.argmax(values > 0, axis=1), samples.size - 1)
+        high = samples[first]
+        low = samples[np.maximum(first - 1, 0)]
+        for _ in range(24):
+            middle = 0.5 * (low + high)
+            outside = self.distance(origins + middle[:, None] * directions) > 0
+            high = np.where(outside, middle, high)
+            low = np.where(outside, low, middle)
+        return origins + (0.5 * (low + high))[:, None] * directions
+
+
+def _interpolate_chain(chain: Array, along: Array) -> Array:
+    """A smooth curve through joints and tip (rounded corners), extended before the first joint."""
+    knots = np.arange(4.0)
+    before = chain[0] + (chain[0] - chain[1]) * 1.0
+    points = np.vstack([before, chain])
+    knots = np.concatenate([[-1.0], knots])
+    fine = np.linspace(-1.0, 3.0, 401)
+    curve = np.stack([np.interp(fine, knots, points[:, axis]) for axis in range(3)], axis=1)
+    kernel = np.hanning(33)
+    kernel /= kernel.sum()
+    padded = np.vstack(
+        [
+            2 * curve[0] - curve[16:0:-1],
+            curve,
+            2 * curve[-1] - curve[-2:-18:-1],
+        ]
+    )
+    smooth = np.stack([np.convolve(padded[:, axis], kernel, "valid") for axis in range(3)], axis=1)
+    return np.stack([np.interp(along, fine, smooth[:, axis]) for axis in range(3)], axis=1)
+
+
+def _smooth_profile(along: Array, knots: tuple[float, ...], values: tuple[float, ...]) -> Array:
+    from scipy.interpolate import PchipInterpolator
+
+    return np.asarray(PchipInterpolator(knots, values)(np.clip(along, knots[0], knots[-1])))
+
+
+def _finger_tube(skeleton: Skeleton, finger: str) -> Tube:
+    first = FIRST_JOINT[finger]
+    profile = _THUMB if finger == "thumb" else _LONG_FINGER
+    dorsal = skeleton.backs[first : first + 3]
+    return Tube(skeleton.chain(finger), dorsal, profile, _THICKNESS[finger])
+
+
+def _metacarpal_tube(skeleton: Skeleton, finger: str) -> Tube:
+    """One ray of the palm, from the carpus to the knuckle."""
+    knuckle = skeleton.joints[FIRST_JOINT[finger]]
+    across = {"index": 12.0, "middle": 3.5, "ring": -5.5, "little": -13.0}[finger]
+    carpus = np.array([0.088, WRIST[1] + 0.5 * MM, WRIST[2] + across * MM])
+    end = knuckle + unit(knuckle - carpus) * 11.0 * MM
+    chain = np.stack([carpus + (end - carpus) * t for t in (0.0, 1 / 3, 2 / 3, 1.0)])
+    profile = Profile(
+        along=(0.0, 1.0, 2.0, 2.65, 3.0),
+        half_width=(11.0, 9.5, 9.8, 10.2, 9.6),
+        dorsal=(10.5, 8.0, 7.2, 8.8, 7.8),
+        palmar=(13.0, 12.0, 11.5, 11.5, 10.0),
+        cap_mm=9.0,
+    )
+    thickness = {"index": 1.02, "middle": 1.02, "ring": 0.97, "little": 0.9}[finger]
+    first = FIRST_JOINT[finger]
+    dorsal = np.repeat(skeleton.backs[first][None], 3, axis=0)
+    return Tube(chain, dorsal, profile, thickness)
+
+
+def _ellipsoid(
+    centre: Array, long_axis: Array, up: Array, radii_mm: tuple[float, ...]
+) -> Ellipsoid:
+    long_axis = unit(long_axis)
+    up = unit(up - long_axis * (up @ long_axis))
+    axes = np.stack([long_axis, up, np.cross(long_axis, up)])
+    return Ellipsoid(centre=np.asarray(centre), axes=axes, radii=np.array(radii_mm) * MM)
+
+
+def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
+    joints = skeleton.joints
+    up = np.array([0.0, 1.0, 0.0])
+    forearm_chain = np.stack(
+        [np.array([x, WRIST[1], WRIST[2]]) for x in (0.145, 0.122, 0.099, 0.076)]
+    )
+    forearm = Tube(
+        forearm_chain,
+        np.repeat(up[None], 3, axis=0),
+        Profile(
+            along=(0.0, 1.0, 2.0, 3.0),
+            half_width=(28.0, 26.5, 26.5, 27.0),
+            dorsal=(16.0, 15.5, 14.5, 12.0),
+            palmar=(17.0, 16.5, 16.5, 14.0),
+            cap_mm=16.0,
+        ),
+        1.0,
+    )
+    metacarpals = [
+        _metacarpal_tube(skeleton, finger) for finger in ("index", "middle", "ring", "little")
+    ]
+    thumb_bone = joints[14] - joints[13]
+    thenar = _ellipsoid(
+        joints[13] + 0.38 * thumb_bone + np.array([4.0, -5.0, -7.5]) * MM,
+        thumb_bone + np.array([-0.006, 0.0, -0.006]),
+        -up,
+        (29.0, 13.0, 16.0),
+    )
+    hypothenar = _ellipsoid(
+        np.array([0.0630, -0.0060, -0.0165]),
+        np.array([-1.0, 0.0, -0.36]),
+        -up,
+        (31.0, 13.5, 14.0),
+    )
+    pads = [
+        _ellipsoid(
+            joints[FIRST_JOINT[finger]] + np.array([-1.0, -6.0, 0.0]) * MM,
+            np.array([0.0, 0.0, 1.0]),
+            -up,
+            (11.0, 9.5, 10.0),
+        )
+        for finger in ("index", "middle", "ring", "little")
+    ]
+    knuckles = [
+        _ellipsoid(
+            joints[FIRST_JOINT[finger]] + np.array([3.0, 4.0, 0.0]) * MM,
+            np.array([1.0, 0.0, 0.0]),
+            up,
+            (9.0, 7.0 * size, 7.0 * size),
+        )
+        for finger, size in (("index", 1.0), ("middle", 1.05), ("ring", 0.95), ("little", 0.9))
+    ]
+    return [forearm, *metacarpals, thenar, hypothenar, *pads, *knuckles]
+
+
+def _webs(tubes: dict[str, Tube]) -> list[Ellipsoid]:
+    webs = []
+    for first, second in (("index", "middle"), ("middle", "ring"), ("ring", "little")):
+        one, two = tubes[first], tubes[second]
+        i = int(np.argmin(np.abs(one.along - 0.22)))
+        j = int(np.argmin(np.abs(two.along - (0.22 if second != "little" else 0.32))))
+        centre = 0.5 * (one.points[i] + two.points[j]) + np.array([0.0, -2.5, 0.0]) * MM
+        across = one.points[i] - two.points[j]
+        slope = np.array([-0.8, -0.5, 0.0])
+        webs.append(_ellipsoid(centre, across, slope, (9.0, 9.0, 5.0)))
+    return webs
+
+
+def _thumb_web(skeleton: Skeleton) -> list[Ellipsoid]:
+    """The fold between thumb and index finger: two flat ellipsoids."""
+    joints = skeleton.joints
+    thumb = joints[14]
+    index = joints[1]
+    span = index - thumb
+    inner = 0.5 * (joints[13] + 0.6 * (joints[14] - joints[13]) + WRIST + 0.62 * (index - WRIST))
+    outer = thumb + 0.48 * span + np.array([14.0, 0.0, -3.0]) * MM
+    up = np.cross(span, unit(joints[13] - index))
+    return [
+        _ellipsoid(inner, span, up, (22.0, 8.0, 17.0)),
+        _ellipsoid(outer, span, up, (22.0, 5.0, 9.0)),
+    ]
