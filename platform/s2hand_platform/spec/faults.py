@@ -71,9 +71,9 @@ class Section:
             self.faults.add(self.place(key), f"must be at least {minimum}, got {value!r}")
         return minimum if value is None else int(value)
 
-    def flag(self, key: str) -> bool:
-        """Read true or false; false if it is not there."""
-        value = self.content.get(key, False)
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Read true or false."""
+        value = self.content.get(key, default)
         if not isinstance(value, bool):
             self.faults.add(self.place(key), f"must be true or false, got {value!r}")
         return value is True

@@ -38,7 +38,7 @@ _SWEEP_KEYS = (
     "num_trials",
 )  # fmt: skip
 _SCALE_KEYS = ("title", "seeds", "data", "base")
-_ROW_KEYS = ("id", "label", "overrides")
+_ROW_KEYS = ("id", "label", "overrides", "comparable")
 _CONTRAST_KEYS = ("row", "baseline", "columns", "expected")
 
 
@@ -168,6 +168,7 @@ def _rows(root: Section) -> tuple[RowSpec, ...]:
                 id=section.text("id", _identifier(label)),
                 label=label,
                 overrides=flatten(section.table("overrides")),
+                comparable=section.flag("comparable", default=True),
             )
         )
     _check_doubled(root, "rows", "id", [row.id for row in rows])

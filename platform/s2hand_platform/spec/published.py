@@ -133,6 +133,6 @@ def _row(section: Section, columns: list[PublishedColumn], dataset: str) -> Publ
         id=section.text("id"),
         label=section.text("label"),
         dataset=section.text("dataset", dataset),
-        quoted=section.flag("quoted"),
+        quoted=section.flag("quoted", default=False),
         cells=cells,
     )

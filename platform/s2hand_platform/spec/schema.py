@@ -18,6 +18,8 @@ class RowSpec:
     label: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Dotted configuration path → value."""
+    comparable: bool = True
+    """Whether this is the paper's training: only then its cells are judged against the paper's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
