@@ -45,7 +45,7 @@ def read_json_array(
             "the files of a split must come from the same release"
         )
     try:
-        values = np.asarray(content, np.float64).reshape(-1, *np.shape(content)[1:])
+        values = np.asarray(content, np.float64)
     except (TypeError, ValueError):
         values = None
     if values is None or values.shape[1:] != shape:

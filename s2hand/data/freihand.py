@@ -54,8 +54,6 @@ def load_freihand(
     name = _FOLDERS[split]
     intrinsics_px = read_json_array(root / f"{name}_K.json", (3, 3))
     count = len(intrinsics_px)
-    if not count:
-        raise DataError(f"{root / f'{name}_K.json'}: must hold at least one camera, got none")
     joints = _optional(root / f"{name}_xyz.json", (21, 3), count)
     vertices = _optional(root / f"{name}_verts.json", (778, 3), count) if split == "test" else None
     stems = [f"{index:08d}" for index in range(count)]

@@ -1,6 +1,7 @@
 """HO-3D: sequences of a hand that holds an object, versions 2 (PNG) and 3 (JPEG)."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -137,11 +138,13 @@ def _read_list(path: Path) -> list[_Frame]:
         if not sequence or not stem.isdecimal():
             raise DataError(f"{path}: line {number} must be SEQUENCE/FRAME, got {line!r}")
         frames.append(_Frame(sequence=sequence, stem=stem))
-    if len(set(frames)) != len(frames):
-        twice = next(frame for frame in frames if frames.count(frame) > 1)
-        raise DataError(f"{path}: every frame must be listed once, {twice.sample_id} occurs twice")
     if not frames:
         raise DataError(f"{path}: must list at least one frame, got none")
+    commonest, times = Counter(frames).most_common(1)[0]
+    if times > 1:
+        raise DataError(
+            f"{path}: every frame must be listed once, {commonest.sample_id} occurs {times} times"
+        )
     return frames
 
 

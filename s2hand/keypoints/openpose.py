@@ -50,7 +50,7 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
     keypoints_list, confidence_list, name_list = _read_lists(path)
     keypoints = _stack(path, "keypoints", keypoints_list, (_NUM_KEYPOINTS, 2))
     confidence = _stack(path, "confidences", confidence_list, (_NUM_KEYPOINTS, 1))[..., 0]
-    _require_range(path, "confidence", confidence, 0, 1, "clip confidences to 0..1")
+    _require_range(path, "confidence", confidence, 0.0, 1.0, "clip confidences to 0..1")
     found = np.where(confidence[..., None] > 0, keypoints, 0)
     for axis, name in enumerate("xy"):
         size = image_size_px[axis]

@@ -1,0 +1,264 @@
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from s2hand.data.augmentation import Augmentation, crop_boxes, margin_boxes
+from s2hand.data.dataset import FrameDataset
+from s2hand.data.sample import FrameTable
+from s2hand.errors import DataError
+from s2hand.geometry.cameras import project
+
+
+def blob_image(width: int, height: int, centre: np.ndarray, sigma: float) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    value = 255 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * sigma**2))
+    return np.repeat(value[..., None], 3, axis=2).astype(np.uint8)
+
+
+def centroid(image: torch.Tensor) -> np.ndarray:
+    weight = image[0].numpy().astype(np.float64)
+    y, x = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
+def blob_table(
+    folder: Path, *, width: int, height: int, cropped: bool, count: int = 4
+) -> FrameTable:
+    """Frames with one bright blob, which is where keypoint 0 is detected."""
+    random = np.random.default_rng(0)
+    size = np.array([width, height])
+    joints = random.normal(scale=0.02, size=(count, 21, 3)) + np.array([0, 0, 0.6])
+    joints[:, 0, :2] += random.uniform(-0.03, 0.03, (count, 2))
+    camera = np.array([[width * 1.1, 0, width / 2 + 1.3], [0, width * 1.08, height / 2 - 0.7]])
+    keypoints = (joints @ np.vstack([camera, [0, 0, 1]]).T)[..., :2] / joints[..., 2:]
+    paths = []
+    folder = folder / ("sequence" if cropped else "collection")
+    folder.mkdir()
+    for frame in range(count):
+        paths.append(folder / f"{frame:04d}.png")
+        pixels = blob_image(width, height, keypoints[frame, 0], sigma=width / 80)
+        Image.fromarray(pixels).save(paths[-1])
+    assert np.all((keypoints[:, 0] > 0.2 * size) & (keypoints[:, 0] < 0.8 * size))
+    extent = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
+    return FrameTable(
+        sample_ids=tuple(f"A/{frame:04d}" for frame in range(count)),
+        image_paths=tuple(paths),
+        intrinsics_px=np.tile(np.vstack([camera, [0, 0, 1]]), (count, 1, 1)).astype(np.float32),
+        sequences=("A" if cropped else "",) * count,
+        frames=np.arange(count),
+        detected_keypoints_px=keypoints.astype(np.float32),
+        detection_confidence=np.full((count, 21), 0.7, np.float32),
+        crop_box_px=(extent if cropped else np.full((count, 4), np.nan)).astype(np.float32),
+        joints=joints.astype(np.float32),
+    )
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return blob_table(tmp_path, width=160, height=160, cropped=False)
+
+
+@pytest.fixture
+def sequence(tmp_path):
+    return blob_table(tmp_path, width=320, height=240, cropped=True)
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_keypoints_follow_the_image(tmp_path, cropped, augmented):
+    height = 240 if cropped else 320
+    table = blob_table(tmp_path, width=320, height=height, cropped=cropped, count=6)
+    generator = torch.Generator().manual_seed(3) if augmented else None
+    batch = FrameDataset(table, 96).batch(range(6), generator=generator)
+    for image, keypoints in zip(batch.images, batch.detected_keypoints_px, strict=True):
+        assert image.max() > 0.7
+        np.testing.assert_allclose(centroid(image), keypoints[0].numpy(), atol=0.15)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_crop_camera_projects_the_same_hand_onto_its_keypoints(sequence, augmented):
+    generator = torch.Generator().manual_seed(5) if augmented else None
+    batch = FrameDataset(sequence, 96).batch(range(4), generator=generator)
+    projected = project(torch.from_numpy(sequence.joints), batch.intrinsics_px)
+    torch.testing.assert_close(projected, batch.detected_keypoints_px, atol=2e-3, rtol=0)
+
+
+def test_rotated_camera_projects_the_turned_hand_onto_its_keypoints(collection):
+    dataset = FrameDataset(collection, 96)
+    upright = dataset.batch(range(4))
+    turned = dataset.batch(range(4), generator=torch.Generator().manual_seed(1))
+    for sample in range(4):
+        middle = torch.tensor([47.5, 47.5])
+        before, after = (b.detected_keypoints_px[sample] - middle for b in (upright, turned))
+        cross = (before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]).sum()
+        angle = torch.atan2(cross, (before * after).sum())
+        cosine, sine = angle.cos(), angle.sin()
+        turn = torch.tensor([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        hand = torch.from_numpy(collection.joints[sample]) @ turn.T
+        projected = project(hand, turned.intrinsics_px[sample])
+        torch.testing.assert_close(
+            projected, turned.detected_keypoints_px[sample], atol=5e-3, rtol=0
+        )
+
+
+def test_rotation_keeps_a_central_square_camera(collection):
+    camera = np.array([[200, 0, 79.5], [0, 200, 79.5], [0, 0, 1]], np.float32)
+    table = replace(collection, intrinsics_px=np.tile(camera, (4, 1, 1)))
+    batch = FrameDataset(table, 160).batch(range(4), generator=torch.Generator().manual_seed(2))
+    expected = torch.from_numpy(table.intrinsics_px)
+    torch.testing.assert_close(batch.intrinsics_px, expected, atol=1e-4, rtol=0)
+
+
+def test_rotation_stays_within_its_setting(collection):
+    dataset = FrameDataset(collection, 96, augmentation=Augmentation(rotation_deg=20.0))
+    generator = torch.Generator().manual_seed(0)
+    upright = dataset.batch([0]).detected_keypoints_px[0] - 47.5
+    angles = []
+    for _ in range(100):
+        turned = dataset.batch([0], generator=generator).detected_keypoints_px[0] - 47.5
+        cross = (upright[:, 0] * turned[:, 1] - upright[:, 1] * turned[:, 0]).sum()
+        angles.append(float(torch.rad2deg(torch.atan2(cross, (upright * turned).sum()))))
+    assert max(np.abs(angles)) <= 20.001
+    assert max(angles) > 15
+    assert min(angles) < -15
+
+
+def test_an_image_at_its_own_size_is_passed_through_exactly(collection):
+    batch = FrameDataset(collection, 160).batch([1, 3])
+    for image, row in zip(batch.images, (1, 3), strict=True):
+        with Image.open(collection.image_paths[row]) as stored:
+            expected = np.asarray(stored).transpose(2, 0, 1) / 255
+        np.testing.assert_allclose(image.numpy(), expected, atol=1e-6)
+
+
+def test_same_generator_state_gives_the_same_batch(sequence):
+    dataset = FrameDataset(sequence, 64)
+    first, again, other = (
+        dataset.batch(range(4), generator=torch.Generator().manual_seed(seed)) for seed in (7, 7, 8)
+    )
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.intrinsics_px, again.intrinsics_px)
+    assert not torch.equal(first.intrinsics_px, other.intrinsics_px)
+
+
+def test_jitter_is_shared_by_the_frames_of_a_clip(sequence):
+    same = replace(sequence, crop_box_px=np.tile(sequence.crop_box_px[:1], (4, 1)))
+    batch = FrameDataset(same, 64).batch(
+        [0, 1, 2, 3], clip_length=2, generator=torch.Generator().manual_seed(0)
+    )
+    assert batch.clip_length == 2
+    assert torch.equal(batch.intrinsics_px[0], batch.intrinsics_px[1])
+    assert torch.equal(batch.intrinsics_px[2], batch.intrinsics_px[3])
+    assert not torch.equal(batch.intrinsics_px[0], batch.intrinsics_px[2])
+    assert batch.sample_index.tolist() == [0, 1, 2, 3]
+
+
+def test_without_jitter_a_generator_changes_nothing(sequence):
+    dataset = FrameDataset(sequence, 64, augmentation=Augmentation(crop_jitter=False))
+    drawn = dataset.batch([0, 1], generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.images, dataset.batch([0, 1]).images)
+
+
+def test_crop_box_follows_the_published_steps():
+    extent = torch.tensor([[300.0, 180, 420, 320]], dtype=torch.float64)
+    noise, zoom = torch.tensor([[0.4, -1.2]]).double(), torch.tensor([0.83]).double()
+    box = crop_boxes(extent, (640, 480), centre_noise=noise, zoom=zoom)[0]
+    centre = np.array([360 + 2.0, 250 - 6.0])
+    low, high = np.array([290, 170]), np.array([430, 330])
+    side = 4 * max((high - centre).max(), (centre - low).max()) / 0.83
+    np.testing.assert_allclose(box, [*(centre - side / 2), *(centre + side / 2)], rtol=1e-6)
+
+
+def test_crops_of_a_smaller_copy_show_the_same():
+    extent = torch.tensor([[300.0, 180, 420, 320], [5, 5, 20, 470]], dtype=torch.float64)
+    large, small = crop_boxes(extent, (640, 480)), crop_boxes(extent / 4, (160, 120))
+    torch.testing.assert_close(small * 4, large)
+
+
+def test_margin_holds_every_jittered_crop():
+    random = torch.Generator().manual_seed(0)
+    low = torch.rand(500, 2, generator=random, dtype=torch.float64) * 500 - 30
+    extent = torch.cat((low, low + 5 + torch.rand(500, 2, generator=random) * 300), dim=1)
+    noise = torch.randn(500, 2, generator=random, dtype=torch.float64) * 3
+    box = crop_boxes(extent, (640, 480), centre_noise=noise, zoom=torch.full((500,), 0.8).double())
+    margin = margin_boxes(extent, (640, 480))
+    assert torch.all(margin[:, :2] <= box[:, :2] + 1e-5)
+    assert torch.all(margin[:, 2:] >= box[:, 2:] - 1e-5)
+
+
+def test_packed_images_are_kept_and_shared_through_the_cache(sequence, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    first = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
+    (kept,) = cache.glob("*.npy")
+    monkeypatch.setattr("s2hand.data.packing._decode", lambda *_: pytest.fail("decoded again"))
+    again = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
+    assert torch.equal(first.images, again.images)
+    monkeypatch.undo()
+    assert torch.equal(first.images, FrameDataset(sequence, 64).batch(range(4)).images)
+    blank = np.zeros((240, 320, 3), np.uint8)
+    Image.fromarray(blank).save(sequence.image_paths[2])
+    changed = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
+    assert changed.images[2].max() == 0
+    assert len(list(cache.glob("*.npy"))) == 2
+    assert kept.exists()
+
+
+def test_failed_packing_leaves_nothing_to_be_taken_for_a_cache(sequence, tmp_path):
+    sequence.image_paths[3].write_bytes(sequence.image_paths[3].read_bytes()[:200])
+    cache = tmp_path / "cache"
+    with pytest.raises(DataError, match=r"0003.png: image must be a complete JPEG or PNG"):
+        FrameDataset(sequence, 64, cache_dir=cache)
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+
+
+def test_full_disk_is_reported(sequence, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("s2hand.data.packing.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"runtime.cache_dir .*GB needed, 0.0 GB free"):
+        FrameDataset(sequence, 64, cache_dir=tmp_path / "cache")
+
+
+def test_wrong_sizes_are_named(sequence, collection, tmp_path):
+    Image.new("RGB", (100, 80)).save(sequence.image_paths[2])
+    with pytest.raises(DataError, match=r"0002.png: image must be 320x240 px .* got 100x80"):
+        FrameDataset(sequence, 64)
+    camera = np.array([[200, 0, 300], [0, 200, 300], [0, 0, 1]], np.float32)
+    shifted = replace(collection, intrinsics_px=np.tile(camera, (4, 1, 1)))
+    for path in shifted.image_paths:
+        Image.new("RGB", (160, 160)).save(path)
+    with pytest.raises(DataError, match=r"principal point must lie .* got \(300.0, 300.0\)"):
+        FrameDataset(shifted, 64)
+    Image.new("RGB", (160, 120)).save(shifted.image_paths[0])
+    with pytest.raises(DataError, match=r"must be square, got 160x120"):
+        FrameDataset(collection, 64)
+    shifted.image_paths[0].unlink()
+    with pytest.raises(DataError, match=r"0000.png: image is missing"):
+        FrameDataset(collection, 64)
+
+
+def test_inconsistent_tables_and_ragged_clips_are_refused(sequence):
+    with pytest.raises(DataError, match=r"FrameTable.sequences must have one entry per sample"):
+        replace(sequence, sequences=("A",))
+    boxes = sequence.crop_box_px.copy()
+    boxes[1] = np.nan
+    with pytest.raises(DataError, match=r"crop_box_px .* got NaN for 1 of 4 frames"):
+        replace(sequence, crop_box_px=boxes)
+    with pytest.raises(ValueError, match="whole clips of 3 frames, got 4"):
+        FrameDataset(sequence, 64).batch(range(4), clip_length=3)
+
+
+def test_a_small_batch_takes_milliseconds(sequence):
+    dataset = FrameDataset(sequence, 64)
+    generator, rows = torch.Generator().manual_seed(0), np.arange(64) % 4
+    dataset.batch(rows, generator=generator)
+    durations = []
+    for _ in range(5):
+        start = time.perf_counter()
+        dataset.batch(rows, generator=generator)
+        durations.append(time.perf_counter() - start)
+    assert min(durations) < 0.15

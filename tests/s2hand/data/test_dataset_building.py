@@ -1,0 +1,67 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from s2hand.config import DataConfig, S2HandConfig
+from s2hand.data.build import MANIFEST_NAME, fingerprint_dataset, load_datasets
+from s2hand.errors import DataError
+
+
+def config_of(root, **settings) -> S2HandConfig:
+    return S2HandConfig(data=DataConfig(root=str(root), **settings))
+
+
+def test_settings_reach_the_loaders(make_ho3d):
+    root = make_ho3d()
+    settings = {"dataset": "ho3d", "keypoints": "ground_truth", "max_frames": 4}
+    train, test = load_datasets(config_of(root, **settings))
+    assert len(train) == 4
+    assert np.all(train.detection_confidence == 1)
+    assert len(test) == 6
+    boxes = load_datasets(config_of(root, dataset="ho3d", train_crop="detections"))[0].crop_box_px
+    assert not np.allclose(boxes[:4], train.crop_box_px)
+
+
+def test_root_may_be_the_folder_above_the_layout(make_freihand):
+    root = make_freihand()
+    below, above = (load_datasets(config_of(path))[0] for path in (root, root.parent))
+    assert below.image_paths == above.image_paths
+
+
+def test_missing_root_says_what_to_do(tmp_path):
+    with pytest.raises(DataError, match=r"data.root must name the folder .* data make synthetic"):
+        load_datasets(config_of(""))
+    with pytest.raises(DataError, match=r"nowhere: folder of the dataset is missing"):
+        load_datasets(config_of(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"nowhere: folder of the dataset is missing"):
+        fingerprint_dataset(tmp_path / "nowhere")
+
+
+def test_fingerprint_covers_annotations_and_the_list_of_images(make_freihand):
+    root = make_freihand()
+    first = fingerprint_dataset(root)
+    image = root / "training/rgb/00000001.jpg"
+    os.utime(image, (0, 0))
+    assert fingerprint_dataset(root) == first
+    camera = root / "training_K.json"
+    original = camera.read_bytes()
+    camera.write_bytes(original.replace(b"400.0", b"401.0", 1))
+    assert fingerprint_dataset(root) != first
+    camera.write_bytes(original)
+    assert fingerprint_dataset(root) == first
+    image.rename(image.with_name("renamed.jpg"))
+    assert fingerprint_dataset(root) != first
+
+
+def test_fingerprint_of_a_synthetic_set_is_its_manifest(make_freihand):
+    root = make_freihand()
+    manifest = root.parent / MANIFEST_NAME
+    plain = fingerprint_dataset(root)
+    manifest.write_text(json.dumps({"something": "else"}))
+    assert fingerprint_dataset(root) == plain
+    manifest.write_text(json.dumps({"generator": "s2hand", "files": {}}))
+    ours = fingerprint_dataset(root)
+    assert ours != plain
+    assert fingerprint_dataset(root.parent) == ours

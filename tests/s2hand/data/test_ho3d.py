@@ -1,0 +1,178 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from s2hand.data.ho3d import load_ho3d
+from s2hand.errors import DataError
+
+OPENPOSE_FROM_HO3D = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
+"""The list found in HO-3D's own tools."""
+
+
+def meta_path(root: Path, frame: int, folder: str = "train/AB1") -> Path:
+    return root / folder / "meta" / f"{frame:04d}.pkl"
+
+
+def change_meta(path: Path, **changes: object) -> None:
+    meta = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps(meta | changes, protocol=2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_both_versions_are_read_in_our_order_and_frame(make_ho3d, suffix):
+    root = make_ho3d(suffix=suffix)
+    table = load_ho3d(root, "train")
+    assert table.sample_ids[:2] == ("AB1/0000", "AB1/0001")
+    assert table.image_paths[1] == root / f"train/AB1/rgb/0001.{suffix}"
+    assert table.sequences == ("AB1",) * 6
+    np.testing.assert_array_equal(table.frames, np.arange(6))
+    meta = pickle.loads(meta_path(root, 4).read_bytes())
+    expected = meta["handJoints3D"][OPENPOSE_FROM_HO3D] * [1, -1, -1]
+    np.testing.assert_allclose(table.joints[4], expected, rtol=1e-6)
+    assert table.joints[..., 2].min() > 0
+
+
+def test_projection_is_that_of_the_official_formula(make_ho3d):
+    root = make_ho3d()
+    table = load_ho3d(root, "train", keypoints="ground_truth")
+    meta = pickle.loads(meta_path(root, 2).read_bytes())
+    homogeneous = meta["handJoints3D"] @ (meta["camMat"] @ np.diag([1, -1, -1])).T
+    official = (homogeneous[:, :2] / homogeneous[:, 2:])[OPENPOSE_FROM_HO3D]
+    np.testing.assert_allclose(table.detected_keypoints_px[2], official, rtol=1e-5)
+    extent = [*official.min(axis=0), *official.max(axis=0)]
+    np.testing.assert_allclose(table.crop_box_px[2], extent, rtol=1e-5)
+
+
+def test_wrist_rotation_is_turned_into_our_frame(make_ho3d):
+    root = make_ho3d()
+    table = load_ho3d(root, "train")
+    pose = pickle.loads(meta_path(root, 3).read_bytes())["handPose"]
+    expected = np.diag([1.0, -1, -1]) @ Rotation.from_rotvec(pose[:3]).as_matrix()
+    found = Rotation.from_rotvec(table.rotations[3, 0]).as_matrix()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(table.rotations[3, 1:].ravel(), pose[3:], rtol=1e-5)
+
+
+def test_evaluation_truth_and_boxes(make_ho3d):
+    root = make_ho3d()
+    table = load_ho3d(root, "test")
+    xyz = np.array(json.loads((root / "evaluation_xyz.json").read_text()))
+    np.testing.assert_allclose(table.joints, xyz[:, OPENPOSE_FROM_HO3D] * [1, -1, -1], rtol=1e-6)
+    verts = np.array(json.loads((root / "evaluation_verts.json").read_text()))
+    np.testing.assert_allclose(table.vertices, verts * [1, -1, -1], rtol=1e-6)
+    np.testing.assert_array_equal(table.crop_box_px, [[20, 10, 40, 30]] * 6)
+    assert table.rotations is None
+    (root / "evaluation_xyz.json").unlink()
+    (root / "openpose/SM1/detect.json").unlink()
+    without = load_ho3d(root, "test")
+    assert without.joints is None
+    assert np.all(without.detection_confidence == 0)
+
+
+def test_frames_keep_their_true_numbers_and_find_their_detections(make_ho3d):
+    root = make_ho3d()
+    (root / "train.txt").write_text("AB1/0005\nAB1/0001\n")
+    table = load_ho3d(root, "train")
+    np.testing.assert_array_equal(table.frames, [5, 1])
+    detected = np.array(json.loads((root / "openpose/AB1/detect.json").read_text())[0])
+    np.testing.assert_allclose(table.detected_keypoints_px, detected[[5, 1]], rtol=1e-6)
+
+
+def test_frames_without_annotation_are_left_out(make_ho3d, caplog):
+    root = make_ho3d()
+    change_meta(meta_path(root, 0), handJoints3D=None, handPose=None)
+    with caplog.at_level("INFO"):
+        table = load_ho3d(root, "train", max_frames=3)
+    assert table.sample_ids == ("AB1/0001", "AB1/0002", "AB1/0003")
+    assert "left out 1 frames without annotation" in caplog.text
+
+
+def test_training_crop_from_confident_detections_only(make_ho3d):
+    root = make_ho3d()
+    path = root / "openpose/AB1/detect.json"
+    keypoints, confidence, names = json.loads(path.read_text())
+    confidence[0][4], keypoints[0][4] = [0.05], [60, 47]
+    confidence[1] = [[0.0]] * 19 + [[0.9]] * 2
+    path.write_text(json.dumps([keypoints, confidence, names]))
+    table = load_ho3d(root, "train", train_crop="detections")
+    kept = np.delete(np.array(keypoints[0]), 4, axis=0)
+    np.testing.assert_allclose(table.crop_box_px[0], [*kept.min(0), *kept.max(0)], rtol=1e-6)
+    np.testing.assert_array_equal(table.crop_box_px[1], [0, 0, 63, 47])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"camMat": np.eye(2)}, r"0002.pkl: field 'camMat' must hold .* shape \(3, 3\), got"),
+        ({"handPose": np.full(48, np.nan)}, r"field 'handPose' .* with NaN or infinity"),
+        ({"handJoints3D": "x"}, r"field 'handJoints3D' must hold finite numbers"),
+    ],
+)
+def test_wrong_meta_fields_are_named(make_ho3d, changes, message):
+    root = make_ho3d()
+    change_meta(meta_path(root, 2), **changes)
+    with pytest.raises(DataError, match=message):
+        load_ho3d(root, "train")
+
+
+def test_missing_box_or_files_are_named(make_ho3d):
+    root = make_ho3d()
+    change_meta(meta_path(root, 1, "evaluation/SM1"), handBoundingBox=None)
+    with pytest.raises(DataError, match=r"SM1/meta/0001.pkl: field 'handBoundingBox'"):
+        load_ho3d(root, "test")
+    (root / "train/AB1/rgb/0003.png").unlink()
+    with pytest.raises(DataError, match=r"AB1/rgb/0003: image"):
+        load_ho3d(root, "train")
+    meta_path(root, 4).unlink()
+    with pytest.raises(DataError, match=r"0004.pkl: the HO-3D meta file cannot be read"):
+        load_ho3d(root, "train")
+    (root / "train.txt").unlink()
+    with pytest.raises(DataError, match=r"train.txt: list of frames is missing"):
+        load_ho3d(root, "train")
+
+
+def test_truncated_and_foreign_pickles_are_refused(make_ho3d):
+    root = make_ho3d()
+    path = meta_path(root, 0)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"0000.pkl: the HO-3D meta file must be a complete pickle"):
+        load_ho3d(root, "train")
+    path.write_bytes(pickle.dumps([1, 2], protocol=2))
+    with pytest.raises(DataError, match=r"0000.pkl: must hold a dictionary, got a list"):
+        load_ho3d(root, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("AB1/0000\nAB1-0001\n", r"train.txt: line 2 must be SEQUENCE/FRAME, got 'AB1-0001'"),
+        ("AB1/0000\nAB1/0000\n", r"AB1/0000 occurs 2 times"),
+        ("\n", r"must list at least one frame"),
+    ],
+)
+def test_bad_lists_are_refused(make_ho3d, text, message):
+    root = make_ho3d()
+    (root / "train.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_ho3d(root, "train")
+
+
+def test_detections_must_reach_the_last_frame_number(make_ho3d):
+    root = make_ho3d()
+    path = root / "openpose/AB1/detect.json"
+    path.write_text(json.dumps([part[:4] for part in json.loads(path.read_text())]))
+    with pytest.raises(DataError, match=r"detect.json: must hold an entry for every frame number"):
+        load_ho3d(root, "train")
+
+
+def test_truth_of_another_length_than_the_list_is_refused(make_ho3d):
+    root = make_ho3d()
+    (root / "evaluation.txt").write_text("SM1/0000\nSM1/0001\n")
+    with pytest.raises(
+        DataError, match=r"evaluation_xyz.json: must hold one entry per frame \(2\)"
+    ):
+        load_ho3d(root, "test")

@@ -1,0 +1,24 @@
+import numpy as np
+
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.layer import HandLayer
+from s2hand.metrics.baselines import mean_pose_predictions
+
+
+def test_every_frame_is_the_mean_hand_before_the_camera():
+    predictions = mean_pose_predictions(4, embedded_hand())
+    assert len(predictions) == 4
+    for values in (predictions.joints, predictions.vertices, predictions.hand_pose):
+        assert np.all(values == values[:1])
+    assert not predictions.betas.any()
+    assert predictions.joints[..., 2].min() > 0.3
+
+
+def test_its_joints_are_those_of_the_mean_pose_up_to_a_shift():
+    data = embedded_hand()
+    predictions = mean_pose_predictions(1, data)
+    mean_pose = np.asarray(data.hands_mean).reshape(1, 15, 3)
+    np.testing.assert_allclose(predictions.hand_pose, mean_pose, atol=1e-6)
+    wrist_to_tip = np.linalg.norm(predictions.joints[0, 12] - predictions.joints[0, 0])
+    assert 0.1 < wrist_to_tip < 0.25
+    assert HandLayer(data).faces.max() == predictions.vertices.shape[1] - 1
