@@ -1,0 +1,193 @@
+"""What runs inside Ray: the Tune trial that starts a trainer, and the trainer's workers."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray import cloudpickle, tune
+
+from s2hand_platform.errors import ExecutionError, StopTrial
+from s2hand_platform.execution import QUIET_RAY
+from s2hand_platform.execution.session import WorkerResources
+from s2hand_platform.experiments.protocol import Experiment, Scalars
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.trial import (
+    LocalContext,
+    TrialRequest,
+    cause,
+    last_outcome,
+    record_lost_attempt,
+    run_trial,
+    trial_folders,
+    would_fail_again,
+)
+from s2hand_platform.workspace import Workspace
+
+STOP_FILE = "stop"
+"""A search writes it into a trial's checkpoint folder; the trial ends at its next report."""
+EPOCH = "epoch"
+"""Key under which every report carries its epoch."""
+REPORTED = "reported"
+"""Key under which every report names its own metrics, among all that Tune adds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialJob:
+    """All that a trial needs on the machine where it runs."""
+
+    request: TrialRequest
+    experiment: Experiment
+    workspace: Workspace
+    worker: WorkerResources
+    num_workers: int
+
+    @property
+    def store(self) -> ResultStore:
+        """The store that the trial writes to."""
+        return ResultStore(self.workspace.store_dir)
+
+    @property
+    def stop_file(self) -> Path:
+        """Where a search asks this trial to end."""
+        checkpoints, _ = trial_folders(self.workspace, self.request.trial.trial_id)
+        return checkpoints / STOP_FILE
+
+
+def run_in_tune(config: Mapping[str, Any], *, lean: bool) -> None:
+    """Run one trial as Tune's function: start a Ray Train trainer and wait for it.
+
+    Tune calls this once more after a failure that may pass. A failure that would come again is
+    in the store and ends the trial quietly.
+
+    Args:
+        config: ``trial.job`` holds the pickled ``TrialJob``: only the processes that need the
+            experiment import it.
+        lean: leave out the trainer's helper processes that our own Ray has no use for.
+
+    Raises:
+        TrainingFailedError: for a failure that is worth another try.
+    """
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
+    job: TrialJob = cloudpickle.loads(config["trial"]["job"])
+    if job.store.finished(job.request.trial.trial_id):
+        _repeat_result(job)
+        return
+    attempts, started = job.store.next_attempt(job.request.trial.trial_id), datetime.now(UTC)
+    job.stop_file.unlink(missing_ok=True)
+    try:
+        _trainer(config["trial"]["job"], job, lean=lean).fit()
+    except ray.train.TrainingFailedError as error:
+        causes = _causes(error)
+        if job.store.next_attempt(job.request.trial.trial_id) == attempts:
+            reason = "; ".join(cause(each) for each in causes)
+            record_lost_attempt(job.request, job.experiment, job.store, started, reason)
+        if not any(would_fail_again(each) for each in causes):
+            raise
+
+
+def _repeat_result(job: TrialJob) -> None:
+    """Report what the store knows of a finished trial, for a search to learn from."""
+    name = job.request.trial.trial_id
+    outcome, curve = last_outcome(job.store, name), job.store.curves([name])
+    curve = curve[curve["epoch"] == curve["epoch"].max()]
+    last = dict(zip(curve["metric"], curve["value"], strict=True))
+    epoch = int(curve["epoch"].max()) if len(curve) else 0
+    tune.report({**last, **(outcome.metrics if outcome else {}), EPOCH: epoch, REPORTED: []})
+
+
+def _trainer(pickled: bytes, job: TrialJob, *, lean: bool) -> Any:
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    class LeanTrainer(TorchTrainer):
+        """A trainer with two processes less to start: a third of a short trial's time."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            return [
+                callback
+                for callback in super()._create_default_callbacks()
+                if type(callback).__name__ not in _SPARED
+            ]
+
+    resources = {"CPU": job.worker.cpus, "GPU": job.worker.gpus}
+    threads = {name: str(job.worker.threads) for name in _THREAD_VARIABLES}
+    return (LeanTrainer if lean else TorchTrainer)(
+        run_in_worker,
+        train_loop_config={"job": pickled},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=job.num_workers,
+            use_gpu=job.worker.gpus > 0,
+            resources_per_worker={name: value for name, value in resources.items() if value},
+        ),
+        run_config=ray.train.RunConfig(
+            name=job.request.trial.trial_id,
+            storage_path=str(job.workspace.root / "ray" / "train"),
+            callbacks=[TuneReportCallback()],
+            failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
+            worker_runtime_env={"env_vars": threads},
+        ),
+    )
+
+
+_SPARED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+"""No trial uses Ray's datasets; and the cleaner asks the dashboard, which our own Ray lacks."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def run_in_worker(config: Mapping[str, Any]) -> None:
+    """Run one rank of a trial inside a Ray Train worker."""
+    import torch
+    from ray.train.torch import get_device
+
+    job: TrialJob = cloudpickle.loads(config["job"])
+    torch.set_num_threads(job.worker.threads)
+    surroundings = ray.train.get_context()
+    checkpoints, stages = trial_folders(job.workspace, job.request.trial.trial_id)
+    rank, world_size = surroundings.get_world_rank(), surroundings.get_world_size()
+
+    last: dict[str, float] = {}
+    epochs = [0]
+
+    def report(epoch: int, metrics: Scalars) -> None:
+        last.update(metrics)
+        epochs.append(epoch)
+        ray.train.report({**metrics, EPOCH: epoch, REPORTED: list(metrics)})
+        if _told_to_stop(job.stop_file, world_size):
+            raise StopTrial("ended early by the search")
+
+    context = LocalContext(
+        checkpoint_dir=checkpoints,
+        stage_dir=stages,
+        device=str(get_device()) if job.worker.gpus else "cpu",
+        rank=rank,
+        world_size=world_size,
+        on_report=report,
+    )
+    outcome = run_trial(job.request, job.experiment, context, job.store)
+    if outcome.status == "finished":
+        ray.train.report({**last, **outcome.metrics, EPOCH: epochs[-1], REPORTED: []})
+
+
+def _told_to_stop(stop_file: Path, world_size: int) -> bool:
+    """Look for the search's wish; all ranks see what rank 0 saw."""
+    wished = stop_file.exists()
+    if world_size == 1:
+        return wished
+    from ray.train.collective import broadcast_from_rank_zero
+
+    return broadcast_from_rank_zero(wished)
+
+
+def _causes(error: Exception) -> list[BaseException]:
+    """Return what the workers raised, out of Ray's wrappers."""
+    failures = getattr(error, "worker_failures", None)
+    if failures is None:
+        failure = getattr(error, "controller_failure", error)
+        return [ExecutionError(f"the training workers could not be started: {failure}")]
+    return [vars(failure).get("_base_exc", failure) for failure in failures.values()]
