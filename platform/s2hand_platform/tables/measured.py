@@ -1,0 +1,245 @@
+"""The measured table: each cell with its interval, the printed cell, and what both say."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+from rich.console import RenderableType
+
+from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import building, layout
+from s2hand_platform.tables.layout import Grid, GridCell, format_interval
+from s2hand_platform.tables.parts import (
+    RowKind,
+    TableCell,
+    TableColumn,
+    TableContrast,
+    TableMargin,
+    TableRow,
+)
+from s2hand_platform.tables.selection import select_results
+
+_MARKS: dict[str, str] = {
+    "reproduced": " =", "consistent but imprecise": " ≈", "better": " ▲", "worse": " ▼",
+    "undecided": " ?",
+}  # fmt: skip
+_DEFAULT_DECIMALS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredTable:
+    """A table with everything that is known about its cells."""
+
+    name: str
+    title: str
+    data: str
+    """What was measured on."""
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
+    contrasts: tuple[TableContrast, ...]
+    margins: tuple[TableMargin, ...]
+    footnotes: tuple[str, ...]
+
+    @classmethod
+    def build(
+        cls,
+        spec: TableSpec,
+        store: ResultStore,
+        experiment: Experiment,
+        *,
+        data: str,
+        seeds: Collection[int] | None = None,
+        mix_environments: bool = False,
+    ) -> "MeasuredTable":
+        """Gather a table from the store.
+
+        Args:
+            spec: the table with scale and data laid over its base, as it was planned.
+            store: where results are.
+            experiment: builds the rows' configurations, knows units and directions.
+            data: what was measured on; the dataset's own name means the published data.
+            seeds: the seeds to take; None takes all that are there.
+            mix_environments: let values from different kinds of environments share a cell.
+        """
+        chosen = select_results(
+            spec, store, experiment, seeds=seeds, mix_environments=mix_environments
+        )
+        columns = tuple(building.column(column, experiment.metrics) for column in spec.columns)
+        same = data == spec.dataset
+        rows = (
+            *building.baseline_rows(chosen, columns),
+            *(building.measured_row(spec, row, columns, on_same_data=same) for row in chosen.rows),
+            *building.printed_rows(spec, columns),
+        )
+        return cls(
+            name=spec.name,
+            title=spec.title,
+            data=data,
+            columns=columns,
+            rows=rows,
+            contrasts=tuple(building.contrasts(spec.contrasts, rows, columns)),
+            margins=tuple(building.margins(rows, columns)),
+            footnotes=tuple(building.footnotes(spec, chosen, data, on_same_data=same)),
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Return one line per cell."""
+        return pd.DataFrame([self._line(row, column) for row, column in self._cells()])
+
+    def verdicts(self) -> pd.DataFrame:
+        """Return one line per declared contrast and column."""
+        return pd.DataFrame(
+            [
+                {
+                    "row": contrast.row,
+                    "baseline": contrast.baseline,
+                    "expected": contrast.expected,
+                    "column": contrast.column,
+                    **_interval_fields(contrast.difference, "difference"),
+                    "verdict": contrast.verdict,
+                }
+                for contrast in self.contrasts
+            ]
+        )
+
+    def to_markdown(self) -> str:
+        """Write the table, its contrasts and footnotes as Markdown."""
+        return layout.to_markdown(self._grids(), self.footnotes)
+
+    def to_latex(self) -> str:
+        """Write booktabs tables."""
+        return layout.to_latex(self._grids(), self.footnotes)
+
+    def to_csv(self) -> str:
+        """Write one line per cell, numbers unrounded."""
+        return str(self.frame().to_csv(index=False, lineterminator="\n"))
+
+    def to_rich(self) -> RenderableType:
+        """Draw the table for the terminal."""
+        return layout.to_rich(self._grids(), self.footnotes)
+
+    def to_html(self) -> str:
+        """Write plain HTML tables."""
+        return layout.to_html(self._grids(), self.footnotes)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for programs."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "data": self.data,
+            "columns": [asdict(column) for column in self.columns],
+            "rows": [asdict(row) for row in self.rows],
+            "contrasts": [asdict(contrast) for contrast in self.contrasts],
+            "margins": [
+                {**asdict(margin), "excludes_zero": margin.excludes_zero} for margin in self.margins
+            ],
+            "footnotes": list(self.footnotes),
+        }
+
+    def _cells(self) -> Iterator[tuple[TableRow, TableColumn]]:
+        return ((row, column) for row in self.rows for column in self.columns)
+
+    def _line(self, row: TableRow, column: TableColumn) -> dict[str, Any]:
+        cell = row.cells[column.label]
+        return {
+            "table": self.name,
+            "row": row.id,
+            "label": row.label,
+            "kind": row.kind,
+            "column": column.label,
+            "metric": column.metric,
+            "unit": column.unit,
+            "direction": column.direction,
+            **_interval_fields(cell.interval, "mean"),
+            "published": str(cell.published) if cell.published else None,
+            "verdict": cell.verdict,
+        }
+
+    def _grids(self) -> list[Grid]:
+        header = (f"measured on {self.data}", *(column.header for column in self.columns))
+        rows = tuple(
+            (
+                GridCell(text=row.label),
+                *(_shown(row.cells[c.label], row.kind) for c in self.columns),
+            )
+            for row in self.rows
+        )
+        grids = [Grid(title=f"{self.name}: {self.title}", header=header, rows=rows)]
+        if self.contrasts:
+            grids.append(self._contrast_grid())
+        if self.margins:
+            grids.append(self._margin_grid())
+        return grids
+
+    def _contrast_grid(self) -> Grid:
+        lines: dict[tuple[str, str, str], dict[str, GridCell]] = {}
+        for contrast in self.contrasts:
+            key = (contrast.row, contrast.expected, contrast.baseline)
+            difference = contrast.difference
+            shown = format_interval(difference, 0, signed=True) if difference else ""
+            cell = GridCell(text=contrast.verdict, aside=shown)
+            lines.setdefault(key, {})[contrast.column] = cell
+        return Grid(
+            title="Directions that the paper concludes (row minus baseline, paired by seed)",
+            header=("contrast", *(column.header for column in self.columns)),
+            rows=tuple(
+                (
+                    GridCell(text=f"{row} {expected} than {baseline}"),
+                    *(cells.get(column.label, GridCell(text="–")) for column in self.columns),
+                )
+                for (row, expected, baseline), cells in lines.items()
+            ),
+        )
+
+    def _margin_grid(self) -> Grid:
+        return Grid(
+            title="Against predictors without a training",
+            header=("row", "baseline", "column", "difference in %", "95 % interval"),
+            rows=tuple(
+                (
+                    GridCell(text=margin.row),
+                    GridCell(text=margin.baseline),
+                    GridCell(text=margin.column),
+                    GridCell(text=format_interval(_percent(margin.change), 1, signed=True)),
+                    GridCell(
+                        text="excludes zero" if margin.excludes_zero else "does not exclude zero"
+                    ),
+                )
+                for margin in self.margins
+            ),
+        )
+
+
+def _shown(cell: TableCell, kind: RowKind) -> GridCell:
+    printed = str(cell.published) if cell.published else ""
+    if cell.interval is None:
+        return GridCell(text="quoted" if kind == "quoted" else "not run", aside=printed)
+    decimals = cell.published.decimals if cell.published else _DEFAULT_DECIMALS
+    if kind == "baseline":
+        return GridCell(text=f"{cell.interval.mean:.{_DEFAULT_DECIMALS}f}")
+    text = format_interval(cell.interval, decimals) + _MARKS.get(cell.verdict, "")
+    return GridCell(text=text, aside=printed)
+
+
+def _percent(interval: MeanInterval) -> MeanInterval:
+    scaled = {
+        name: None if value is None else 100 * value
+        for name, value in (("sd", interval.sd), ("half_width", interval.half_width))
+    }
+    return MeanInterval(mean=100 * interval.mean, n=interval.n, **scaled)
+
+
+def _interval_fields(interval: MeanInterval | None, name: str) -> dict[str, Any]:
+    return {
+        name: interval.mean if interval else None,
+        "half_width": interval.half_width if interval else None,
+        "n": interval.n if interval else 0,
+    }
