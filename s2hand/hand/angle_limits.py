@@ -12,27 +12,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from s2hand.geometry.rotations import axis_angle_to_matrix
+from s2hand.geometry.rotations import (
+    axis_angle_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_axis_angle,
+)
 from s2hand.hand.joints import FINGERS, JOINT_NAMES, MANO_JOINTS
 
-_Ranges = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+Ranges = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+"""Lowest and highest angle of each of a joint's three axes."""
 
-_KNUCKLE: _Ranges = ((-5, 5), (-10, 10), (-10, 100))
-_HINGE: _Ranges = ((-5, 5), (-5, 5), (-10, 100))
+_KNUCKLE: Ranges = ((-5.0, 5.0), (-10.0, 10.0), (-10.0, 100.0))
+_HINGE: Ranges = ((-5.0, 5.0), (-5.0, 5.0), (-10.0, 100.0))
 
-RELEASED_LIMITS_DEG: dict[str, _Ranges] = {
+RELEASED_LIMITS_DEG: dict[str, Ranges] = {
     **{f"{finger}_1": _KNUCKLE for finger in ("index", "middle", "ring")},
-    "little_1": ((-20, 5), (-10, 20), (-10, 100)),
+    "little_1": ((-20.0, 5.0), (-10.0, 20.0), (-10.0, 100.0)),
     **{f"{finger}_{k}": _HINGE for finger in FINGERS[1:] for k in (2, 3)},
-    "thumb_1": ((0, 90), (-22.5, 33.75), (-22.5, 22.5)),
-    "thumb_2": ((-5, 5), (-5, 5), (-22.5, 22.5)),
-    "thumb_3": ((-5, 5), (-5, 5), (-20, 100)),
+    "thumb_1": ((0.0, 90.0), (-22.5, 33.75), (-22.5, 22.5)),
+    "thumb_2": ((-5.0, 5.0), (-5.0, 5.0), (-22.5, 22.5)),
+    "thumb_3": ((-5.0, 5.0), (-5.0, 5.0), (-20.0, 100.0)),
 }
 """Ranges of the raw axis-angle components x, y, z in degrees; S2HAND code, ``losses.py``."""
 
-ANATOMICAL_LIMITS_DEG: dict[str, _Ranges] = RELEASED_LIMITS_DEG | {
-    "thumb_1": ((-22.5, 45), (-22.5, 45), (-22.5, 45)),
-    "thumb_2": ((-5, 5), (-5, 5), (-10, 60)),
+ANATOMICAL_LIMITS_DEG: dict[str, Ranges] = RELEASED_LIMITS_DEG | {
+    "thumb_1": ((-22.5, 45.0), (-22.5, 45.0), (-22.5, 45.0)),
+    "thumb_2": ((-5.0, 5.0), (-5.0, 5.0), (-10.0, 60.0)),
 }
 """Ranges of twist, spread and bend in degrees.
 
@@ -46,11 +52,12 @@ References:
     Cooney et al., "The kinesiology of the thumb trapeziometacarpal joint", JBJS 63-A, 1981.
 """
 
-_TINY = 1e-12
+_HALF_TURN = 1e-10
+"""Square of the cosine of half the swing below which the swing counts as half a turn."""
 
 
 def limits_rad(
-    table: dict[str, _Ranges],
+    table: dict[str, Ranges],
 ) -> tuple[Float[Tensor, "15 3"], Float[Tensor, "15 3"]]:
     """Return a table's lower and upper limits in radians, joints in MANO's order."""
     degrees = torch.tensor([table[name] for name in MANO_JOINTS[1:]], dtype=torch.float64)
@@ -67,6 +74,9 @@ def anatomical_frames(rest_joints: Float[Tensor, "21 3"]) -> Float[Tensor, "15 3
         of the nail, positive towards the thumb. In MANO's frame a finger along -x has the axes
         x, y, z.
 
+    A finger's last bone ends in no joint, so it is taken to lie at rest in line with the one
+    before it; the choice of fingertip vertices must not change the axes.
+
     The back of the fingers is the palm's normal; that of the thumb, which is turned against the
     palm, is the mean of the directions dorsal, radial and towards the wrist.
 
@@ -76,8 +86,7 @@ def anatomical_frames(rest_joints: Float[Tensor, "21 3"]) -> Float[Tensor, "15 3
     References:
         The choice of the thumb's back follows manotorch's ``AxisLayer`` (Yang et al., CPF, 2021).
     """
-    names = JOINT_NAMES["openpose"]
-    joints = dict(zip(names, rest_joints.unbind(0), strict=True))
+    joints = dict(zip(JOINT_NAMES["openpose"], rest_joints.unbind(0), strict=True))
     to_index = joints["index_1"] - joints["wrist"]
     to_little = joints["little_1"] - joints["wrist"]
     dorsal = _unit(torch.linalg.cross(to_little, to_index))
@@ -87,9 +96,10 @@ def anatomical_frames(rest_joints: Float[Tensor, "21 3"]) -> Float[Tensor, "15 3
     thumb_back = _unit(dorsal + radial + proximal)
     frames = []
     for name in MANO_JOINTS[1:]:
-        child = joints[names[names.index(name) + 1]]
-        twist = _unit(joints[name] - child)
-        back = thumb_back if name.startswith("thumb") else dorsal
+        finger, number = name.split("_")
+        bone = min(int(number), 2)
+        twist = _unit(joints[f"{finger}_{bone}"] - joints[f"{finger}_{bone + 1}"])
+        back = thumb_back if finger == "thumb" else dorsal
         bend = _unit(torch.linalg.cross(twist, back))
         frames.append(torch.stack((twist, torch.linalg.cross(bend, twist), bend), dim=-1))
     return torch.stack(frames)
@@ -100,42 +110,31 @@ def full_pose_to_anatomical(
 ) -> Float[Tensor, "*batch 15 3"]:
     """Decompose joint rotations into twist, spread and bend.
 
-    The rotation is bend ∘ spread ∘ twist: bend about the parent's axis, twist about the bone
-    itself, spread about the axis between them. So bend and spread say where the bone points.
-    Angles lie in -pi..pi, spread in -pi/2..pi/2; gradients are finite everywhere, also where a
-    spread of 90° leaves the other two undetermined.
+    Each rotation is a twist about the bone followed by a swing without twist; spread and bend are
+    the components of the swing's rotation vector. So for a rotation without twist the angles are
+    its axis-angle vector seen in the joint's frame, and postures that mix such vectors linearly,
+    as principal components do, stay free of twist. Euler angles lack that property.
+
+    Angles lie in -pi..pi; gradients are finite everywhere, also at zero and where a swing of 180°
+    leaves the twist undetermined (there it is 0).
 
     Args:
         hand_pose: Axis-angle, MANO's order, the mean pose included.
         frames: From :func:`anatomical_frames`.
 
     References:
-        Grood & Suntay, "A joint coordinate system for the clinical description of
-        three-dimensional motions", J. Biomech. Eng. 105, 1983; recommended for the hand by Wu et
-        al., "ISB recommendation …, part II", J. Biomech. 38, 2005.
+        Baerlocher & Boulic, "Parametrization and range of motion of the ball-and-socket joint",
+        2001; Grassia, "Practical parameterization of rotations using the exponential map", 1998.
     """
-    rotation = frames.transpose(-1, -2) @ axis_angle_to_matrix(hand_pose) @ frames
-    bone_x, bone_y, bone_z = rotation[..., 0].unbind(-1)  # the twist axis after the rotation
-    in_plane = (bone_x * bone_x + bone_y * bone_y).clamp_min(_TINY).sqrt()
-    twist = _safe_atan2(rotation[..., 2, 1], rotation[..., 2, 2])
-    spread = torch.atan2(-bone_z, in_plane)
-    bend = _safe_atan2(bone_y, bone_x)
-    return torch.stack((twist, spread, bend), dim=-1)
-
-
-def anatomical_to_full_pose(
-    angles: Float[Tensor, "*batch 15 3"], frames: Float[Tensor, "15 3 3"]
-) -> Float[Tensor, "*batch 15 3 3"]:
-    """Return the rotation matrices of twist, spread and bend: the inverse decomposition."""
-    axes = torch.eye(3, dtype=angles.dtype, device=angles.device)
-    twist, spread, bend = (axis_angle_to_matrix(angles[..., k : k + 1] * axes[k]) for k in range(3))
-    return frames @ bend @ spread @ twist @ frames.transpose(-1, -2)
-
-
-def _safe_atan2(y: Tensor, x: Tensor) -> Tensor:
-    """Return atan2, with zero gradients where both arguments vanish."""
-    undetermined = x * x + y * y < _TINY
-    return torch.atan2(y, torch.where(undetermined, torch.ones_like(x), x))
+    local = (frames.transpose(-1, -2) @ hand_pose[..., None]).squeeze(-1)
+    rotation = axis_angle_to_quaternion(local)
+    about_bone = rotation * rotation.new_tensor([1.0, 1.0, 0.0, 0.0])
+    squared = (about_bone * about_bone).sum(-1, keepdim=True)
+    identity = rotation.new_tensor([1.0, 0.0, 0.0, 0.0])
+    twist = torch.where(squared < _HALF_TURN, identity, about_bone)
+    swing = quaternion_multiply(rotation, quaternion_conjugate(twist))
+    twist_angle = quaternion_to_axis_angle(twist)[..., :1]
+    return torch.cat((twist_angle, quaternion_to_axis_angle(swing)[..., 1:]), dim=-1)
 
 
 def _unit(vector: Tensor) -> Tensor:

@@ -55,10 +55,12 @@ def load_hand_model(path: str | Path | None = None) -> HandModelData:
         raise HandModelError(
             f"{chosen}: {'; '.join(faults)}; use MANO_RIGHT.pkl as it is distributed"
         )
+    kintree_table = arrays["kintree_table"].astype(np.int64)
+    kintree_table[0, 0] = 0  # unused; official files have -1 as uint32, the embedded hand has 0
     data = HandModelData(
         **{key: arrays[key].astype(np.float64) for key in _FLOAT_KEYS},
         faces=arrays["f"].astype(np.int64),
-        kintree_table=arrays["kintree_table"].astype(np.int64),
+        kintree_table=kintree_table,
         source=chosen,
     )
     _refuse_left_hand(data)

@@ -77,7 +77,9 @@ def test_layer_agrees_with_the_definition(random_hand: HandModelData, flipped: b
     parameters = _parameters(1)
     hand_pose = 0.6 * torch.randn(1, 15, 3, generator=torch.Generator().manual_seed(5)).double()
     betas, orient, transl = (parameters[name] for name in ("betas", "global_orient", "transl"))
-    scale = torch.tensor([[-0.8]], dtype=torch.float64)  # the released code takes its absolute value
+    scale = torch.tensor(
+        [[-0.8]], dtype=torch.float64
+    )  # the released code takes its absolute value
     output = layer(
         betas=betas, global_orient=orient, hand_pose=hand_pose, transl=transl, scale=scale
     )

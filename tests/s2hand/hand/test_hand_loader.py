@@ -19,7 +19,7 @@ from s2hand.errors import DataError, HandModelError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model, official_layout
 from s2hand.hand.loader import load_hand_model
-from s2hand.hand.model_data import SHAPES, HandModelData
+from s2hand.hand.model_data import HandModelData
 from s2hand.hand.pickles import InertObject, load_restricted
 
 
@@ -40,16 +40,9 @@ def _write(path: Path, content: object, protocol: int = 2) -> Path:
     return path
 
 
-def _assert_same(loaded: HandModelData, expected: HandModelData) -> None:
-    for name in SHAPES:
-        if name != "kintree_table":
-            np.testing.assert_array_equal(getattr(loaded, name), getattr(expected, name), name)
-    assert loaded.parents == expected.parents
-
-
 def test_export_and_load_keep_every_number(random_hand: HandModelData, exported: Path) -> None:
     loaded = load_hand_model(exported)
-    _assert_same(loaded, random_hand)
+    assert loaded.fingerprint == random_hand.fingerprint
     assert loaded.source == str(exported)
 
 
@@ -95,7 +88,7 @@ def test_path_comes_before_environment_and_embedded_is_last(
 def test_embedded_hand_survives_the_way_through_the_official_layout(tmp_path: Path) -> None:
     path = tmp_path / "hand_RIGHT.pkl"
     export_hand_model(embedded_hand(), path)
-    _assert_same(load_hand_model(path), embedded_hand())
+    assert load_hand_model(path).fingerprint == embedded_hand().fingerprint
     assert stat.S_IMODE(path.stat().st_mode) & 0o444
 
 
@@ -139,7 +132,7 @@ def test_chumpy_objects_are_evaluated_without_chumpy(
     path = _write(tmp_path / "MANO_RIGHT.pkl", content, protocol)
     for module in ("chumpy.ch", "chumpy.reordering", "chumpy"):
         monkeypatch.delitem(sys.modules, module)
-    _assert_same(load_hand_model(path), random_hand)
+    assert load_hand_model(path).fingerprint == random_hand.fingerprint
 
 
 def test_strings_of_python_2_are_read_as_latin1() -> None:
@@ -217,7 +210,7 @@ def test_codecs_and_reconstructors_are_no_way_around() -> None:
 def test_a_truncated_file_is_refused(exported: Path, kept: float) -> None:
     whole = exported.read_bytes()
     exported.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else int(kept)])
-    with pytest.raises(HandModelError, match="must be a complete pickle.*download it again"):
+    with pytest.raises(HandModelError, match=r"must be a complete pickle.*download it again"):
         load_hand_model(exported)
 
 
@@ -228,7 +221,7 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
         load_hand_model(text)
     with pytest.raises(HandModelError, match="must be a dictionary, got list"):
         load_hand_model(_write(tmp_path / "list.pkl", [1, 2]))
-    with pytest.raises(HandModelError, match="cannot be read .*irectory"):
+    with pytest.raises(HandModelError, match=r"cannot be read .*irectory"):
         load_hand_model(tmp_path)
 
 
@@ -280,7 +273,7 @@ def test_the_left_hand_is_refused(random_hand: HandModelData, tmp_path: Path) ->
 def test_a_failed_export_leaves_nothing_behind(
     random_hand: HandModelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(HandModelError, match="cannot be written .*choose a folder that exists"):
+    with pytest.raises(HandModelError, match=r"cannot be written .*choose a folder that exists"):
         export_hand_model(random_hand, tmp_path / "absent" / "MANO_RIGHT.pkl")
 
     def no_space(*_: object) -> None:
