@@ -112,7 +112,7 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
     if table.joints is not None:
         samples |= _joint_samples(predictions, table.joints, table.intrinsics_px)
     if table.vertices is not None:
-        samples |= _vertex_samples(predictions, table)
+        samples |= _vertex_samples(predictions, table.vertices, table.joints)
     windows = consecutive_windows(table.sequences, table.frames)
     if len(windows):
         samples |= _smoothness_samples(predictions, table.joints, windows)
@@ -166,10 +166,14 @@ def _joint_samples(
     }
 
 
-def _vertex_samples(predictions: Predictions, table: FrameTable) -> dict[str, np.ndarray]:
+def _vertex_samples(
+    predictions: Predictions,
+    true_vertices: Float[np.ndarray, "n 778 3"],
+    true_joints: Float[np.ndarray, "n 21 3"] | None,
+) -> dict[str, np.ndarray]:
     columns: dict[str, list[np.ndarray]] = {}
-    for rows in _chunks(len(table)):
-        truth, predicted = table.vertices[rows], predictions.vertices[rows]  # type: ignore[index]
+    for rows in _chunks(len(predictions)):
+        truth, predicted = true_vertices[rows], predictions.vertices[rows]
         aligned = align_procrustes(predicted, truth)
         aligned_m = point_errors(aligned, truth)
         f_raw, f_aligned = f_scores(predicted, truth), f_scores(aligned, truth)
@@ -181,10 +185,10 @@ def _vertex_samples(predictions: Predictions, table: FrameTable) -> dict[str, np
             "pa_f_score_5mm": f_aligned[:, 0],
             "pa_f_score_15mm": f_aligned[:, 1],
         }
-        if table.joints is not None:
+        if true_joints is not None:
             rooted_m = point_errors(
                 align_root(predicted, predictions.joints[rows]),
-                align_root(truth, table.joints[rows]),
+                align_root(truth, true_joints[rows]),
             )
             chunk["root_mpvpe_cm"] = rooted_m.mean(axis=1) * CM_PER_M
         for name, values in chunk.items():

@@ -12,12 +12,6 @@ def pck_thresholds_m() -> Float[np.ndarray, "100"]:
     return np.linspace(0.0, MAX_THRESHOLD_M, NUM_THRESHOLDS)
 
 
-def pck_curve(errors_m: Float[np.ndarray, "n points"]) -> Float[np.ndarray, "100"]:
-    """Return the share of points with an error not above each threshold."""
-    ordered = np.sort(np.asarray(errors_m, np.float64), axis=None)
-    return np.searchsorted(ordered, pck_thresholds_m(), side="right") / ordered.size
-
-
 def sample_auc(errors_m: Float[np.ndarray, "n points"]) -> Float[np.ndarray, "n"]:
     """Return each sample's normalised area under its PCK curve between 0 and 5 cm.
 

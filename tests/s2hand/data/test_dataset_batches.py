@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from s2hand.data import packing
 from s2hand.data.augmentation import Augmentation, crop_boxes, margin_boxes
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
@@ -206,6 +208,36 @@ def test_packed_images_are_kept_and_shared_through_the_cache(sequence, tmp_path,
     assert changed.images[2].max() == 0
     assert len(list(cache.glob("*.npy"))) == 2
     assert kept.exists()
+
+
+def test_processes_that_want_the_same_images_decode_them_once(sequence, tmp_path, monkeypatch):
+    decoded = []
+    decode = packing._decode
+
+    def slow_decode(path, *rest):
+        decoded.append(path)
+        time.sleep(0.02)
+        return decode(path, *rest)
+
+    monkeypatch.setattr(packing, "_decode", slow_decode)
+    with ThreadPoolExecutor(3) as pool:
+        wanted = [pool.submit(FrameDataset, sequence, 64, cache_dir=tmp_path / "c") for _ in "abc"]
+        first, second, third = (future.result().batch([0, 3]).images for future in wanted)
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+    assert sorted(decoded) == sorted(sequence.image_paths)
+
+
+def test_what_a_killed_process_left_is_written_over(sequence, tmp_path):
+    cache = tmp_path / "cache"
+    expected = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4)).images
+    (kept,) = cache.glob("*.npy")
+    partial = kept.rename(kept.with_suffix(".partial"))
+    partial.write_bytes(partial.read_bytes()[:100])
+    again = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4)).images
+    assert torch.equal(again, expected)
+    assert kept.exists()
+    assert not partial.exists()
 
 
 def test_failed_packing_leaves_nothing_to_be_taken_for_a_cache(sequence, tmp_path):

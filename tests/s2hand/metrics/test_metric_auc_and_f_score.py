@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from s2hand.metrics.f_score import f_scores
-from s2hand.metrics.pck import pck_curve, pck_thresholds_m, sample_auc
+from s2hand.metrics.pck import pck_thresholds_m, sample_auc
 
 
 def official_auc(errors_m: np.ndarray) -> float:
@@ -36,12 +36,6 @@ def test_errors_exactly_on_a_threshold_count_as_within():
 def test_auc_of_evenly_spread_errors_is_one_half():
     errors_m = np.linspace(0, 0.05, 20001).reshape(1, -1)
     assert sample_auc(errors_m)[0] == pytest.approx(0.5, abs=1e-4)
-
-
-def test_curve_is_the_share_within_each_threshold():
-    errors_m = np.random.default_rng(0).uniform(0, 0.08, size=(30, 21))
-    expected = [(errors_m <= t).mean() for t in pck_thresholds_m()]
-    np.testing.assert_allclose(pck_curve(errors_m), expected)
 
 
 def brute_force_f_score(predicted: np.ndarray, truth: np.ndarray, threshold_m: float) -> float:
