@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from s2hand.config import S2HandConfig
 from s2hand.data.augmentation import (
     Augmentation,
     crop_boxes,
@@ -69,6 +71,18 @@ class FrameDataset:
         self._packed_affine, boxes_px, side_px = self._plan_packing()
         self._packed = pack_images(
             table.image_paths, boxes_px, self._stored_size_px, side_px, cache_dir
+        )
+
+    @classmethod
+    def from_config(cls, table: FrameTable, config: S2HandConfig) -> Self:
+        """Make the dataset that a configuration asks for, of any split's table."""
+        return cls(
+            table,
+            config.model.image_size_px,
+            augmentation=Augmentation(
+                rotation_deg=config.data.rotation_deg, crop_jitter=config.data.crop_jitter
+            ),
+            cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
         )
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ _DISTANCE_M = 0.65
 """Where the untrained geometry head puts the hand; aligned metrics do not depend on it."""
 
 
-def mean_pose_predictions(num_samples: int, hand: HandModelData) -> Predictions:
+def mean_pose_predictions(hand: HandModelData, num_samples: int) -> Predictions:
     """Predict the mean hand in the mean pose, the same for every frame.
 
     Procrustes alignment takes out position, orientation and size, so that its aligned error is

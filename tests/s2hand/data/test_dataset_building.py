@@ -1,11 +1,14 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from s2hand.config import DataConfig, S2HandConfig
+from s2hand.config import DataConfig, ModelConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.build import MANIFEST_NAME, fingerprint_dataset, load_datasets
+from s2hand.data.dataset import FrameDataset
 from s2hand.errors import DataError
 
 
@@ -22,6 +25,22 @@ def test_settings_reach_the_loaders(make_ho3d):
     assert len(test) == 6
     boxes = load_datasets(config_of(root, dataset="ho3d", train_crop="detections"))[0].crop_box_px
     assert not np.allclose(boxes[:4], train.crop_box_px)
+
+
+def test_dataset_takes_size_and_cache_from_the_configuration(make_ho3d, tmp_path):
+    config = replace(
+        config_of(make_ho3d(), dataset="ho3d", crop_jitter=False),
+        model=ModelConfig(image_size_px=32, pretrained="none"),
+        runtime=RuntimeConfig(cache_dir=str(tmp_path / "cache")),
+    )
+    dataset = FrameDataset.from_config(load_datasets(config)[0], config)
+    plain, drawn = (
+        dataset.batch([0, 2], generator=generator)
+        for generator in (None, torch.Generator().manual_seed(0))
+    )
+    assert plain.images.shape == (2, 3, 32, 32)
+    assert torch.equal(plain.images, drawn.images)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
 
 
 def test_root_may_be_the_folder_above_the_layout(make_freihand):

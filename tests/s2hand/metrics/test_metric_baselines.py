@@ -6,7 +6,7 @@ from s2hand.metrics.baselines import mean_pose_predictions
 
 
 def test_every_frame_is_the_mean_hand_before_the_camera():
-    predictions = mean_pose_predictions(4, embedded_hand())
+    predictions = mean_pose_predictions(embedded_hand(), 4)
     assert len(predictions) == 4
     for values in (predictions.joints, predictions.vertices, predictions.hand_pose):
         assert np.all(values == values[:1])
@@ -16,7 +16,7 @@ def test_every_frame_is_the_mean_hand_before_the_camera():
 
 def test_its_joints_are_those_of_the_mean_pose_up_to_a_shift():
     data = embedded_hand()
-    predictions = mean_pose_predictions(1, data)
+    predictions = mean_pose_predictions(data, 1)
     mean_pose = np.asarray(data.hands_mean).reshape(1, 15, 3)
     np.testing.assert_allclose(predictions.hand_pose, mean_pose, atol=1e-6)
     wrist_to_tip = np.linalg.norm(predictions.joints[0, 12] - predictions.joints[0, 0])
