@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ class FrameDataset:
         )
 
     @classmethod
-    def from_config(cls, table: FrameTable, config: S2HandConfig) -> Self:
+    def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
         """Make the dataset that a configuration asks for, of any split's table."""
         return cls(
             table,
