@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s2hand.data.synthetic import make_synthetic
+from s2hand.hand.angle_limits import anatomical_frames
 from s2hand.hand.export import export_hand_model
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
@@ -53,8 +54,10 @@ def show_hand(
     """Draw the hand's postures from the palm's and the back's side."""
     model = load_hand_model(hand or None)
     with torch.no_grad():
-        postures = torch.tensor(np.stack([named_posture(name) for name in POSTURES]))
-        palm = _pose(HandLayer(model, use_mean_pose=False), hand_pose=postures.float())
+        flat = HandLayer(model, use_mean_pose=False)
+        frames = anatomical_frames(flat.rest_joints)
+        postures = torch.stack([named_posture(name, frames) for name in POSTURES])
+        palm = _pose(flat, hand_pose=postures)
         generator = torch.Generator().manual_seed(0)
         coefficients = torch.randn(1 + sampled, 30, generator=generator)
         betas = torch.randn(1 + sampled, 10, generator=generator)
