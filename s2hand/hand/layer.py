@@ -140,10 +140,10 @@ class HandLayer(nn.Module):
         orientations, positions = self._place(rotations, rest_joints, transl, scale)
         offsets = positions - (orientations @ rest_joints[..., None]).squeeze(-1)
         transforms = torch.cat((orientations, offsets[..., None]), dim=-1)
-        vertices = skin(transforms, points, self._weights).transpose(1, 2)
-        joints = torch.cat((positions, vertices.index_select(1, self._tips)), dim=1)
+        vertices, tips = skin(transforms, points, self._weights, self._tips)
+        joints = torch.cat((positions, tips.transpose(1, 2)), dim=1)
         return HandOutput(
-            vertices=vertices.reshape(*batch, 778, 3),
+            vertices=vertices.transpose(1, 2).reshape(*batch, 778, 3),
             joints=joints.index_select(1, self._order).reshape(*batch, 21, 3),
             hand_pose=full_hand_pose,
         )
