@@ -1,0 +1,1 @@
+"""Losses: each takes tensors and returns a sum and a count."""

@@ -1,0 +1,84 @@
+"""What is known of hands before any image: E_beta, E_s and E_J (Eq. 9)."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from s2hand.hand.angle_limits import (
+    ANATOMICAL_LIMITS_DEG,
+    RELEASED_LIMITS_DEG,
+    anatomical_frames,
+    full_pose_to_anatomical,
+    limits_rad,
+)
+from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.types import Joints
+
+BoneLengthForm = Literal["squared", "absolute"]
+JointAngleForm = Literal["anatomical", "axis_angle"]
+
+REFERENCE_BONE_LENGTH_M = 0.0282
+"""Middle finger, joints 9 to 10; released code, ``mscale``."""
+
+_MIDDLE_MCP, _MIDDLE_PIP = 9, 10
+
+
+def shape_prior(betas: Float[Tensor, "batch 10"]) -> LossSum:
+    """Keep the shape near the mean: the mean of the squared coefficients (E_beta).
+
+    References:
+        Paper §3.2.4 prints a norm; the released code's ``mshape`` is this mean.
+    """
+    total = betas.square().sum()
+    return LossSum(total=total, count=count_like(total, betas.numel()))
+
+
+def bone_length_prior(joints: Joints, *, form: BoneLengthForm = "squared") -> LossSum:
+    """Keep the size real: the length of the middle finger's first bone (E_s).
+
+    Args:
+        joints: metres, after the scale was applied.
+        form: ``squared`` (m², mean over frames) or ``absolute`` (m), as the released code.
+
+    References:
+        Paper §3.2.4, without a formula; its weight of 100 only makes sense with the square.
+    """
+    length = torch.linalg.vector_norm(
+        joints[..., _MIDDLE_MCP, :] - joints[..., _MIDDLE_PIP, :], dim=-1
+    )
+    error = length - REFERENCE_BONE_LENGTH_M
+    total = (error.square() if form == "squared" else error.abs()).sum()
+    return LossSum(total=total, count=count_like(total, length.numel()))
+
+
+class JointAnglePrior:
+    """Keep joint angles in their ranges: the angle by which each leaves its own, radians (E_J).
+
+    Args:
+        form: ``anatomical`` takes twist, spread and bend in each joint's frame, all alike;
+            ``axis_angle`` takes MANO's raw components and counts the third twice, as the released
+            code, whose mean also runs over the wrist's constant row.
+        rest_joints: joints of the hand at rest, OpenPose order; the frames follow from them.
+
+    References:
+        Paper §3.2.4 ("feasible range for each rotation angle"); released code, ``tsa_poses``.
+    """
+
+    def __init__(self, form: JointAngleForm, rest_joints: Float[Tensor, "21 3"]) -> None:
+        is_anatomical = form == "anatomical"
+        lower, upper = limits_rad(ANATOMICAL_LIMITS_DEG if is_anatomical else RELEASED_LIMITS_DEG)
+        self._lower, self._upper = lower.to(rest_joints), upper.to(rest_joints)
+        self._emphasis = rest_joints.new_tensor([1.0, 1.0, 1.0 if is_anatomical else 2.0])
+        self._frames = anatomical_frames(rest_joints) if is_anatomical else None
+        self.count_per_frame = (15 if is_anatomical else 16) * 3
+
+    def __call__(self, hand_pose: Float[Tensor, "batch 15 3"]) -> LossSum:
+        """Evaluate the prior on axis-angle rotations that include the mean pose."""
+        angles = hand_pose
+        if self._frames is not None:
+            angles = full_pose_to_anatomical(hand_pose, self._frames)
+        excess = (angles - self._upper).clamp(min=0) + (self._lower - angles).clamp(min=0)
+        total = (excess * self._emphasis).sum()
+        return LossSum(total=total, count=count_like(total, len(hand_pose) * self.count_per_frame))

@@ -1,0 +1,1 @@
+"""The learned parts of the model: image encoders and the geometry head."""

@@ -1,0 +1,178 @@
+"""Image encoders: EfficientNet, and a small convolutional network for CPUs and small images."""
+
+import hashlib
+import os
+from itertools import pairwise
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from efficientnet_pytorch import EfficientNet
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from s2hand.config import ModelConfig
+from s2hand.errors import ConfigurationError
+
+WEIGHTS_VARIABLE = "S2HAND_IMAGENET_WEIGHTS"
+"""Environment variable: path of the ImageNet weights as efficientnet-pytorch publishes them."""
+
+_WEIGHTS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
+_WEIGHTS_FILES = {
+    "efficientnet-b0": "efficientnet-b0-355c32eb.pth",
+    "efficientnet-b3": "efficientnet-b3-5fb5a3c3.pth",
+}
+"""File names that end in the first digits of the file's own SHA-256."""
+
+
+def build_encoder(
+    config: ModelConfig, *, use_pretrained: bool = True
+) -> "EfficientNetEncoder | SmallEncoder":
+    """Build the encoder that the configuration names, with its initial weights.
+
+    Args:
+        config: names the encoder and its initial weights.
+        use_pretrained: False leaves ImageNet weights out, for a model that is about to be loaded.
+
+    Raises:
+        ConfigurationError: if ImageNet weights are asked for and cannot be had.
+    """
+    if config.encoder == "small":
+        return SmallEncoder(image_size_px=config.image_size_px)
+    encoder = EfficientNetEncoder(config.encoder, image_size_px=config.image_size_px)
+    if config.pretrained == "imagenet" and use_pretrained:
+        encoder.load_imagenet_weights()
+    return encoder
+
+
+class EfficientNetEncoder(nn.Module):
+    """EfficientNet up to its pooled features; drop-connect 0.2 acts in training.
+
+    Padding is TensorFlow's SAME for the given image size.
+
+    References:
+        Paper §3.2.1 (b0); the released code uses b3 from random weights.
+    """
+
+    def __init__(self, name: str, *, image_size_px: int) -> None:
+        super().__init__()
+        self.name = name
+        self.image_size_px = image_size_px
+        self.network = EfficientNet.from_name(name, image_size=image_size_px, include_top=False)
+        self.network.set_swish(memory_efficient=False)
+        self.num_features: int = self.network._bn1.num_features  # noqa: SLF001
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Encode images with values in 0 to 1; no mean or deviation is taken out first."""
+        _check_size(images, self.image_size_px)
+        return self.network(images.contiguous(memory_format=torch.channels_last)).flatten(1)
+
+    def load_imagenet_weights(self) -> None:
+        """Load the weights from ``S2HAND_IMAGENET_WEIGHTS``, torch's cache, or their publisher.
+
+        Raises:
+            ConfigurationError: if none of the three has the right file.
+        """
+        state = _imagenet_state(self.name)
+        features = {key: value for key, value in state.items() if not key.startswith("_fc.")}
+        self.network.load_state_dict(features)
+
+
+class SmallEncoder(nn.Module):
+    """A compact residual network that keeps a coarse map of where things are.
+
+    Strided blocks halve the image down to a map of about 4×4, which is flattened instead of
+    averaged: for small trainings this learns poses in far fewer steps.
+    """
+
+    def __init__(
+        self, *, image_size_px: int, channels: tuple[int, ...] = (16, 32, 64, 128)
+    ) -> None:
+        super().__init__()
+        self.image_size_px = image_size_px
+        layers: list[nn.Module] = [_convolution(3, channels[0], stride=2)]
+        for before, after in pairwise(channels):
+            layers += [_convolution(before, after, stride=2), _Residual(after)]
+        self.layers = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.num_features = channels[-1] * 16
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Encode images with values in 0 to 1."""
+        _check_size(images, self.image_size_px)
+        centred = images.contiguous(memory_format=torch.channels_last) - 0.5
+        return self.pool(self.layers(centred)).flatten(1)
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _convolution(channels, channels)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(features + self.second(self.first(features)))
+
+
+def _convolution(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _check_size(images: Tensor, image_size_px: int) -> None:
+    height, width = images.shape[-2:]
+    if (height, width) != (image_size_px, image_size_px):
+        raise ConfigurationError(
+            f"images must be {image_size_px}×{image_size_px} (model.image_size_px), got "
+            f"{height}×{width}; resize them together with their intrinsics"
+        )
+
+
+def _imagenet_state(name: str) -> dict[str, Tensor]:
+    path = os.environ.get(WEIGHTS_VARIABLE)
+    file_name = _WEIGHTS_FILES[name]
+    if path:
+        return _load_weights_file(Path(path), file_name)
+    try:
+        return torch.hub.load_state_dict_from_url(
+            _WEIGHTS_URL + file_name,
+            map_location="cpu",
+            progress=False,
+            check_hash=True,
+            weights_only=True,
+        )
+    except (URLError, OSError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
+            f"({torch.hub.get_dir()}/checkpoints) nor to be had from {_WEIGHTS_URL} ({error}); "
+            f"set {WEIGHTS_VARIABLE} to the file's path, or choose model.pretrained='none'"
+        ) from error
+
+
+def _load_weights_file(path: Path, file_name: str) -> dict[str, Tensor]:
+    """Load a local copy, which must be the published file: its content enters no identity."""
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{WEIGHTS_VARIABLE} must name the file {file_name}, got {path}, which does not exist"
+        )
+    digits = file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(digits):
+        raise ConfigurationError(
+            f"{path}: expected the published {file_name}, whose SHA-256 begins with {digits}, "
+            f"got one that begins with {found[:8]}; download it from {_WEIGHTS_URL}{file_name}"
+        )
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

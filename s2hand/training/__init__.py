@@ -1,0 +1,1 @@
+"""Training in plain PyTorch: steps, stages, checkpoints."""

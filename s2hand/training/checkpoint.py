@@ -1,0 +1,99 @@
+"""Checkpoints: written atomically, read without executing anything, refused when foreign."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from s2hand.errors import CheckpointError
+
+FORMAT = "s2hand-checkpoint-1"
+
+_KEYS = {"format", "stage_id", "identity", "epochs_done", "model", "optimiser"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A stage after some of its epochs."""
+
+    stage_id: str
+    identity: dict[str, Any]
+    """What the stage's id was computed from, kept so that differences can be named."""
+    epochs_done: int
+    model: dict[str, torch.Tensor]
+    optimiser: dict[str, Any]
+    """Empty once the stage is finished: the next stage starts its optimiser afresh."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint; a reader sees the old file or the whole new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT} | {
+        name: getattr(checkpoint, name) for name in Checkpoint.__slots__
+    }
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, or not a checkpoint of this package.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no checkpoint there; train first, or give another folder")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole checkpoint ({error}); delete it to train that part again"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or set(content) != _KEYS:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint of format {FORMAT}, got another file; "
+            "give the checkpoint of a training of this version"
+        )
+    return Checkpoint(**{name: content[name] for name in Checkpoint.__slots__})
+
+
+def require_same(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint whose identity, or part of it, is not the one that is wanted.
+
+    Raises:
+        CheckpointError: naming the fields that differ.
+    """
+    in_file, here = _flatten(saved), _flatten(wanted)
+    differing = [
+        f"{name}: {in_file.get(name)!r} in the file, {here.get(name)!r} here"
+        for name in sorted(in_file.keys() | here.keys())
+        if in_file.get(name) != here.get(name)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path}: belongs to another configuration ({'; '.join(differing[:8])}); use an empty "
+            "folder, or the configuration it was trained with"
+        )
+
+
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,119 @@
+"""A whole training: its stages one after the other, each trained once and kept."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from s2hand.config import S2HandConfig
+from s2hand.data.augmentation import Augmentation
+from s2hand.data.build import fingerprint_dataset, load_train
+from s2hand.data.dataset import FrameDataset
+from s2hand.errors import ConfigurationError
+from s2hand.hand.loader import load_hand_model
+from s2hand.model import S2Hand
+from s2hand.training.checkpoint import load_checkpoint, require_same
+from s2hand.training.context import TrainingContext
+from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
+from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun
+from s2hand.training.stages import exclusive, fingerprint_code, stage_id, stage_identity
+from s2hand.training.workers import Workers
+
+
+def train(config: S2HandConfig, *, seed: int, context: TrainingContext) -> None:
+    """Train all stages and leave ``final.pt`` in ``context.checkpoint_dir``.
+
+    Stages before the last lie in ``context.stage_dir`` under their own id, where every training
+    that has the same stage finds them; one trains it, the others wait. What is there already is
+    not trained again, and an unfinished stage goes on after its latest report. The same seed
+    gives the same weights bit for bit on one machine with one number of threads, interrupted or
+    not.
+
+    Args:
+        config: the whole configuration.
+        seed: determines initial weights, order of samples and augmentation.
+        context: where to run and write, and whom to tell. ``report`` is called after the
+            checkpoint was written; what it raises ends the training, which can be resumed.
+
+    Raises:
+        ConfigurationError: if the workers do not fit the configuration, or the batch the workers.
+        CheckpointError: if the folder holds another configuration's checkpoint.
+        DataError: if the data cannot be read.
+        NonFiniteLossError: if a loss becomes NaN or infinite.
+    """
+    if context.world_size != config.optimiser.world_size:
+        raise ConfigurationError(
+            f"optimiser.world_size={config.optimiser.world_size} must be the number of workers, "
+            f"got {context.world_size}"
+        )
+    workers = Workers(rank=context.rank, world_size=context.world_size)
+    identities = stage_identities(config, seed=seed, device_type=torch.device(context.device).type)
+    folders = [context.stage_dir / stage_id(identity) for identity in identities[:-1]]
+    folders.append(context.checkpoint_dir)
+    final = context.checkpoint_dir / FINAL_NAME
+    if final.is_file():
+        require_same(load_checkpoint(final).identity, identities[-1], final)
+        return
+    use_deterministic_algorithms()
+    dataset = _build_dataset(config)
+    model = _build_model(config, seed, context.device, workers)
+    is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
+    for index in range(len(folders) - 1 if is_in_last_stage else 0, len(folders)):
+        run = StageRun(
+            config=config,
+            index=index,
+            identity=identities[index],
+            seed=seed,
+            model=model,
+            dataset=dataset,
+            context=context,
+            workers=workers,
+            folder=folders[index],
+        )
+        with exclusive(run.folder, workers):
+            run.run()
+
+
+def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> list[dict[str, Any]]:
+    """Collect what identifies each stage of a training, the data and the code included."""
+    fingerprints = {
+        "data": fingerprint_dataset(Path(config.data.root)),
+        "hand": load_hand_model(config.model.hand_model or None).fingerprint,
+        "code": fingerprint_code(),
+    }
+    identities: list[dict[str, Any]] = []
+    for index in range(len(config.stages)):
+        identity = stage_identity(
+            config,
+            index,
+            seed=seed,
+            device_type=device_type,
+            fingerprints=fingerprints,
+            previous_id=stage_id(identities[-1]) if identities else "",
+        )
+        identities.append(identity)
+    return identities
+
+
+def _build_dataset(config: S2HandConfig) -> FrameDataset:
+    return FrameDataset(
+        load_train(config),
+        config.model.image_size_px,
+        augmentation=Augmentation(
+            rotation_deg=config.data.rotation_deg, crop_jitter=config.data.crop_jitter
+        ),
+        cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
+    )
+
+
+def _build_model(config: S2HandConfig, seed: int, device: str, workers: Workers) -> S2Hand:
+    """Build the model with the seed's initial weights, the same on every worker."""
+    torch.manual_seed(derive_seed(seed, "weights"))
+    model = S2Hand(config)
+    if workers.world_size > 1 and torch.device(device).type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model.to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    workers.copy_from_first(model)
+    return model

@@ -1,0 +1,123 @@
+"""One optimiser step: forward, losses over the global batch, backward, update."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from s2hand.data.sample import Batch
+from s2hand.errors import ConfigurationError, NonFiniteLossError
+from s2hand.losses.loss_sum import divide
+from s2hand.losses.objective import Objective, weighted_total
+from s2hand.model import S2Hand
+from s2hand.training.workers import Workers
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainingStep:
+    """Turns a batch into an update of the model.
+
+    The counts that the losses are divided by are added up over workers and micro-batches before
+    the first backward pass; every share of the batch then adds its exact part of the gradient.
+    """
+
+    model: S2Hand
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    workers: Workers
+    micro_batch_size: int
+    """Frames per backward pass; 0 for all of this worker's frames."""
+    name_samples: Callable[[Tensor], Sequence[str]]
+    """Names the samples of ``Batch.sample_index``, for error messages."""
+    _unchecked: tuple[Tensor, Batch] | None = field(default=None, init=False)
+
+    def run(self, batch: Batch) -> Float[Tensor, "terms"]:
+        """Do one step on this worker's share of a batch.
+
+        Returns:
+            Every term of the objective, unweighted, over the global batch.
+
+        Raises:
+            NonFiniteLossError: if a term of the step before was NaN or infinite; looking at it
+                only now leaves the accelerator at work while the next batch is prepared.
+        """
+        self.require_finite()
+        terms = self.accumulate(batch)
+        self.optimiser.step()
+        self._unchecked = (terms, batch)
+        return terms
+
+    def require_finite(self) -> None:
+        """Stop if a term of the latest step is NaN or infinite; call it after the last step.
+
+        All workers see the same sums, so all of them stop.
+
+        Raises:
+            NonFiniteLossError: naming the term and the samples of the global batch.
+        """
+        if self._unchecked is None:
+            return
+        (terms, batch), self._unchecked = self._unchecked, None
+        for name, value in zip(self.objective.weights, terms.tolist(), strict=True):
+            if not math.isfinite(value):
+                samples = self.workers.gather(self.name_samples(batch.sample_index))
+                raise NonFiniteLossError(name, value, samples)
+
+    def accumulate(self, batch: Batch) -> Float[Tensor, "terms"]:
+        """Compute the gradient of the global batch and leave it on the parameters."""
+        names = tuple(self.objective.weights)
+        counts = self.objective.counts(batch.detection_confidence)
+        self.workers.add_up([counts[name] for name in names])
+        totals = torch.zeros(len(names), device=batch.images.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        for part in split_batch(batch, self.micro_batch_size):
+            prediction = self.model(part.images, part.intrinsics_px)
+            sums = self.objective.sums(
+                prediction, part.detected_keypoints_px, part.detection_confidence
+            )
+            weighted_total(sums, counts, self.objective.weights).backward()
+            totals += torch.stack([sums[name].total.detach() for name in names])
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.workers.add_up([totals, *gradients])
+        return torch.stack(
+            [divide(total, counts[name]) for name, total in zip(names, totals, strict=True)]
+        )
+
+
+def split_batch(batch: Batch, micro_batch_size: int) -> Iterator[Batch]:
+    """Cut a batch into parts of at most ``micro_batch_size`` frames, whole clips each.
+
+    Raises:
+        ConfigurationError: if a clip does not fit into a part.
+    """
+    num_frames = batch.images.shape[0]
+    size = micro_batch_size or num_frames
+    if size % batch.clip_length:
+        raise ConfigurationError(
+            f"optimiser.micro_batch_size must be a multiple of clips.num_frames="
+            f"{batch.clip_length}, got {size}"
+        )
+    for start in range(0, num_frames, size):
+        stop = start + size
+        yield replace(
+            batch,
+            images=batch.images[start:stop],
+            intrinsics_px=batch.intrinsics_px[start:stop],
+            detected_keypoints_px=batch.detected_keypoints_px[start:stop],
+            detection_confidence=batch.detection_confidence[start:stop],
+            sample_index=batch.sample_index[start:stop],
+        )
+
+
+def move_batch(batch: Batch, device: str) -> Batch:
+    """Bring a batch's tensors to a device."""
+    return replace(
+        batch,
+        images=batch.images.to(device, non_blocking=True),
+        intrinsics_px=batch.intrinsics_px.to(device),
+        detected_keypoints_px=batch.detected_keypoints_px.to(device),
+        detection_confidence=batch.detection_confidence.to(device),
+    )

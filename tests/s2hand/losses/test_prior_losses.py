@@ -1,0 +1,108 @@
+"""The priors at their minimum, at known distances from it, and against finite differences."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from s2hand.hand.angle_limits import ANATOMICAL_LIMITS_DEG, RELEASED_LIMITS_DEG
+from s2hand.hand.joints import MANO_JOINTS
+from s2hand.losses.priors import (
+    REFERENCE_BONE_LENGTH_M,
+    JointAnglePrior,
+    bone_length_prior,
+    shape_prior,
+)
+
+
+@pytest.fixture
+def rest_joints():
+    """A schematic hand in MANO's frame: fingers along -x, palm towards -y, thumb at +z."""
+    fan = {"index": 0.03, "middle": 0.01, "ring": -0.01, "little": -0.03}
+    joints = [[0.0, 0.0, 0.0]]
+    joints += [[-0.02 - 0.025 * k, -0.01, 0.03 + 0.02 * k] for k in range(4)]
+    for side in fan.values():
+        joints += [[-0.09 - 0.03 * k, 0.0, side] for k in range(4)]
+    return torch.tensor(joints, dtype=torch.float64)
+
+
+def test_shape_prior_is_the_mean_square():
+    betas = torch.arange(20.0).reshape(2, 10)
+    assert shape_prior(betas).mean().item() == pytest.approx(np.mean(np.arange(20.0) ** 2))
+    assert shape_prior(torch.zeros(2, 10)).mean().item() == 0
+
+
+@pytest.mark.parametrize(("form", "expected"), [("squared", 2.5e-5), ("absolute", 5e-3)])
+def test_bone_length_prior_at_five_millimetres(form, expected):
+    joints = torch.zeros(2, 21, 3, dtype=torch.float64)
+    joints[:, 10, 1] = REFERENCE_BONE_LENGTH_M + 0.005
+    assert bone_length_prior(joints, form=form).mean().item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("form", ["squared", "absolute"])
+def test_bone_length_prior_is_exactly_zero_at_its_minimum(form):
+    joints = torch.zeros(1, 21, 3, dtype=torch.float64)
+    joints[:, 10, 2] = REFERENCE_BONE_LENGTH_M
+    joints.requires_grad_()
+    loss = bone_length_prior(joints, form=form).mean()
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(joints.grad, torch.zeros_like(joints))
+
+
+def test_joint_angles_within_the_released_limits_cost_nothing(rest_joints):
+    prior = JointAnglePrior("axis_angle", rest_joints)
+    limits = np.array([RELEASED_LIMITS_DEG[name] for name in MANO_JOINTS[1:]])
+    for corner in (limits[..., 0], limits[..., 1], limits.mean(-1)):
+        pose = torch.tensor(np.deg2rad(0.999 * corner))[None]
+        assert prior(pose).mean().item() == 0
+
+
+def test_released_form_counts_the_third_axis_twice_and_the_wrist_row(rest_joints):
+    pose = torch.zeros(1, 15, 3, dtype=torch.float64)
+    pose[0, 0] = torch.tensor([math.radians(15), 0.0, math.radians(-30)])  # index: 10 and 20 out
+    loss = JointAnglePrior("axis_angle", rest_joints)(pose)
+    assert loss.count.item() == 48
+    assert loss.mean().item() == pytest.approx(math.radians(10 + 2 * 20) / 48, rel=1e-5)
+
+
+@pytest.mark.parametrize(("axis", "limit"), [(0, 5), (1, 10), (2, 100)])
+def test_anatomical_form_of_a_straight_finger(rest_joints, axis, limit):
+    """The middle finger lies along -x, so that its frame is MANO's and angles are components."""
+    middle = MANO_JOINTS.index("middle_1") - 1
+    assert ANATOMICAL_LIMITS_DEG["middle_1"][axis][1] == limit
+    prior = JointAnglePrior("anatomical", rest_joints)
+    pose = torch.zeros(1, 15, 3, dtype=torch.float64)
+    pose[0, middle, axis] = math.radians(limit - 1)
+    assert prior(pose).mean().item() == 0
+    pose[0, middle, axis] = math.radians(limit + 12)
+    loss = prior(pose)
+    assert loss.count.item() == 45
+    assert loss.total.item() == pytest.approx(math.radians(12), rel=1e-4)
+
+
+def test_a_twisted_and_bent_finger_is_judged_by_its_anatomy_not_by_its_components(rest_joints):
+    """18° of twist, then 95° of bend: feasible, though a component of the one vector is not."""
+    little = MANO_JOINTS.index("little_1") - 1
+    turn = Rotation.from_euler("z", 95, degrees=True) * Rotation.from_euler("x", -18, degrees=True)
+    vector = torch.tensor(turn.as_rotvec())
+    pose = torch.zeros(1, 15, 3, dtype=torch.float64)
+    pose[0, little] = vector
+    assert JointAnglePrior("anatomical", rest_joints)(pose).mean().item() == 0
+    assert math.degrees(vector[1].item()) < RELEASED_LIMITS_DEG["little_1"][1][0]
+
+
+@pytest.mark.parametrize("form", ["anatomical", "axis_angle"])
+def test_prior_gradients_agree_with_finite_differences(rest_joints, form):
+    generator = torch.Generator().manual_seed(0)
+    pose = 0.6 * torch.randn(1, 15, 3, generator=generator, dtype=torch.float64)
+    pose.requires_grad_()
+    prior = JointAnglePrior(form, rest_joints)
+    assert torch.autograd.gradcheck(lambda p: prior(p).mean(), pose)
+    joints = torch.randn(2, 21, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    for length_form in ("squared", "absolute"):
+        assert torch.autograd.gradcheck(
+            lambda j, f=length_form: bone_length_prior(j, form=f).mean(), joints
+        )

@@ -1,0 +1,106 @@
+"""Encoders: sizes, padding, ImageNet weights and what happens without them."""
+
+import hashlib
+
+import pytest
+import torch
+from efficientnet_pytorch import EfficientNet
+from torch.nn import functional
+
+from s2hand.config import ModelConfig
+from s2hand.errors import ConfigurationError
+from s2hand.networks import encoder as encoder_module
+from s2hand.networks.encoder import WEIGHTS_VARIABLE, build_encoder
+
+
+def configure(name, size=64, pretrained="none"):
+    return ModelConfig(encoder=name, image_size_px=size, pretrained=pretrained)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "num_features"),
+    [
+        ("small", 32, 2048),
+        ("small", 48, 2048),
+        ("small", 96, 2048),
+        ("efficientnet-b0", 64, 1280),
+        ("efficientnet-b3", 64, 1536),
+    ],
+)
+def test_features_of_every_encoder(name, size, num_features):
+    encoder = build_encoder(configure(name, size)).eval()
+    with torch.no_grad():
+        features = encoder(torch.rand(2, 3, size, size))
+    assert features.shape == (2, num_features) == (2, encoder.num_features)
+    assert features.isfinite().all()
+
+
+def test_efficientnet_at_its_own_size_is_the_library_s_network():
+    encoder = build_encoder(configure("efficientnet-b0", 224)).eval()
+    library = EfficientNet.from_name("efficientnet-b0").eval()
+    library.load_state_dict(encoder.network.state_dict(), strict=False)
+    images = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        features = functional.adaptive_avg_pool2d(library.extract_features(images), 1).flatten(1)
+        torch.testing.assert_close(encoder(images), features)
+
+
+def test_every_parameter_of_the_small_encoder_learns():
+    encoder = build_encoder(configure("small", 48))
+    encoder(torch.rand(4, 3, 48, 48)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+
+
+def test_images_of_another_size_are_refused():
+    encoder = build_encoder(configure("small", 48))
+    with pytest.raises(ConfigurationError, match=r"48×48 .*, got 64×64"):
+        encoder(torch.rand(2, 3, 64, 64))
+
+
+@pytest.fixture
+def weights_file(tmp_path, monkeypatch):
+    """Random weights in the published layout, under a name that states their hash."""
+    torch.manual_seed(1)
+    path = tmp_path / "weights.pth"
+    torch.save(EfficientNet.from_name("efficientnet-b0").state_dict(), path)
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    names = {"efficientnet-b0": f"efficientnet-b0-{digits}.pth"}
+    monkeypatch.setattr(encoder_module, "_WEIGHTS_FILES", names)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(path))
+    return path
+
+
+def test_imagenet_weights_come_from_the_named_file(weights_file):
+    encoder = build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+    saved = torch.load(weights_file, weights_only=True)
+    assert torch.equal(encoder.network._conv_stem.weight, saved["_conv_stem.weight"])
+
+
+def test_a_file_with_other_weights_is_refused(weights_file):
+    weights_file.write_bytes(weights_file.read_bytes() + b" ")
+    with pytest.raises(ConfigurationError, match=r"whose SHA-256 begins with .*, got one that"):
+        build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+
+
+def test_a_missing_weights_file_is_refused(monkeypatch):
+    monkeypatch.setenv(WEIGHTS_VARIABLE, "/nowhere/weights.pth")
+    with pytest.raises(ConfigurationError, match=r"efficientnet-b0-355c32eb\.pth, got /nowhere"):
+        build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+
+
+def test_without_weights_and_network_the_error_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(encoder_module, "_WEIGHTS_URL", "http://127.0.0.1:9/")
+    torch_home = torch.hub.get_dir()
+    torch.hub.set_dir(str(tmp_path))
+    try:
+        with pytest.raises(ConfigurationError, match=r"set S2HAND_IMAGENET_WEIGHTS .*='none'"):
+            build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+    finally:
+        torch.hub.set_dir(torch_home)
+
+
+def test_a_model_about_to_be_loaded_needs_no_weights(monkeypatch):
+    monkeypatch.setenv(WEIGHTS_VARIABLE, "/nowhere/weights.pth")
+    config = configure("efficientnet-b0", pretrained="imagenet")
+    assert build_encoder(config, use_pretrained=False).num_features == 1280

@@ -1,0 +1,96 @@
+"""A tiny training: a few noise images in sequences, and a model that trains in milliseconds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import s2hand.training.loop
+from s2hand.config import (
+    ClipConfig,
+    LossConfig,
+    LossWeights,
+    ModelConfig,
+    OptimiserConfig,
+    S2HandConfig,
+    StageConfig,
+)
+from s2hand.config import DataConfig as Data
+from s2hand.data.sample import FrameTable
+from s2hand.training.context import LocalContext
+
+NUM_FRAMES = 16
+IMAGE_SIZE_PX = 32
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> FrameTable:
+    """Two sequences of eight noise images with plausible keypoints."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(3)
+    paths = []
+    for index in range(NUM_FRAMES):
+        paths.append(folder / f"{index:04d}.png")
+        pixels = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(paths[-1])
+    keypoints = random.uniform([20, 14], [44, 34], (NUM_FRAMES, 21, 2)).astype(np.float32)
+    box = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
+    camera = np.array([[60, 0, 31.5], [0, 60, 23.5], [0, 0, 1]], np.float32)
+    return FrameTable(
+        sample_ids=tuple(f"S{index // 8}/{index % 8:04d}" for index in range(NUM_FRAMES)),
+        image_paths=tuple(paths),
+        intrinsics_px=np.tile(camera, (NUM_FRAMES, 1, 1)),
+        sequences=tuple(f"S{index // 8}" for index in range(NUM_FRAMES)),
+        frames=np.arange(NUM_FRAMES, dtype=np.int64) % 8,
+        detected_keypoints_px=keypoints,
+        detection_confidence=random.uniform(0.2, 1, (NUM_FRAMES, 21)).astype(np.float32),
+        crop_box_px=box,
+    )
+
+
+@pytest.fixture
+def config() -> S2HandConfig:
+    """A stage of frames, then one of clips with the quaternion loss."""
+    return S2HandConfig(
+        model=ModelConfig(encoder="small", pretrained="none", image_size_px=IMAGE_SIZE_PX),
+        losses=LossConfig(weights=LossWeights(quaternion=0.05)),
+        data=Data(dataset="ho3d"),
+        clips=ClipConfig(num_frames=2, frame_interval=2, frames_per_batch=8),
+        stages=(
+            StageConfig(name="image", epochs=2, learning_rate=1e-3, decay_every_epochs=1,
+                        decay_factor=0.5),
+            StageConfig(name="motion", epochs=2, learning_rate=1e-4, decay_every_epochs=1,
+                        decay_factor=0.5, samples="clips"),
+        ),
+        optimiser=OptimiserConfig(batch_size=8),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def in_tiny_data(monkeypatch: pytest.MonkeyPatch, table: FrameTable) -> None:
+    """Let trainings read the tiny table instead of a folder."""
+    monkeypatch.setattr(s2hand.training.loop, "load_train", lambda _config: table)
+    monkeypatch.setattr(s2hand.training.loop, "fingerprint_dataset", lambda _root: "0" * 64)
+
+
+@pytest.fixture
+def make_context(tmp_path: Path) -> Callable[..., LocalContext]:
+    """Make contexts whose trials share one folder of stages and record their reports."""
+
+    def make(trial: str = "trial", on_report: Callable | None = None) -> LocalContext:
+        return LocalContext(
+            checkpoint_dir=tmp_path / "checkpoints" / trial,
+            stage_dir=tmp_path / "stages",
+            on_report=on_report,
+        )
+
+    return make
+
+
+@pytest.fixture
+def one_stage(config: S2HandConfig) -> S2HandConfig:
+    """The stage of clips alone."""
+    return replace(config, stages=config.stages[1:])

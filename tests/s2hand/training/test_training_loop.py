@@ -1,0 +1,223 @@
+"""Whole trainings: the same bits for the same seed, interrupted, shared or not."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+import s2hand.training.stage_run
+from s2hand.config import LossConfig, LossWeights
+from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
+from s2hand.model import S2Hand
+from s2hand.training.checkpoint import load_checkpoint
+from s2hand.training.determinism import seed_epoch
+from s2hand.training.loop import stage_identities, train
+from s2hand.training.stages import stage_id
+
+pytestmark = pytest.mark.usefixtures("in_tiny_data")
+
+
+class StopTrainingError(Exception):
+    """What a scheduler raises from a report."""
+
+
+def stop_at(epoch):
+    def on_report(reported, _metrics):
+        if reported == epoch:
+            raise StopTrainingError
+
+    return on_report
+
+
+def recorder(reports):
+    return lambda epoch, metrics: reports.append((epoch, dict(metrics)))
+
+
+def losses(reports):
+    return [
+        {name: value for name, value in metrics.items() if name.startswith("loss/")}
+        for _, metrics in reports
+    ]
+
+
+def final_weights(context):
+    return load_checkpoint(context.checkpoint_dir / "final.pt").model
+
+
+def assert_same_weights(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_a_training_reports_every_term_and_leaves_its_weights(config, make_context):
+    reports = []
+    context = make_context(on_report=recorder(reports))
+    train(config, seed=0, context=context)
+    assert [epoch for epoch, _ in reports] == [0, 1, 2, 3]
+    rates = [metrics["learning_rate"] for _, metrics in reports]
+    assert rates == [1e-3, 5e-4, 1e-4, 5e-5]
+    image, motion = reports[1][1], reports[2][1]
+    assert "loss/quaternion" in motion
+    assert "loss/quaternion" not in image  # a term that does not act is not computed
+    weights = config.losses.weights
+    for metrics in (image, motion):
+        terms = [name for name in metrics if name.startswith("loss/") and name != "loss/total"]
+        named = {name: getattr(weights, name.removeprefix("loss/")) for name in terms}
+        assert metrics["loss/total"] == pytest.approx(
+            sum(weight * metrics[name] for name, weight in named.items())
+        )
+    assert [path.name for path in context.checkpoint_dir.glob("*.pt")] == ["final.pt"]
+
+
+def test_the_same_seed_gives_the_same_losses_bit_for_bit(config, make_context, tmp_path):
+    runs = []
+    for name in ("first", "second"):
+        reports = []
+        context = make_context(name, recorder(reports))
+        context = replace(context, stage_dir=tmp_path / name)
+        train(config, seed=4, context=context)
+        torch.rand(7)  # whatever else the process draws changes nothing
+        runs.append((losses(reports), final_weights(context)))
+    assert runs[0][0] == runs[1][0]
+    assert_same_weights(runs[0][1], runs[1][1])
+    other = make_context("other")
+    train(config, seed=5, context=other)
+    name = next(iter(runs[0][1]))
+    assert not torch.equal(runs[0][1][name], final_weights(other)[name])
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3])
+def test_stopped_after_any_epoch_and_resumed_gives_the_same_weights(
+    config, make_context, tmp_path, epoch
+):
+    whole = replace(make_context("whole"), stage_dir=tmp_path / "whole")
+    train(config, seed=0, context=whole)
+    with pytest.raises(StopTrainingError):
+        train(config, seed=0, context=make_context("stopped", stop_at(epoch)))
+    reports = []
+    resumed = make_context("stopped", recorder(reports))
+    train(config, seed=0, context=resumed)
+    assert [each for each, _ in reports] == list(range(epoch + 1, 4))
+    assert_same_weights(final_weights(whole), final_weights(resumed))
+
+
+def test_killed_between_reports_goes_back_to_the_latest(
+    config, make_context, tmp_path, monkeypatch
+):
+    config = replace(
+        config,
+        runtime=replace(config.runtime, report_every_epochs=2),
+        stages=(replace(config.stages[1], epochs=4),),
+    )
+    whole, killed = make_context("whole"), make_context("killed")
+    train(config, seed=0, context=whole)
+
+    def die_in_epoch_3(seed, stage_index, epoch, rank):
+        if epoch == 3:
+            raise StopTrainingError
+        return seed_epoch(seed, stage_index, epoch, rank)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s2hand.training.stage_run, "seed_epoch", die_in_epoch_3)
+        with pytest.raises(StopTrainingError):
+            train(config, seed=0, context=killed)
+    assert load_checkpoint(killed.checkpoint_dir / "latest.pt").epochs_done == 2
+    reports = []
+    train(config, seed=0, context=replace(killed, on_report=recorder(reports)))
+    assert [epoch for epoch, _ in reports] == [3]
+    assert_same_weights(final_weights(whole), final_weights(killed))
+
+
+def test_a_finished_training_is_not_trained_again(config, make_context):
+    train(config, seed=0, context=make_context())
+    reports = []
+    train(config, seed=0, context=make_context(on_report=recorder(reports)))
+    assert reports == []
+
+
+def test_trials_that_differ_in_a_motion_loss_share_the_stage_of_frames(config, make_context):
+    other = replace(config, losses=LossConfig(weights=LossWeights(temporal=0.05)))
+    train(config, seed=0, context=make_context("quaternion"))
+    reports = []
+    train(other, seed=0, context=make_context("temporal", recorder(reports)))
+    assert [epoch for epoch, _ in reports] == [2, 3]
+    first = load_checkpoint(make_context("quaternion").checkpoint_dir / "final.pt")
+    second = load_checkpoint(make_context("temporal").checkpoint_dir / "final.pt")
+    assert first.identity["previous"] == second.identity["previous"]
+    assert first.stage_id != second.stage_id
+
+
+def test_two_trials_at_once_train_the_shared_stage_once(config, make_context):
+    trained, lock = [], threading.Lock()
+
+    def record(epoch, _metrics):
+        with lock:
+            trained.append(epoch)
+
+    other = replace(config, losses=LossConfig(weights=LossWeights(smooth=0.05)))
+    threads = [
+        threading.Thread(
+            target=train, args=(each,),
+            kwargs={"seed": 0, "context": make_context(name, record)},
+        )
+        for name, each in (("a", config), ("b", other))
+    ]  # fmt: skip
+    # The threads share torch's generator, which training reseeds; only the count matters here.
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(trained) == [0, 1, 2, 2, 3, 3]
+
+
+def test_the_stage_of_another_seed_is_another(config):
+    ids = {stage_id(stage_identities(config, seed=seed, device_type="cpu")[0]) for seed in (0, 1)}
+    assert len(ids) == 2
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_by_field(config, make_context):
+    train(config, seed=0, context=make_context())
+    stages = (config.stages[0], replace(config.stages[1], learning_rate=3e-4))
+    other = replace(config, stages=stages)
+    with pytest.raises(CheckpointError, match=r"stage\.learning_rate: 0\.0001 .* 0\.0003"):
+        train(other, seed=0, context=make_context())
+
+
+def test_a_truncated_checkpoint_is_refused_by_name(config, make_context):
+    context = make_context()
+    train(config, seed=0, context=context)
+    path = context.checkpoint_dir / "final.pt"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=r"final\.pt: not a whole checkpoint"):
+        train(config, seed=0, context=context)
+
+
+def test_a_non_finite_loss_names_its_term_and_samples(config, make_context, monkeypatch):
+    forward = S2Hand.forward
+
+    def broken(self, images, intrinsics_px):
+        prediction = forward(self, images, intrinsics_px)
+        return replace(prediction, betas=prediction.betas * float("nan"))
+
+    monkeypatch.setattr(S2Hand, "forward", broken)
+    with pytest.raises(NonFiniteLossError, match=r"'shape_prior' .* samples \[S\d/000\d, ") as info:
+        train(config, seed=0, context=make_context())
+    assert len(info.value.sample_ids) == 8
+    assert not list(make_context().stage_dir.glob("*/*.pt"))  # nothing broken is kept
+
+
+def test_more_workers_than_processes_are_refused(config, make_context):
+    config = replace(config, optimiser=replace(config.optimiser, world_size=2))
+    with pytest.raises(ConfigurationError, match="world_size=2 must be the number of workers"):
+        train(config, seed=0, context=make_context())
+    context = replace(make_context(), world_size=2)
+    with pytest.raises(ConfigurationError, match=r"connected by torch\.distributed, got 1"):
+        train(config, seed=0, context=context)
+
+
+def test_a_forward_pass_of_one_frame_is_refused(config, make_context):
+    config = replace(config, optimiser=replace(config.optimiser, micro_batch_size=7))
+    with pytest.raises(ConfigurationError, match="at least 2 frames for batch normalisation"):
+        train(config, seed=0, context=make_context())
