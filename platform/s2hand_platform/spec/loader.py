@@ -264,10 +264,8 @@ def _check_rows(spec: TableSpec, experiment: Experiment, faults: Faults) -> None
         except SpecError as error:
             prefix = f"{spec.name}: row '{row.id}': "
             per_row[row.id] = [fault.removeprefix(prefix) for fault in error.faults]
-    shared = (
-        set.intersection(*map(set, per_row.values())) if len(per_row) == len(spec.rows) else set()
-    )
-    shared = shared if len(spec.rows) > 1 else set()
+    everywhere = len(per_row) == len(spec.rows) > 1
+    shared = set.intersection(*map(set, per_row.values())) if everywhere else set()
     for fault in sorted(shared):
         faults.add("", f"in every row: {fault}")
     for row_id, found in per_row.items():

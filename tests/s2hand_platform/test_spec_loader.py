@@ -1,0 +1,252 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_experiment import TinyExperiment
+
+from s2hand_platform.errors import SpecError
+from s2hand_platform.spec.expansion import expand_table, grid_points
+from s2hand_platform.spec.loader import list_specs, load_scale, load_sweep, load_table
+from s2hand_platform.spec.schema import Choices, LogUniform, Uniform
+
+TABLE = """
+title = "T"
+dataset = "curve"
+[base]
+epochs = 8
+[[rows]]
+label = "Full model"
+[[rows]]
+id = "straight"
+label = "no curvature"
+overrides = { curvature = false, "data.noise" = 0.2 }
+[[columns]]
+label = "error_cm"
+metric = "test/error"
+[[contrasts]]
+row = "straight"
+baseline = "full_model"
+expected = "worse"
+"""
+
+SWEEP = """
+title = "S"
+dataset = "curve"
+search = "optuna"
+scheduler = "asha"
+metric = "validation/error"
+mode = "min"
+num_trials = 5
+[space]
+learning_rate = { log_uniform = [1e-3, 1.0] }
+data.noise = { uniform = [0, 1] }
+epochs = [2, 4]
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_recipe(text: str, name: str = "mine.toml", **replaced: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write_recipe
+
+
+def faults_of(load: Callable[..., object], *arguments: object) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load(*arguments)
+    return caught.value.faults
+
+
+def test_a_table_is_read(write: Write, tiny: TinyExperiment) -> None:
+    spec = load_table(write(TABLE), tiny)
+    assert (spec.name, spec.title, spec.dataset) == ("mine", "T", "curve")
+    assert spec.base == {"data": {"dataset": "curve"}, "epochs": 8}
+    assert [row.id for row in spec.rows] == ["full_model", "straight"]
+    assert spec.rows[1].overrides == {"curvature": False, "data.noise": 0.2}
+    assert spec.contrasts[0].columns == ("error_cm",)
+    assert spec.published is None
+
+
+def test_rows_expand_to_whole_configurations(write: Write, tiny: TinyExperiment) -> None:
+    rows = expand_table(load_table(write(TABLE), tiny).over({"data.root": "/here"}), tiny)
+    assert [row.config.curvature for row in rows] == [True, False]
+    assert [row.config.data.noise for row in rows] == [0.1, 0.2]
+    assert {row.dump["data"]["root"] for row in rows} == {"/here"}
+
+
+def test_nested_and_dotted_overrides_are_the_same(write: Write, tiny: TinyExperiment) -> None:
+    dotted = load_table(write(TABLE), tiny)
+    nested = load_table(write(TABLE.replace('"data.noise" = 0.2', "data.noise = 0.2")), tiny)
+    assert nested == dotted
+
+
+def test_all_faults_at_once_with_the_nearest_word(write: Write, tiny: TinyExperiment) -> None:
+    text = (
+        TABLE.replace("title", "titel")
+        .replace("epochs = 8", "epoch = 8")
+        .replace('label = "no curvature"', 'lable = "no curvature"')
+        .replace("curvature = false", "curvatur = false")
+        .replace("test/error", "test/eror")
+        .replace('baseline = "full_model"', 'baseline = "full_modell"')
+        .replace('"worse"', '"wrose"')
+    )
+    assert faults_of(load_table, write(text), tiny) == [
+        "mine.toml: titel: unknown key 'titel'; did you mean 'title'?",
+        "mine.toml: columns[0].metric: unknown metric 'eror'; did you mean 'error'?",
+        "mine.toml: rows[1].lable: unknown key 'lable'; did you mean 'label'?",
+        "mine.toml: rows[1].label: is missing",
+        "mine.toml: title: is missing",
+        "mine.toml: contrasts[0].baseline: unknown row 'full_modell'; did you mean 'full_model'?",
+        "mine.toml: contrasts[0].expected: unknown value 'wrose'; did you mean 'worse'?",
+        "mine.toml: in every row: epoch: unknown key 'epoch'; did you mean 'epochs'?",
+        "mine.toml: row 'straight': curvatur: unknown key 'curvatur'; did you mean 'curvature'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('dataset = "curve"', 'dataset = "curv"', "in every row: data.dataset: must be 'line'"),
+        ('id = "straight"', 'id = "full_model"', "rows: the id 'full_model' stands 2 times"),
+        ("test/error", "error", "columns[0].metric: must be 'split/metric' such as 'test/error'"),
+        ('title = "T"', "title = 3", "title: must be text, got 3"),
+        ("[base]\nepochs = 8", "base = 8", "base: must be a table, got 8"),
+        ('label = "Full model"', 'label = "F"\ncomparable = 1', "must be true or false, got 1"),
+        ('expected = "worse"', 'expected = "worse"\ncolumns = [1]', "must hold texts only, got 1"),
+    ],
+)
+def test_single_faults(write: Write, tiny: TinyExperiment, old: str, new: str, fault: str) -> None:
+    assert old in TABLE
+    faults = faults_of(load_table, write(TABLE.replace(old, new)), tiny)
+    assert any(fault in found for found in faults), faults
+
+
+def test_a_table_needs_rows_and_columns(write: Write, tiny: TinyExperiment) -> None:
+    faults = faults_of(load_table, write('title = "T"\ndataset = "curve"\nrows = []'), tiny)
+    assert faults == [
+        "mine.toml: columns: is missing",
+        "mine.toml: rows: must have at least one entry, got none",
+    ]
+
+
+def test_bad_toml_gives_the_line(write: Write, tiny: TinyExperiment) -> None:
+    (fault,) = faults_of(load_table, write('title = "T"\ndataset = curve\n'), tiny)
+    assert fault.startswith("mine.toml: expected TOML, but Invalid value (at line 2,")
+
+
+def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
+    (fault,) = faults_of(load_table, "tabel4", tiny)
+    assert fault == "sweeps has no recipe 'tabel4'; did you mean 'table4'?"
+    (fault,) = faults_of(load_table, "nowhere/table4.toml", tiny)
+    assert fault.startswith("nowhere/table4.toml: no such file")
+
+
+def test_recipes_of_the_working_folder_come_first(
+    write: Write, tiny: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(TABLE, "sweeps/table4.toml")
+    monkeypatch.chdir(tmp_path)
+    assert load_table("table4", tiny).title == "T"
+    titles = {entry.name: (entry.kind, entry.title) for entry in list_specs()}
+    assert titles["table4"] == ("table", "T")
+    assert titles["loss_weights"][0] == "sweep"
+
+
+def test_published_cells_lie_beside_the_recipe(write: Write, tiny: TinyExperiment) -> None:
+    write(
+        'title = "P"\ndataset = "curve"\ndirection = "d"\n'
+        'columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]\n'
+        '[[rows]]\nid = "later"\nlabel = "l"\ncells = ["1.10"]\n',
+        "published/p.toml",
+    )
+    spec = load_table(write('published = "p"\n' + TABLE), tiny)
+    assert spec.published is not None
+    cell = spec.published.cell("later", "error_cm")
+    assert cell is not None
+    assert (str(cell), cell.half_width) == ("1.10", 0.005)
+    assert spec.published.cell("later", "other") is None
+
+    other = write('published = "p"\n' + TABLE.replace("test/error", "test/score"))
+    assert faults_of(load_table, other, tiny) == [
+        "mine.toml: columns: 'error_cm' must mean 'test/error' as in p.toml, got 'test/score'"
+    ]
+
+
+def test_faults_of_published_cells_are_told(write: Write, tiny: TinyExperiment) -> None:
+    write(
+        'title = "P"\ndataset = "curve"\ndirection = "d"\n'
+        'columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]\n'
+        '[[rows]]\nid = "a"\nlabel = "l"\ncells = ["1.1x"]\n'
+        '[[rows]]\nid = "a"\nlabel = "l"\ncells = []\n',
+        "published/p.toml",
+    )
+    faults = faults_of(load_table, write('published = "p"\n' + TABLE), tiny)
+    prefix = "mine.toml: published: published/p.toml"
+    assert faults == [
+        f"{prefix}: rows[0].cells: expected a printed number such as '1.10', got '1.1x'",
+        f"{prefix}: rows[1].cells: must be one per column (1), '' where nothing is printed; got 0",
+        f"{prefix}: rows: the id 'a' stands 2 times, must be once",
+    ]
+
+
+def test_a_sweep_is_read(write: Write, tiny: TinyExperiment) -> None:
+    spec = load_sweep(write(SWEEP), tiny)
+    assert spec.space == {
+        "learning_rate": LogUniform(low=1e-3, high=1.0),
+        "data.noise": Uniform(low=0.0, high=1.0),
+        "epochs": Choices(values=(2, 4)),
+    }
+    assert (spec.search, spec.scheduler, spec.mode, spec.num_trials) == ("optuna", "asha", "min", 5)
+
+
+def test_a_grid_has_the_size_of_its_space(write: Write, tiny: TinyExperiment) -> None:
+    text = (
+        'title = "S"\ndataset = "curve"\nsearch = "grid"\nmetric = "test/error"\nmode = "min"\n'
+        '[space]\nepochs = [2, 4, 8]\n"data.noise" = [0.0, 0.5]\n'
+    )
+    spec = load_sweep(write(text), tiny)
+    assert (spec.scheduler, spec.num_trials) == ("none", 6)
+    assert grid_points(spec)[:2] == (
+        {"epochs": 2, "data.noise": 0.0},
+        {"epochs": 2, "data.noise": 0.5},
+    )
+
+
+def test_faults_of_a_sweep(write: Write, tiny: TinyExperiment) -> None:
+    text = (
+        SWEEP.replace("log_uniform = [1e-3, 1.0]", "log_uniform = [0, 1.0]")
+        .replace("epochs = [2, 4]", "epochs = [2, 0]\nepoch = [1]")
+        .replace('"optuna"', '"grid"')
+        .replace('"min"', '"minimum"')
+    )
+    assert faults_of(load_sweep, write(text), tiny) == [
+        (
+            "mine.toml: space.learning_rate: must be a list of values, or { log_uniform = [low, high] }"
+            " with 0 < low < high, or { uniform = [low, high] }, got {'log_uniform': [0, 1.0]}"
+        ),
+        "mine.toml: mode: unknown value 'minimum'; did you mean 'min'?",
+        "mine.toml: num_trials: a grid has the size of its space; remove this key",
+        "mine.toml: space.data.noise: a grid needs a list of values",
+        "mine.toml: epoch: unknown key 'epoch'; did you mean 'epochs'?",
+        "mine.toml: epochs: must be at least 1, got 0",
+    ]
+
+
+def test_a_scale_is_read(write: Write) -> None:
+    text = 'title = "s"\nseeds = 3\n[data]\nsize = "demo"\nimage_size_px = 64\n[base]\nepochs = 2\n'
+    scale = load_scale(write(text))
+    assert (scale.seeds, scale.data_size, scale.image_size_px) == (3, "demo", 64)
+    assert scale.base == {"epochs": 2}
+    bad = text.replace("seeds = 3", "seeds = 0").replace('"demo"', '"dem"')
+    assert faults_of(load_scale, write(bad)) == [
+        "mine.toml: seeds: must be at least 1, got 0",
+        "mine.toml: data.size: unknown value 'dem'; did you mean 'demo'?",
+    ]
+    (fault,) = faults_of(load_scale, "smal")
+    assert fault == "sweeps/scales has no recipe 'smal'; did you mean 'small'?"
