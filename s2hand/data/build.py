@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
 
 from s2hand.config import DatasetName, S2HandConfig
 from s2hand.data.freihand import load_freihand
@@ -29,11 +33,42 @@ def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
 
 
 def load_train(config: S2HandConfig) -> FrameTable:
-    """Load the training split that a configuration asks for.
+    """Load the training split that a configuration asks for, without what it holds out.
 
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
+    table = _load_official_train(config)
+    return table.select(np.flatnonzero(~_held_out(table, config.data.validation_fraction)))
+
+
+def load_validation(config: S2HandConfig) -> FrameTable:
+    """Load the part of the training split that the configuration holds out.
+
+    Raises:
+        DataError: If a file is missing, truncated, or does not fit the others.
+    """
+    table = _load_official_train(config)
+    return table.select(np.flatnonzero(_held_out(table, config.data.validation_fraction)))
+
+
+def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:
+    """Say which rows are held out: the last sequences, or the last images of a collection."""
+    if any(table.sequences):
+        units = np.unique(table.sequences, return_inverse=True)[1]
+    else:
+        units = np.arange(len(table))
+    num_units = int(units.max(initial=-1)) + 1
+    held: np.ndarray = units >= num_units - math.ceil(fraction * num_units)
+    if held.all():
+        raise DataError(
+            f"data.validation_fraction={fraction} leaves none of {num_units} sequences or images "
+            "to train on; lower it or use a larger set"
+        )
+    return held
+
+
+def _load_official_train(config: S2HandConfig) -> FrameTable:
     data = config.data
     root = dataset_folder(data.root, data.dataset)
     match data.dataset:

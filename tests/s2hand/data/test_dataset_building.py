@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from s2hand.config import DataConfig, ModelConfig, RuntimeConfig, S2HandConfig
-from s2hand.data.build import MANIFEST_NAME, fingerprint_dataset, load_datasets
+from s2hand.data.build import (
+    MANIFEST_NAME,
+    _held_out,
+    fingerprint_dataset,
+    load_datasets,
+    load_train,
+    load_validation,
+)
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import DataError
 
@@ -25,6 +32,25 @@ def test_settings_reach_the_loaders(make_ho3d):
     assert len(test) == 6
     boxes = load_datasets(config_of(root, dataset="ho3d", train_crop="detections"))[0].crop_box_px
     assert not np.allclose(boxes[:4], train.crop_box_px)
+
+
+def test_validation_holds_images_out_of_a_collection(make_freihand):
+    root = make_freihand()
+    config = config_of(root, validation_fraction=0.3)
+    train, held = load_train(config), load_validation(config)
+    assert len(train) == 3
+    assert len(held) == 2
+    assert train.sample_ids + held.sample_ids == load_train(config_of(root)).sample_ids
+    assert len(load_validation(config_of(root))) == 0
+
+
+def test_validation_holds_out_whole_sequences(make_ho3d):
+    table = load_train(config_of(make_ho3d(), dataset="ho3d"))
+    names = ("A", "B", "C", "A", "B", "C")
+    held = _held_out(replace(table, sequences=names), 0.3)
+    assert held.tolist() == [False, False, True, False, False, True]
+    with pytest.raises(DataError, match="leaves none of 1 sequences"):
+        _held_out(table, 0.3)
 
 
 def test_dataset_takes_size_and_cache_from_the_configuration(make_ho3d, tmp_path):
