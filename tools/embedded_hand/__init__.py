@@ -1,1 +1,1 @@
-"""Builds the embedded hand, ``s2hand/hand/assets/embedded_hand.npz``: `python -m tools.embedded_hand`."""
+"""Builds the embedded hand's asset: `python -m tools.embedded_hand`."""

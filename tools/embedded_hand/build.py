@@ -83,7 +83,7 @@ def _renumber(points: Array, faces: Array, fingers: Fingers) -> tuple[Array, Arr
         owner[fingers.tips[name]] = index
     taken: dict[int, int] = {}
     for name, numbers in TIP_NUMBERS.items():
-        chosen = [*fingers.tips[name], *fingers.rings[name][-1][7:8]]
+        chosen = [fingers.tips[name][k] for k in (2, 3, 1)]
         taken |= dict(zip(numbers, chosen, strict=False))
     rest = iter(sorted(set(range(len(points))) - set(taken.values())))
     order = np.array([taken[i] if i in taken else next(rest) for i in range(len(points))])

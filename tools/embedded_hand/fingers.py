@@ -1,6 +1,7 @@
 """Edge loops of the fingers: ten-sided rings at chosen stations, a closed tip, shared webs."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -14,13 +15,13 @@ ANGLES: Final = np.arange(SIDES) * (2 * np.pi / SIDES)
 LONG_FINGERS: Final = ("index", "middle", "ring", "little")
 
 # Stations of the rings in segments (1 PIP joint, 2 DIP joint, 3 tip); denser at the joints.
-_LONG_STATIONS: Final = (0.52, 0.72, 0.87, 1.0, 1.14, 1.36, 1.62, 1.84, 2.0, 2.17, 2.42, 2.68)
+_LONG_STATIONS: Final = (0.56, 0.78, 0.92, 1.05, 1.3, 1.62, 1.86, 2.0, 2.18, 2.46, 2.76)
 STATIONS: Final = {
     "index": _LONG_STATIONS,
     "middle": _LONG_STATIONS,
     "ring": _LONG_STATIONS,
-    "little": (0.56, 0.78, 0.92, 1.04, 1.3, 1.62, 1.86, 2.02, 2.2, 2.44, 2.69),
-    "thumb": (0.86, 1.0, 1.14, 1.34, 1.6, 1.82, 1.96, 2.1, 2.3, 2.54, 2.75),
+    "little": (0.62, 0.80, 0.93, 1.06, 1.3, 1.6, 1.85, 2.0, 2.18, 2.46, 2.75),
+    "thumb": (0.86, 1.0, 1.14, 1.34, 1.6, 1.82, 1.96, 2.1, 2.3, 2.54, 2.78),
 }
 # Where the base loop of a long finger lies on its axis: knuckle side, web, palm side.
 _BASE_DORSAL: Final = 0.14
@@ -30,7 +31,6 @@ _WEB: Final = {
     ("middle", "ring"): (0.36, 0.36, 0.44, 0.42),
     ("ring", "little"): (0.34, 0.40, 0.48, 0.46),
 }
-_TIP_RING_TILT: Final = 0.0
 
 
 @dataclass
@@ -57,7 +57,7 @@ class MeshBuilder:
 
 @dataclass
 class Fingers:
-    """What the palm is sewn to: base loops, rings per finger (base first) and the two tip points."""
+    """What the palm is sewn to: base loops, rings per finger (base first), tip points."""
 
     base: dict[str, list[int]]
     rings: dict[str, list[list[int]]]
@@ -161,31 +161,38 @@ def _tube_rings(
         turn = (1 - straight) ** 2
         angles = ANGLES + turn * np.angle(np.exp(1j * (base_angle - ANGLES)))
         rings.append(mesh.add(_cast_ring(surface, tube, station + slant, angles)))
-    for lower, upper in zip(rings, rings[1:], strict=False):
+    for lower, upper in pairwise(rings):
         for k in range(SIDES):
             nxt = (k + 1) % SIDES
             mesh.quad(lower[k], lower[nxt], upper[nxt], upper[k])
     tips = mesh.add(_tip_points(surface, tube))
-    last = rings[-1]
-    radial, ulnar = tips
-    for a, b, c, d in (
-        (last[0], last[1], last[2], radial),
-        (radial, last[2], last[3], ulnar),
-        (ulnar, last[3], last[4], last[5]),
-        (last[9], last[0], radial, last[8]),
-        (last[8], radial, ulnar, last[7]),
-        (last[6], last[7], ulnar, last[5]),
-    ):
-        mesh.quad(a, b, c, d)
+    _close_tip(mesh, rings[-1], tips)
     return rings, tips
 
 
+def _close_tip(mesh: MeshBuilder, ring: list[int], tips: list[int]) -> None:
+    """Close the last ring with four vertices: dorsal radial, dorsal ulnar, palmar ulnar, radial."""
+    a, b, c, d = tips
+    mesh.faces += [(ring[0], a, d), (ring[5], c, b)]
+    for corners in (
+        (ring[0], ring[1], ring[2], a),
+        (ring[2], ring[3], b, a),
+        (ring[3], ring[4], ring[5], b),
+        (ring[5], ring[6], ring[7], c),
+        (ring[7], ring[8], d, c),
+        (ring[8], ring[9], ring[0], d),
+        (a, b, c, d),
+    ):
+        mesh.quad(*corners)
+
+
 def _tip_points(surface: HandSurface, tube: Tube) -> Array:
-    """Two points on the end of the finger, side by side."""
-    inside, _, radial = axis_frame(tube, 2.72)
+    """Four points on the end of the finger."""
+    inside, dorsal, radial = axis_frame(tube, 2.66)
     tangent = unit(tube.tangents[-1])
-    directions = unit(np.stack([tangent + 0.32 * radial, tangent - 0.32 * radial]))
-    return surface.cast(np.stack([inside, inside]), directions)
+    spread = np.array([(0.36, 0.40), (0.36, -0.40), (-0.44, -0.40), (-0.44, 0.40)])
+    directions = unit(tangent + spread[:, :1] * dorsal + spread[:, 1:] * radial)
+    return surface.cast(np.tile(inside, (4, 1)), directions)
 
 
 def _station_of(tube: Tube, point: Array) -> float:

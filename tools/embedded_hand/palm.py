@@ -17,7 +17,7 @@ from tools.embedded_hand.skeleton import WRIST, Array
 from tools.embedded_hand.surface import HandSurface
 
 WRIST_SIDES: Final = 16
-WRIST_CUT_X: Final = 0.1125
+WRIST_CUT_X: Final = 0.1085
 OUTER: Final = 3.0
 INNER: Final = 1.0
 THUMB_CENTRE: Final = 1.85

@@ -34,32 +34,32 @@ class Grasp:
 
 GRASPS: Final = {
     "relaxed": Grasp(
-        share=0.20, mcp=(20, 24, 28, 32), pip=(28, 32, 34, 34), thumb=(18, 2, 4, 6, 14)
+        share=0.20, mcp=(20, 24, 28, 32), pip=(28, 32, 34, 34), thumb=(8, 2, 10, 8, 14)
     ),
     "flat": Grasp(share=0.10, mcp=(2, 2, 3, 4), pip=(4, 4, 5, 6), thumb=(8, -2, -2, 0, 2)),
     "spread": Grasp(
         share=0.07, mcp=(0, 0, 0, 2), pip=(3, 3, 4, 5), thumb=(4, 6, -6, -2, -2), spread=5.5
     ),
     "fist": Grasp(
-        share=0.11, mcp=(70, 74, 76, 76), pip=(88, 90, 88, 84), thumb=(38, -8, 12, 16, 40)
+        share=0.11, mcp=(70, 74, 76, 76), pip=(88, 90, 88, 84), thumb=(30, 6, 33, 16, 30)
     ),
     "cylinder": Grasp(
-        share=0.16, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(42, -2, 2, 8, 20)
+        share=0.16, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(22, 18, 30, 12, 12)
     ),
     "sphere": Grasp(
-        share=0.09, mcp=(26, 28, 30, 32), pip=(36, 36, 36, 36), thumb=(36, 4, 0, 4, 16), spread=4.0
+        share=0.09, mcp=(26, 28, 30, 32), pip=(36, 36, 36, 36), thumb=(22, 26, 26, 14, 8), spread=4.0
     ),
     "pinch": Grasp(
-        share=0.09, mcp=(46, 30, 26, 22), pip=(46, 34, 30, 26), thumb=(46, -4, 6, 8, 26)
+        share=0.09, mcp=(50, 32, 27, 23), pip=(52, 36, 31, 27), thumb=(13, 3, 29, 13, 15)
     ),
     "tripod": Grasp(
-        share=0.06, mcp=(44, 48, 50, 52), pip=(44, 48, 62, 66), thumb=(44, -3, 6, 8, 24)
+        share=0.06, mcp=(44, 48, 50, 52), pip=(44, 48, 62, 66), thumb=(8, -4, 34, 8, 8)
     ),
     "point": Grasp(
-        share=0.06, mcp=(8, 62, 68, 70), pip=(8, 80, 82, 80), thumb=(34, -6, 10, 12, 34)
+        share=0.06, mcp=(8, 62, 68, 70), pip=(8, 80, 82, 80), thumb=(20, -4, 34, 14, 20)
     ),
-    "hook": Grasp(share=0.03, mcp=(6, 8, 10, 10), pip=(74, 76, 76, 74), thumb=(10, -4, 4, 6, 14)),
-    "tabletop": Grasp(share=0.03, mcp=(66, 68, 70, 70), pip=(6, 8, 8, 10), thumb=(30, 0, 2, 4, 8)),
+    "hook": Grasp(share=0.03, mcp=(6, 8, 10, 10), pip=(74, 76, 76, 74), thumb=(8, -6, 10, 6, 14)),
+    "tabletop": Grasp(share=0.03, mcp=(66, 68, 70, 70), pip=(6, 8, 8, 10), thumb=(14, 2, 14, 4, 8)),
 }
 
 

@@ -75,7 +75,7 @@ BONES: Final = {
 }
 THUMB_BASE_DISTANCE_MM: Final = 38.6
 THUMB_BASE_OFFSET: Final = (-22.5, -12.0, 29.0)
-THUMB_LENGTHS_MM: Final = (38.0, 30.5, 27.5)
+THUMB_LENGTHS_MM: Final = (36.5, 28.5, 26.5)
 THUMB_DIRECTIONS: Final = ((-0.70, -0.30, 0.65), (-0.80, -0.20, 0.56), (-0.85, -0.17, 0.50))
 THUMB_NAIL: Final = (0.10, 0.60, 0.79)
 """Where the nail looks in the rest pose: between the back of the hand and the thumb's side."""

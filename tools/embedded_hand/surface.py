@@ -159,13 +159,13 @@ class HandSurface:
 
     def palm(self, points: Array) -> Array:
         """Signed distance to palm and wrist alone."""
-        return smooth_union([part.distance(points) for part in self.palm_parts], 3.2 * MM)
+        return smooth_union([part.distance(points) for part in self.palm_parts], 2.8 * MM)
 
     def distance(self, points: Array) -> Array:
         """Signed distance to the skin."""
         palm = self.palm(points)
         fingers = [
-            polynomial_union(palm, self.tubes[finger].distance(points), 9.0 * MM)
+            polynomial_union(palm, self.tubes[finger].distance(points), 6.0 * MM)
             for finger in FINGERS
             if finger != "thumb"
         ]
@@ -258,9 +258,9 @@ def _metacarpal_tube(skeleton: Skeleton, finger: str) -> Tube:
     chain = np.stack([carpus + (end - carpus) * t for t in (0.0, 1 / 3, 2 / 3, 1.0)])
     profile = Profile(
         along=(0.0, 1.0, 2.0, 2.65, 3.0),
-        half_width=(11.0, 9.5, 9.8, 10.2, 9.6),
-        dorsal=(10.5, 8.0, 7.2, 8.8, 7.8),
-        palmar=(13.0, 12.0, 11.5, 11.5, 10.0),
+        half_width=(9.5, 8.6, 8.6, 8.8, 8.4),
+        dorsal=(9.0, 7.2, 6.4, 7.4, 6.8),
+        palmar=(11.0, 10.0, 9.5, 9.6, 8.5),
         cap_mm=9.0,
     )
     thickness = {"index": 1.02, "middle": 1.02, "ring": 0.97, "little": 0.9}[finger]
@@ -282,17 +282,17 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
     joints = skeleton.joints
     up = np.array([0.0, 1.0, 0.0])
     forearm_chain = np.stack(
-        [np.array([x, WRIST[1], WRIST[2]]) for x in (0.145, 0.122, 0.099, 0.076)]
+        [np.array([0.145 - 0.033 * k, WRIST[1] - 0.0006 * k, WRIST[2] - 0.0012 * k]) for k in range(4)]
     )
     forearm = Tube(
         forearm_chain,
         np.repeat(up[None], 3, axis=0),
         Profile(
-            along=(0.0, 1.0, 2.0, 3.0),
-            half_width=(28.0, 26.5, 26.5, 27.0),
-            dorsal=(16.0, 15.5, 14.5, 12.0),
-            palmar=(17.0, 16.5, 16.5, 14.0),
-            cap_mm=16.0,
+            along=(0.0, 0.9, 1.4, 1.8, 2.4, 3.0),
+            half_width=(29.0, 27.0, 25.6, 26.5, 29.0, 30.0),
+            dorsal=(18.0, 15.5, 14.0, 12.5, 9.5, 6.0),
+            palmar=(19.0, 16.5, 15.0, 14.5, 12.5, 9.0),
+            cap_mm=14.0,
         ),
         1.0,
     )
@@ -312,25 +312,22 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
         -up,
         (31.0, 13.5, 14.0),
     )
-    pads = [
-        _ellipsoid(
-            joints[FIRST_JOINT[finger]] + np.array([-1.0, -6.0, 0.0]) * MM,
-            np.array([0.0, 0.0, 1.0]),
-            -up,
-            (11.0, 9.5, 10.0),
-        )
-        for finger in ("index", "middle", "ring", "little")
-    ]
+    pad = _ellipsoid(
+        0.5 * (joints[1] + joints[7]) + np.array([-4.0, -4.6, 0.0]) * MM,
+        joints[1] - joints[7],
+        up,
+        (37.0, 7.4, 17.0),
+    )
     knuckles = [
         _ellipsoid(
-            joints[FIRST_JOINT[finger]] + np.array([3.0, 4.0, 0.0]) * MM,
+            joints[FIRST_JOINT[finger]] + np.array([4.0, 3.2, 0.0]) * MM,
             np.array([1.0, 0.0, 0.0]),
             up,
-            (9.0, 7.0 * size, 7.0 * size),
+            (9.0, 6.6 * size, 5.6 * size),
         )
         for finger, size in (("index", 1.0), ("middle", 1.05), ("ring", 0.95), ("little", 0.9))
     ]
-    return [forearm, *metacarpals, thenar, hypothenar, *pads, *knuckles]
+    return [forearm, *metacarpals, thenar, hypothenar, pad, *knuckles]
 
 
 def _webs(tubes: dict[str, Tube]) -> list[Ellipsoid]:
