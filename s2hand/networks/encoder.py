@@ -1,6 +1,7 @@
 """Image encoders: EfficientNet, and a small convolutional network for CPUs and small images."""
 
 import hashlib
+import math
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,8 @@ from s2hand.errors import ConfigurationError
 
 WEIGHTS_VARIABLE = "S2HAND_IMAGENET_WEIGHTS"
 """Environment variable: path of the ImageNet weights as efficientnet-pytorch publishes them."""
+
+_SMALL_CHANNELS = (16, 32, 64, 128)
 
 _WEIGHTS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
 _WEIGHTS_FILES = {
@@ -83,21 +86,20 @@ class EfficientNetEncoder(nn.Module):
 class SmallEncoder(nn.Module):
     """A compact residual network that keeps a coarse map of where things are.
 
-    Strided blocks halve the image down to a map of about 4×4, which is flattened instead of
-    averaged: for small trainings this learns poses in far fewer steps.
+    Strided blocks halve the image down to a map of at most 4×4, which is flattened instead of
+    averaged: in small trainings this learns poses in far fewer steps.
     """
 
-    def __init__(
-        self, *, image_size_px: int, channels: tuple[int, ...] = (16, 32, 64, 128)
-    ) -> None:
+    def __init__(self, *, image_size_px: int) -> None:
         super().__init__()
         self.image_size_px = image_size_px
-        layers: list[nn.Module] = [_convolution(3, channels[0], stride=2)]
-        for before, after in pairwise(channels):
+        layers: list[nn.Module] = [_convolution(3, _SMALL_CHANNELS[0], stride=2)]
+        for before, after in pairwise(_SMALL_CHANNELS):
             layers += [_convolution(before, after, stride=2), _Residual(after)]
         self.layers = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(4)
-        self.num_features = channels[-1] * 16
+        map_size = min(4, math.ceil(image_size_px / 2 ** len(_SMALL_CHANNELS)))
+        self.pool = nn.AdaptiveAvgPool2d(map_size)
+        self.num_features = _SMALL_CHANNELS[-1] * map_size**2
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]

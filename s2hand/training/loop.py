@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from s2hand.config import S2HandConfig
-from s2hand.data.augmentation import Augmentation
 from s2hand.data.build import fingerprint_dataset, load_train
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
@@ -56,7 +55,7 @@ def train(config: S2HandConfig, *, seed: int, context: TrainingContext) -> None:
         require_same(load_checkpoint(final).identity, identities[-1], final)
         return
     use_deterministic_algorithms()
-    dataset = _build_dataset(config)
+    dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
     is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
     for index in range(len(folders) - 1 if is_in_last_stage else 0, len(folders)):
@@ -94,17 +93,6 @@ def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> li
         )
         identities.append(identity)
     return identities
-
-
-def _build_dataset(config: S2HandConfig) -> FrameDataset:
-    return FrameDataset(
-        load_train(config),
-        config.model.image_size_px,
-        augmentation=Augmentation(
-            rotation_deg=config.data.rotation_deg, crop_jitter=config.data.crop_jitter
-        ),
-        cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
-    )
 
 
 def _build_model(config: S2HandConfig, seed: int, device: str, workers: Workers) -> S2Hand:

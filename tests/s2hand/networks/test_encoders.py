@@ -20,9 +20,10 @@ def configure(name, size=64, pretrained="none"):
 @pytest.mark.parametrize(
     ("name", "size", "num_features"),
     [
-        ("small", 32, 2048),
-        ("small", 48, 2048),
+        ("small", 32, 512),
+        ("small", 48, 1152),
         ("small", 96, 2048),
+        ("small", 224, 2048),
         ("efficientnet-b0", 64, 1280),
         ("efficientnet-b3", 64, 1536),
     ],
