@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -134,7 +135,7 @@ def to_rich(grids: Sequence[Grid], footnotes: Sequence[str]) -> RenderableType:
     """Draw grids for the terminal, the paper's values dim below ours."""
     parts: list[RenderableType] = []
     for grid in grids:
-        table = Table(title=grid.title, title_justify="left", show_lines=True)
+        table = Table(title=grid.title, title_justify="left", show_lines=True, box=box.HORIZONTALS)
         for number, name in enumerate(grid.header):
             table.add_column(name, justify="right" if number else "left")
         for row in grid.rows:
@@ -145,7 +146,7 @@ def to_rich(grids: Sequence[Grid], footnotes: Sequence[str]) -> RenderableType:
 
 
 def _rich_cell(cell: GridCell) -> Text:
-    text = Text(cell.text)
+    text = Text(cell.text.replace(" ± ", "\n± "))
     if cell.aside:
-        text.append(f"\n{cell.aside}", style="dim")
+        text.append(f"\n{cell.aside}".replace(" ± ", "\n± "), style="dim")
     return text

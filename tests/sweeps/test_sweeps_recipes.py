@@ -1,0 +1,182 @@
+"""Every file in ``sweeps/`` loads, expands, and says what the paper says."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2hand_platform.experiments.s2hand import S2HandExperiment
+from s2hand_platform.identity import config_hash
+from s2hand_platform.spec.expansion import expand_point, expand_table, grid_points
+from s2hand_platform.spec.loader import list_specs, load_scale, load_sweep, load_table
+from s2hand_platform.spec.overrides import flatten
+from s2hand_platform.spec.published import load_published
+from s2hand_platform.spec.schema import Choices, TableSpec
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+TABLES = ("table3", "table4", "table5", "table7")
+SCALES = ("demo", "small", "full")
+EXPERIMENT = S2HandExperiment()
+
+Golden = Callable[[str, str], None]
+
+
+def load(name: str) -> TableSpec:
+    return load_table(SWEEPS / f"{name}.toml", EXPERIMENT)
+
+
+def hashes(name: str) -> dict[str, str]:
+    rows = expand_table(load(name), EXPERIMENT)
+    return {row.row.id: config_hash(EXPERIMENT, row.dump) for row in rows}
+
+
+def changes_from_preset(dump: Any) -> dict[str, Any]:
+    """Return what differs from the preset, stages by their names."""
+    preset = EXPERIMENT.dump_config(EXPERIMENT.build_config({}))
+    before, after = (by_stage(config) for config in (preset, dump))
+    return {path: value for path, value in after.items() if before.get(path) != value}
+
+
+def by_stage(config: Any) -> dict[str, Any]:
+    stages = {stage["name"]: stage for stage in config["stages"]}
+    return flatten({**config, "stages": stages})
+
+
+def test_every_file_is_known() -> None:
+    found = {str(path.relative_to(SWEEPS).with_suffix("")) for path in SWEEPS.rglob("*.toml")}
+    assert {entry.name for entry in list_specs()} <= found
+    assert found == {
+        *TABLES,
+        "loss_weights",
+        "quaternion",
+        *(f"scales/{name}" for name in SCALES),
+        *(f"published/table{number}" for number in range(1, 10)),
+    }
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_change_what_the_golden_file_says(name: str, golden: Golden) -> None:
+    rows = {
+        row.row.id: changes_from_preset(row.dump) for row in expand_table(load(name), EXPERIMENT)
+    }
+    golden(f"expansions/{name}.json", json.dumps(rows, indent=2, sort_keys=True) + "\n")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_expands_at_every_scale(name: str, scale: str) -> None:
+    spec = load(name).over(load_scale(SWEEPS / "scales" / f"{scale}.toml").base)
+    rows = expand_table(spec, EXPERIMENT)
+    assert len({config_hash(EXPERIMENT, row.dump) for row in rows}) == len(rows)
+
+
+def test_tables_4_and_5_are_the_same_trainings() -> None:
+    assert hashes("table4") == hashes("table5")
+
+
+def test_table_7_shares_table_4s_quaternion_row() -> None:
+    assert hashes("table7")["interv3_n3"] == hashes("table4")["quaternion"]
+
+
+def test_four_recipes_are_nine_trainings() -> None:
+    distinct = {value for name in TABLES for value in hashes(name).values()}
+    assert len(distinct) == 2 + 4 + 3
+
+
+def test_motion_rows_share_the_stage_before() -> None:
+    first_stages = [row.config.stages[0] for row in expand_table(load("table4"), EXPERIMENT)]
+    assert len(set(first_stages)) == 1
+    samples = {
+        row.row.id: row.config.stages[1].samples for row in expand_table(load("table4"), EXPERIMENT)
+    }
+    assert samples.pop("s2hand") == "frames"
+    assert set(samples.values()) == {"clips"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_recipes_and_printed_tables_fit(name: str) -> None:
+    spec = load(name)
+    assert spec.published is not None
+    assert spec.published.dataset == spec.dataset
+    assert {row.id for row in spec.rows} <= {row.id for row in spec.published.rows}
+    assert [column.label for column in spec.columns] == [
+        column.label for column in spec.published.columns
+    ]
+    for column in spec.published.columns:
+        assert column.unit == EXPERIMENT.metrics[column.metric.partition("/")[2]].unit
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_declared_contrasts_are_true_of_the_printed_cells(name: str) -> None:
+    spec = load(name)
+    assert spec.published is not None
+    assert spec.contrasts
+    metrics = {column.label: column.metric.partition("/")[2] for column in spec.columns}
+    for contrast in spec.contrasts:
+        for column in contrast.columns:
+            row = spec.published.cell(contrast.row, column)
+            baseline = spec.published.cell(contrast.baseline, column)
+            assert row is not None
+            assert baseline is not None
+            lower_is_better = EXPERIMENT.metrics[metrics[column]].direction == "lower"
+            is_better = (row.value < baseline.value) == lower_is_better
+            assert row.value != baseline.value
+            assert is_better == (contrast.expected == "better"), (contrast, column)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_recipes_say_what_is_missing(name: str) -> None:
+    assert "geometric half of the model" in " ".join(load(name).notes)
+
+
+def test_the_paper_prints_154_cells_of_its_own_in_31_rows() -> None:
+    tables = [load_published(SWEEPS / "published" / f"table{n}.toml") for n in range(1, 10)]
+    own = [row for table in tables for row in table.rows if not row.quoted]
+    assert len(own) == 31
+    assert sum(len(row.cells) for row in own) == 154
+    assert sum(row.quoted for table in tables for row in table.rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "text"),
+    [
+        (1, "ref42_2019", "mpjpe_cm", "1.10"),
+        (2, "s2hand_v", "auc_joints", "0.780"),
+        (3, "plus_ori", "auc_verts", "0.750"),
+        (4, "quaternion", "mpjpe_cm", "1.10"),
+        (5, "s2hand", "test/quaternion", "0.020"),
+        (7, "interv3_n3", "mpjpe_cm", "1.10"),
+        (9, "quaternion_ts", "shape_sd", "0.034"),
+    ],
+)
+def test_printed_decimals_are_kept(table: int, row: str, column: str, text: str) -> None:
+    cell = load_published(SWEEPS / "published" / f"table{table}.toml").cell(row, column)
+    assert str(cell) == text
+
+
+def test_cells_are_texts() -> None:
+    for path in (SWEEPS / "published").glob("*.toml"):
+        for row in tomllib.loads(path.read_text(encoding="utf-8"))["rows"]:
+            assert all(isinstance(cell, str) for cell in row["cells"])
+
+
+def test_weights_are_searched_around_the_papers() -> None:
+    spec = load_sweep(SWEEPS / "loss_weights.toml", EXPERIMENT)
+    preset = by_stage(EXPERIMENT.dump_config(EXPERIMENT.build_config({})))
+    assert (spec.search, spec.scheduler) == ("optuna", "asha")
+    for path, domain in spec.space.items():
+        assert not isinstance(domain, Choices)
+        assert (domain.low * domain.high) ** 0.5 == pytest.approx(preset[path])
+
+
+def test_the_grid_holds_table_7s_points() -> None:
+    spec = load_sweep(SWEEPS / "quaternion.toml", EXPERIMENT)
+    points = grid_points(spec)
+    assert len(points) == spec.num_trials == 20
+    for row in load("table7").rows:
+        assert dict(row.overrides) in points
+    clips = expand_point(spec, points[0], EXPERIMENT).clips
+    assert (clips.frame_interval, clips.num_frames) == (1, 3)
