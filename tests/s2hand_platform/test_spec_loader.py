@@ -228,7 +228,8 @@ def test_faults_of_a_sweep(write: Write, tiny: TinyExperiment) -> None:
     assert faults_of(load_sweep, write(text), tiny) == [
         (
             "mine.toml: space.learning_rate: must be a list of values, or { log_uniform = [low, "
-            "high] } with 0 < low < high, or { uniform = [low, high] }, got {'log_uniform': [0, 1.0]}"
+            "high] } with 0 < low < high, or { uniform = [low, high] }, "
+            "got {'log_uniform': [0, 1.0]}"
         ),
         "mine.toml: mode: unknown value 'minimum'; did you mean 'min'?",
         "mine.toml: num_trials: a grid has the size of its space; remove this key",

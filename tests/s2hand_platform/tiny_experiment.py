@@ -1,10 +1,9 @@
-"""A second, tiny experiment: fits a parabola. It proves that the platform knows only the protocol."""
+"""A second, tiny experiment, fitting a parabola: the platform knows no more than the protocol."""
 
 import dataclasses
 import difflib
 import hashlib
 import json
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,7 +81,7 @@ class TinyExperiment:
             if context.rank == 0:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state))
-                os.replace(temporary, path)
+                temporary.replace(path)
             loss = sum(_errors(state["w"], points)) / len(points)
             context.report(epoch, {"loss/total": loss, "validation/error": loss})
 
