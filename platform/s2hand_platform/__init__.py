@@ -1,1 +1,24 @@
-"""Plan, run, record and judge experiments."""
+"""Plan, run, record and judge: which numbers of a paper's tables hold."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2hand_platform.runs import reproduce
+    from s2hand_platform.store.results import ResultStore
+
+__all__ = ["ResultStore", "reproduce"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for: training workers need none of them."""
+    match name:
+        case "reproduce":
+            from s2hand_platform.runs import reproduce
+
+            return reproduce
+        case "ResultStore":
+            from s2hand_platform.store.results import ResultStore
+
+            return ResultStore
+        case _:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -40,12 +40,9 @@ def run_in_process(
     code = code_fingerprint(experiment)
     outcomes = []
     sink.begin(plan)
-    try:
-        for trial in plan.to_run:
-            request = TrialRequest(trial=trial, code=code)
-            outcomes.append(_run(request, experiment, workspace, store, sink))
-    finally:
-        sink.close()
+    for trial in plan.to_run:
+        request = TrialRequest(trial=trial, code=code)
+        outcomes.append(_run(request, experiment, workspace, store, sink))
     return RunSummary(outcomes=tuple(outcomes), reused=len(plan.trials) - len(plan.to_run))
 
 

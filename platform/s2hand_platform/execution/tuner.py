@@ -47,7 +47,7 @@ def run_plan(
         plan: distinct trials; those in the store are not run again.
         experiment: what they are trials of.
         workspace: store, checkpoints and stages, on a disk that all workers see.
-        sink: told of everything.
+        sink: told of everything; the caller closes it.
         settings: where and how.
 
     Raises:
@@ -55,18 +55,15 @@ def run_plan(
     """
     reused = len(plan.trials) - len(plan.to_run)
     sink.begin(plan)
-    try:
-        if not plan.to_run:
-            return RunSummary(outcomes=(), reused=reused)
-        run = _Run(experiment, workspace, sink, settings)
-        world_size = max(run.world_size(trial) for trial in plan.to_run)
-        with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
-            run.use(cluster, world_size)
-            jobs = [run.job(trial) for trial in plan.to_run]
-            run.fit(tune.TuneConfig(), param_space={"trial": tune.grid_search(jobs)})
-        return RunSummary(outcomes=tuple(run.outcomes.values()), reused=reused)
-    finally:
-        sink.close()
+    if not plan.to_run:
+        return RunSummary(outcomes=(), reused=reused)
+    run = _Run(experiment, workspace, sink, settings)
+    world_size = max(run.world_size(trial) for trial in plan.to_run)
+    with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
+        run.use(cluster, world_size)
+        jobs = [run.job(trial) for trial in plan.to_run]
+        run.fit(tune.TuneConfig(), param_space={"trial": tune.grid_search(jobs)})
+    return RunSummary(outcomes=tuple(run.outcomes.values()), reused=reused)
 
 
 def run_search(
@@ -86,27 +83,24 @@ def run_search(
         plan_point: turns a point into a planned trial.
         experiment: what they are trials of.
         workspace: store, checkpoints and stages, on a disk that all workers see.
-        sink: told of everything.
+        sink: told of everything; the caller closes it.
         settings: where and how.
         seed: seed of the suggestions.
     """
     sink.begin(Plan(trials=(), rows=()))
-    try:
-        run = _Run(experiment, workspace, sink, settings)
-        world_size = experiment.world_size(experiment.build_config(dict(spec.base)))
-        with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
-            run.use(cluster, world_size)
-            config = tune.TuneConfig(
-                num_samples=spec.num_trials,
-                search_alg=PlannedSearch(
-                    spec, seed, lambda point: {"trial": run.job(plan_point(point))}
-                ),
-                scheduler=scheduler_for(spec, workspace),
-            )
-            run.fit(config)
-        return RunSummary(outcomes=tuple(run.outcomes.values()), reused=run.reused)
-    finally:
-        sink.close()
+    run = _Run(experiment, workspace, sink, settings)
+    world_size = experiment.world_size(experiment.build_config(dict(spec.base)))
+    with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
+        run.use(cluster, world_size)
+        config = tune.TuneConfig(
+            num_samples=spec.num_trials,
+            search_alg=PlannedSearch(
+                spec, seed, lambda point: {"trial": run.job(plan_point(point))}
+            ),
+            scheduler=scheduler_for(spec, workspace),
+        )
+        run.fit(config)
+    return RunSummary(outcomes=tuple(run.outcomes.values()), reused=run.reused)
 
 
 class _Run:

@@ -16,6 +16,7 @@ from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
 from s2hand.data.build import fingerprint_dataset, load_datasets
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
+from s2hand.errors import S2HandError
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import load_model, predict
 from s2hand.metrics.baselines import mean_pose_predictions
@@ -37,6 +38,7 @@ class S2HandExperiment:
     }
     operational_fields = OPERATIONAL_FIELDS
     code_packages = ("s2hand",)
+    user_errors = (S2HandError,)
 
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
         """Lay ``mapping`` over its ``preset`` (``paper`` unless named) and check the result.

@@ -25,7 +25,7 @@ class Sink(Protocol):
         """Told when an attempt has ended and is in the store, also for reused trials."""
 
     def close(self) -> None:
-        """Told once, after the last trial, also when the run is interrupted."""
+        """Told last, also when the run is interrupted."""
 
 
 class Sinks:

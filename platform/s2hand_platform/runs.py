@@ -1,0 +1,284 @@
+"""From a recipe's name to results: plan, run what is missing, measure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from s2hand_platform.errors import SpecError
+from s2hand_platform.execution.local import run_in_process
+from s2hand_platform.execution.settings import RunSettings, RunSummary
+from s2hand_platform.experiments import RunnableExperiment, default_experiment
+from s2hand_platform.planning import Plan, PlannedTrial, plan_table
+from s2hand_platform.progress import ProgressSink
+from s2hand_platform.spec.expansion import expand_table, grid_points
+from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
+from s2hand_platform.spec.schema import RowSpec, ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tracking.sink import Sinks
+from s2hand_platform.tracking.writer import SpoolingSink
+from s2hand_platform.trial import last_outcome
+from s2hand_platform.workspace import Workspace
+
+FULL = "full"
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What a run works with: the experiment, the data, the size, the folder."""
+
+    experiment: RunnableExperiment
+    workspace: Workspace
+    data: str = SYNTHETIC
+    scale: ScaleSpec
+
+    @classmethod
+    def choose(
+        cls,
+        *,
+        data: str = SYNTHETIC,
+        scale: str | None = None,
+        workspace: str | Path | None = None,
+        experiment: RunnableExperiment | None = None,
+    ) -> "Place":
+        """Fill in what was not asked for.
+
+        Args:
+            data: ``synthetic``, a dataset's name, or a folder.
+            scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+            workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
+            experiment: None is the one that the command line runs.
+        """
+        return cls(
+            experiment=experiment or default_experiment(),
+            workspace=Workspace.resolve(workspace),
+            data=data,
+            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL)),
+        )
+
+    @property
+    def store(self) -> ResultStore:
+        """The result store of the workspace."""
+        return ResultStore(self.workspace.store_dir)
+
+    @property
+    def label(self) -> str:
+        """What is measured on: a dataset's own name means the published data at full scale."""
+        return self.data if self.scale.name == FULL else f"{self.data} ({self.scale.name})"
+
+    def table(self, name_or_path: str | Path) -> TableSpec:
+        """Read a table's recipe, with scale and data laid over its base."""
+        spec = load_table(name_or_path, self.experiment).over(self.scale.base)
+        return spec.over(self._data(spec.dataset))
+
+    def sweep(self, name_or_path: str | Path) -> SweepSpec:
+        """Read a search's recipe, with scale and data laid over its base."""
+        spec = load_sweep(name_or_path, self.experiment).over(self.scale.base)
+        return spec.over(self._data(spec.dataset))
+
+    def seeds(self, count: int | None) -> range:
+        """Return the first ``count`` seeds, or as many as the scale takes."""
+        return range(count if count is not None else self.scale.seeds)
+
+    def _data(self, dataset: str) -> Mapping[str, Any]:
+        return self.experiment.data_overrides(
+            self.data, dataset, self.workspace, self.scale.data_size
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HowToRun:
+    """Where trials run, and who is told."""
+
+    settings: RunSettings = field(default_factory=RunSettings)
+    without_ray: bool = False
+    """One trial after the other in this process."""
+    tracking_uri: str | None = None
+    """None: the MLflow database in the workspace."""
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+
+def reproduce(
+    table: str | Path,
+    *,
+    data: str = SYNTHETIC,
+    seeds: int | None = None,
+    scale: str | None = None,
+    workspace: str | Path | None = None,
+    experiment: RunnableExperiment | None = None,
+    how: HowToRun | None = None,
+) -> MeasuredTable:
+    """Measure a table; only what is missing from the store is run.
+
+    Args:
+        table: a name in ``sweeps/``, or the path of a TOML file.
+        data: ``synthetic``, a dataset's name, or a folder in its layout.
+        seeds: how many; None is what the scale takes.
+        scale: ``demo``, ``small`` or ``full``; None is ``demo`` on synthetic data, else ``full``.
+        workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
+        experiment: None is S2HAND.
+        how: where trials run; None is a Ray on this machine.
+
+    Raises:
+        SpecError: for a recipe, configuration or data that cannot be used.
+        ExecutionError: if trials cannot be run.
+    """
+    place = Place.choose(data=data, scale=scale, workspace=workspace, experiment=experiment)
+    measured, _ = run_table(place, table, seeds=seeds, how=how or HowToRun())
+    return measured
+
+
+def run_table(
+    place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run what a table is missing, tell the tracker, and measure the table."""
+    spec = place.table(table)
+    plan = plan_table(spec, place.experiment, place.store, place.seeds(seeds))
+    with _tracker(place, how) as tracker:
+        summary = _run_plan(plan, place, tracker, how)
+        _measure_baselines(spec, place)
+        measured = MeasuredTable.build(
+            spec, place.store, place.experiment, data=place.label, seeds=place.seeds(seeds)
+        )
+        tracker.summarise(measured)
+    return measured, summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepTrial:
+    """A trial of a search."""
+
+    point: Mapping[str, Any]
+    """Dotted configuration path → value."""
+    trial_id: str
+    status: str
+    value: float | None
+    """The sweep's metric, of finished trials."""
+
+
+def run_sweep(
+    place: Place, spec: SweepSpec, *, seed: int, how: HowToRun
+) -> tuple[Sequence[SweepTrial], RunSummary]:
+    """Run a search; its trials are the same as those of tables, in the same store.
+
+    Args:
+        place: what to work with.
+        spec: from ``place.sweep``.
+        seed: of every trial, and of the search's suggestions.
+        how: where trials run.
+
+    Returns:
+        The trials, best first, and what ran.
+
+    Raises:
+        SpecError: if a search that Ray must run is to run without it.
+    """
+    points: dict[str, Mapping[str, Any]] = {}
+
+    def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
+        row = RowSpec(id=_TRIALS, label=spec.title, overrides=point)
+        table = TableSpec(**_shared_fields(spec), rows=(row,), columns=())
+        (trial,) = plan_table(table, place.experiment, place.store, [seed]).trials
+        points.setdefault(trial.trial_id, point)
+        return trial
+
+    with _tracker(place, how) as tracker:
+        if spec.search == "grid":
+            trials = {trial.trial_id: trial for trial in map(plan_point, grid_points(spec))}
+            summary = _run_plan(Plan(trials=tuple(trials.values()), rows=()), place, tracker, how)
+        else:
+            summary = _run_search(spec, plan_point, place, tracker, how, seed)
+    return _ranked(spec, points, place.store), summary
+
+
+_TRIALS = "trials"
+
+
+def _shared_fields(spec: SweepSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in ("name", "title", "dataset", "base")}
+
+
+def _ranked(
+    spec: SweepSpec, points: Mapping[str, Mapping[str, Any]], store: ResultStore
+) -> list[SweepTrial]:
+    outcomes = ((point, last_outcome(store, trial_id)) for trial_id, point in points.items())
+    trials = [
+        SweepTrial(
+            point=point,
+            trial_id=outcome.trial_id,
+            status=outcome.status,
+            value=outcome.metrics.get(spec.metric),
+        )
+        for point, outcome in outcomes
+        if outcome is not None
+    ]
+    sign = 1 if spec.mode == "min" else -1
+    return sorted(trials, key=lambda t: (t.value is None, sign * (t.value or 0.0)))
+
+
+def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
+    progress = ProgressSink(how.console)
+    sink = Sinks([progress, tracker])
+    try:
+        if how.without_ray or not plan.to_run:
+            return run_in_process(plan, place.experiment, place.workspace, sink)
+        from s2hand_platform.execution.tuner import run_plan
+
+        return run_plan(plan, place.experiment, place.workspace, sink, how.settings)
+    finally:
+        progress.close()
+
+
+def _run_search(
+    spec: SweepSpec,
+    plan_point: Callable[[Mapping[str, Any]], PlannedTrial],
+    place: Place,
+    tracker: SpoolingSink,
+    how: HowToRun,
+    seed: int,
+) -> RunSummary:
+    if how.without_ray:
+        raise SpecError([f"{spec.name}: this search needs Ray; only grids can do without"])
+    from s2hand_platform.execution.tuner import run_search
+
+    progress = ProgressSink(how.console, num_trials=spec.num_trials)
+    sink = Sinks([progress, tracker])
+    try:
+        return run_search(
+            spec, plan_point, place.experiment, place.workspace, sink, how.settings, seed=seed
+        )
+    finally:
+        progress.close()
+
+
+@contextmanager
+def _tracker(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
+    """Open MLflow's sink, and say so if MLflow could not be told everything."""
+    from s2hand_platform.tracking.mlflow_sink import mlflow_sink
+
+    tracker = mlflow_sink(place.workspace, data=place.label, uri=how.tracking_uri)
+    try:
+        yield tracker
+    finally:
+        tracker.close()
+        if tracker.num_spooled:
+            how.console.print(
+                f"{tracker.num_spooled} entries wait for MLflow, which did not answer; "
+                "the next run tells them"
+            )
+
+
+def _measure_baselines(spec: TableSpec, place: Place) -> None:
+    """Evaluate what needs no training, once per data."""
+    experiment, store = place.experiment, place.store
+    units = {name: info.unit for name, info in experiment.metrics.items()}
+    for config in [row.config for row in expand_table(spec, experiment)]:
+        data = experiment.fingerprint_data(config)
+        if data is not None and store.baselines(experiment.name, data).empty:
+            for label, evaluation in experiment.baselines(config).items():
+                store.write_baseline(experiment.name, label, data, evaluation, units)

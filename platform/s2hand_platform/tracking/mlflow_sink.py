@@ -1,0 +1,216 @@
+"""The one door to MLflow: a parent run per table row, a child run per attempt."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_FINITE_WAITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+for _name, _value in _FINITE_WAITS.items():
+    os.environ.setdefault(_name, _value)
+
+from filelock import FileLock  # noqa: E402 - MLflow reads the variables above when imported
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param, Run  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+
+from s2hand_platform.store.results import ResultStore  # noqa: E402
+from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
+from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
+from s2hand_platform.trial import last_outcome  # noqa: E402
+from s2hand_platform.workspace import Workspace  # noqa: E402
+
+_BATCH = 1000
+"""Metrics per call: the API's limit."""
+_PARAMS = 100
+"""Parameters per call: the API's limit."""
+_PARAM_LENGTH = 6000
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped_early": "KILLED"}
+_ENDED = frozenset(_STATUS.values())
+_REFUSALS = frozenset(
+    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+)
+"""Answers that will not change: the operation is dropped, for the store has the numbers."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def mlflow_sink(workspace: Workspace, *, data: str, uri: str | None = None) -> SpoolingSink:
+    """Make a sink that writes to MLflow.
+
+    Args:
+        workspace: of the run; holds the spool, and the database where there is no ``uri``.
+        data: what is measured on; rows of the same table on other data are other runs.
+        uri: MLflow's tracking URI; None is the database in the workspace.
+    """
+    chosen = uri or workspace.mlflow_uri
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return SpoolingSink(
+        Spool(workspace.root, chosen), MlflowRuns(workspace, chosen).apply, data=data
+    )
+
+
+class MlflowRuns:
+    """Applies operations to MLflow's runs.
+
+    Runs are found by their tags, and metrics are keyed by name, step and time, so that applying
+    an operation twice changes nothing.
+    """
+
+    def __init__(self, workspace: Workspace, uri: str) -> None:
+        """Write to ``uri``; nothing is opened before the first operation."""
+        self._workspace = workspace
+        self._uri = uri
+        self._opened: MlflowClient | None = None
+        self._experiments: dict[str, str] = {}
+        self._run_ids: dict[tuple[str, ...], str] = {}
+
+    def apply(self, operation: Operation) -> None:
+        """Apply one operation.
+
+        Raises:
+            TrackerAwayError: if MLflow does not answer.
+        """
+        try:
+            self._apply(operation)
+        except MlflowException as error:
+            self._run_ids.clear()
+            if error.error_code not in _REFUSALS:
+                raise TrackerAwayError(f"MLflow at {self._uri} does not answer") from error
+            _LOG.warning("MLflow refused '%s': %s", operation["op"], error)
+        except OSError as error:
+            raise TrackerAwayError(f"MLflow at {self._uri} does not answer: {error}") from error
+
+    def _apply(self, operation: Operation) -> None:
+        match operation["op"]:
+            case "row":
+                self._row(operation)
+            case "summary":
+                run_id = self._row(operation)
+                self._log(run_id, operation["values"], operation)
+                self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
+            case "start":
+                self._child(operation)
+            case "metrics":
+                points = [Metric(*point) for point in _in_mlflow_order(operation["points"])]
+                self._log_metrics(self._child(operation), points)
+            case "end":
+                self._end(operation)
+            case "stored":
+                self._stored(operation)
+
+    @property
+    def _client(self) -> MlflowClient:
+        if self._opened is None:
+            # A fresh database must not be made by two processes at once.
+            with FileLock(self._workspace.root / "mlflow.lock"):
+                client = MlflowClient(self._uri)
+                client.search_experiments(max_results=1)
+            self._opened = client
+        return self._opened
+
+    def _end(self, operation: Operation) -> None:
+        run_id = self._child(operation)
+        self._log(run_id, operation["values"], operation)
+        if operation["reason"]:
+            self._client.set_tag(run_id, "trial.reason", operation["reason"])
+        self._client.set_terminated(run_id, _STATUS[operation["status"]], operation["time_ms"])
+
+    def _stored(self, operation: Operation) -> None:
+        """Make the run of a reused trial from the store, unless MLflow has it."""
+        store = ResultStore(self._workspace.store_dir)
+        outcome = last_outcome(store, operation["trial"])
+        if outcome is None:
+            return
+        whole = {**operation, "attempt": outcome.attempt}
+        run_id = self._child(whole)
+        if self._client.get_run(run_id).info.status in _ENDED:
+            return
+        curve = store.curves([operation["trial"]])
+        curve = curve[curve["attempt"] == outcome.attempt]
+        time_ms = operation["time_ms"]
+        points = [Metric(p.metric, p.value, time_ms, p.epoch) for p in curve.itertuples()]
+        self._log_metrics(run_id, points)
+        self._end({**whole, "status": outcome.status, "reason": "", "values": outcome.metrics})
+
+    def _log(self, run_id: str, values: Mapping[str, float], operation: Operation) -> None:
+        time_ms = operation["time_ms"]
+        self._log_metrics(run_id, [Metric(name, v, time_ms, 0) for name, v in values.items()])
+
+    def _log_metrics(self, run_id: str, points: list[Metric]) -> None:
+        for first in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
+
+    def _row(self, operation: Operation) -> str:
+        """Find or make the run of a table's row."""
+        tags = {
+            "paper.table": operation["table"],
+            "paper.row": operation["row"],
+            "data": operation["data"],
+            "kind": "row",
+        }
+        described = {"mlflow.note.content": operation.get("label", operation["row"])}
+        return self._run(operation["table"], tags, described, operation["row"])
+
+    def _child(self, operation: Operation) -> str:
+        """Find or make the run of an attempt."""
+        tags = {
+            "paper.table": operation["table"],
+            "paper.row": operation["row"],
+            "data": operation["data"],
+            "kind": "attempt",
+            "trial.id": operation["trial"],
+            "trial.attempt": str(operation["attempt"]),
+        }
+        described = {"seed": str(operation["seed"])}
+        name = f"{operation['row']} seed {operation['seed']}"
+        key = tuple(tags.values())
+        if key not in self._run_ids:
+            described["mlflow.parentRunId"] = self._row(operation)
+            run_id = self._run(operation["table"], tags, described, name)
+            self._log_params(run_id, {**operation.get("config", {}), "seed": operation["seed"]})
+        return self._run_ids[key]
+
+    def _run(
+        self, table: str, tags: Mapping[str, str], described: Mapping[str, str], name: str
+    ) -> str:
+        key = tuple(tags.values())
+        if key not in self._run_ids:
+            run = self._find(table, tags) or self._client.create_run(
+                self._experiment(table), tags={**tags, **described}, run_name=name
+            )
+            self._run_ids[key] = run.info.run_id
+        return self._run_ids[key]
+
+    def _find(self, table: str, tags: Mapping[str, str]) -> Run | None:
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        found = self._client.search_runs([self._experiment(table)], wanted, max_results=1)
+        return found[0] if found else None
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            known = self._client.get_experiment_by_name(name)
+            if known is not None:
+                self._experiments[name] = known.experiment_id
+            else:
+                embedded = self._uri == self._workspace.mlflow_uri
+                folder = self._workspace.artifacts_dir.as_uri() if embedded else None
+                self._experiments[name] = self._client.create_experiment(name, folder)
+        return self._experiments[name]
+
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        known = self._client.get_run(run_id).data.params
+        texts = {name: str(value)[:_PARAM_LENGTH] for name, value in params.items()}
+        fresh = [Param(name, text) for name, text in texts.items() if name not in known]
+        for first in range(0, len(fresh), _PARAMS):
+            self._client.log_batch(run_id, params=fresh[first : first + _PARAMS])
+
+
+def _in_mlflow_order(points: Iterable[Any]) -> Iterable[tuple[str, float, int, int]]:
+    """Turn name, value, step, time into the order of MLflow's ``Metric``."""
+    return ((name, value, time_ms, step) for name, value, step, time_ms in points)
