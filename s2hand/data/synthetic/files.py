@@ -1,0 +1,132 @@
+"""Writing files whole or not at all, numbers as JSON quickly, pickles as the official sets have."""
+
+import pickle
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, no_type_check
+
+import numpy as np
+from jaxtyping import Float
+from numba import njit
+
+from s2hand.errors import DataError
+
+DECIMALS = 6
+"""Digits after the point in JSON: micrometres."""
+
+
+def write_file(path: Path, content: bytes) -> str:
+    """Write a file so that it is there whole or not at all; return its SHA-256.
+
+    Raises:
+        DataError: When the folder or the file cannot be written; nothing is left behind.
+    """
+    with _whole_file(path) as file:
+        file.write(content)
+    return sha256(content).hexdigest()
+
+
+def write_json_arrays(path: Path, blocks: Iterable[Float[np.ndarray, "n rows columns"]]) -> str:
+    """Write the entries of all blocks as one JSON list of lists of lists; return its SHA-256.
+
+    Raises:
+        DataError: When the file cannot be written; nothing is left behind.
+    """
+    digest = sha256()
+    with _whole_file(path) as file:
+        separator = b"["
+        for block in blocks:
+            if len(block):
+                content = separator + format_entries(block)
+                digest.update(content)
+                file.write(content)
+                separator = b", "
+        ending = b"[]" if separator == b"[" else b"]"
+        digest.update(ending)
+        file.write(ending)
+    return digest.hexdigest()
+
+
+def format_entries(block: Float[np.ndarray, "n rows columns"]) -> bytes:
+    """Format entries as JSON with six decimals, separated by commas, without outer brackets."""
+    count, rows, columns = block.shape
+    buffer = np.empty(count * (rows * (columns * 20 + 4) + 4), np.uint8)
+    values = np.rint(np.ascontiguousarray(block, np.float64) * 10**DECIMALS).astype(np.int64)
+    return buffer[: _format(values, buffer)].tobytes()
+
+
+def pickle_official(content: dict[str, object]) -> bytes:
+    """Pickle as the published files are: protocol 2, NumPy under the names that it had then."""
+    pickled = pickle.dumps(content, protocol=2)
+    return pickled.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(
+            f"{path}: could not be written ({error}); free space or choose another folder, "
+            "then run the same command again: it continues where it stopped"
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+_COMMA, _SPACE, _OPEN, _CLOSE, _MINUS, _POINT, _ZERO = (ord(c) for c in ", []-.0")
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _format(values: np.ndarray, buffer: np.ndarray) -> int:
+    """Write whole numbers as decimal fractions; return the number of bytes."""
+    at = 0
+    for entry in range(values.shape[0]):
+        if entry > 0:
+            buffer[at], buffer[at + 1] = _COMMA, _SPACE
+            at += 2
+        for row in range(values.shape[1]):
+            buffer[at] = _OPEN if row == 0 else _COMMA
+            buffer[at + 1] = _OPEN
+            at += 2
+            for column in range(values.shape[2]):
+                if column > 0:
+                    buffer[at] = _COMMA
+                    at += 1
+                at = _format_number(values[entry, row, column], buffer, at)
+            buffer[at] = _CLOSE
+            at += 1
+        buffer[at] = _CLOSE
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _format_number(value: int, buffer: np.ndarray, at: int) -> int:
+    """Write one number; return the place behind it."""
+    if value < 0:
+        buffer[at] = _MINUS
+        at += 1
+        value = -value
+    length, rest = 1, value // 10
+    while rest > 0 or length <= DECIMALS:
+        rest //= 10
+        length += 1
+    end = at + length + 1
+    for k in range(length + 1):
+        if k == DECIMALS:
+            buffer[end - 1 - k] = _POINT
+        else:
+            buffer[end - 1 - k] = _ZERO + value % 10
+            value //= 10
+    return end

@@ -1,0 +1,298 @@
+"""The compiled painter: sub-frames of one picture, lit per pixel, added up in linear light.
+
+Samples within a pixel and moments within the exposure are taken together: each sub-frame is
+rasterised at its own moment with its own offset inside the pixel, so that the average has smooth
+edges and motion blur at the price of one of them.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+from s2hand.data.synthetic.micro_texture import HEIGHT_RANGE_M
+from s2hand.data.synthetic.visibility import (
+    SHADOW_MAP_PX,
+    ambient_visibility,
+    depth_map,
+    light_frame,
+    lit_share,
+    smooth_normals,
+)
+from s2hand.rendering.rasterise import rasterise_image
+
+LIGHT_FIELDS = 8
+"""Direction to the light (3), colour (3), shadow softness in map pixels, whether it casts one."""
+MATERIAL_FIELDS = 5
+"""Tint (3), specular strength, subsurface strength (1 for skin, 0 for things)."""
+_CULL = True  # meshes are closed as seen from any camera
+SKIN, SLEEVE, THING = 0, 1, 2
+"""Materials of faces."""
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def paint(
+    start: np.ndarray,
+    end: np.ndarray,
+    faces: np.ndarray,
+    material: np.ndarray,
+    hand_texels: np.ndarray,
+    thing_texels: np.ndarray,
+    thing_ids: np.ndarray,
+    materials: np.ndarray,
+    intrinsics: np.ndarray,
+    lights: np.ndarray,
+    ambient: np.ndarray,
+    sphere: np.ndarray,
+    num_subframes: int,
+    window: np.ndarray,
+    colour: np.ndarray,
+    joint_px: np.ndarray,
+    seen_at_joint: np.ndarray,
+) -> None:
+    """Add up the sub-frames of one picture.
+
+    Args:
+        start: Vertices (m, camera frame) when the shutter opens.
+        end: The same when it closes.
+        faces: Triangles; the skin's and the sleeve's come first.
+        material: Material of each face (``SKIN``, ``SLEEVE``, ``THING``).
+        hand_texels: Texels of the skin's and the sleeve's faces.
+        thing_texels: Texels of the things' models, (models, faces, texels, 5).
+        thing_ids: (model, face of the model) of each face after the hand's.
+        materials: ``MATERIAL_FIELDS`` per material.
+        intrinsics: Camera matrix in pixels.
+        lights: ``LIGHT_FIELDS`` per light.
+        ambient: Ambient light's colour from above and from below, 2 × 3.
+        sphere: Centre (3) and radius of what casts shadows.
+        num_subframes: How many moments.
+        window: left, top: where the painted rectangle lies in the picture.
+        colour: Receives premultiplied linear RGB and coverage, rows × columns × 4.
+        joint_px: Points of the picture at which to look, at half time.
+        seen_at_joint: Receives (depth, material or −1) there.
+    """
+    height, width = colour.shape[:2]
+    middle = 0.5 * (start + end)
+    normals = np.empty_like(middle)
+    smooth_normals(middle, faces, normals)
+    centre, radius = sphere[:3], sphere[3]
+    visibility = np.empty(len(middle))
+    ambient_visibility(middle, normals, faces, _directions(), centre, radius, visibility)
+    frames = np.empty((len(lights), 3, 3))
+    maps = np.empty((len(lights), SHADOW_MAP_PX, SHADOW_MAP_PX), np.float32)
+    for light in range(len(lights)):
+        frames[light] = light_frame(lights[light, :3])
+        if lights[light, 7] > 0:
+            depth_map(middle, faces, frames[light], centre, radius, maps[light])
+    face_id = np.empty((height, width), np.int32)
+    weights = np.empty((height, width, 3), np.float32)
+    depth = np.empty((height, width), np.float32)
+    colour[:] = 0
+    rgb, texel, diffuse = np.empty(3), np.empty(7), np.empty(3)
+    camera = intrinsics.copy()
+    for k in range(num_subframes):
+        moment = (k + 0.5) / num_subframes
+        # Offsets of a low-discrepancy sequence inside the pixel, on another path than the moments.
+        camera[0, 2] = intrinsics[0, 2] - window[0] + (k * 0.7548776662 + 0.25) % 1.0 - 0.5
+        camera[1, 2] = intrinsics[1, 2] - window[1] + (k * 0.5698402910 + 0.25) % 1.0 - 0.5
+        vertices = (1 - moment) * start + moment * end
+        inverse = np.linalg.inv(camera)
+        rasterise_image(vertices, inverse, camera, faces, 0.05, _CULL, face_id, weights, depth)
+        if k == num_subframes // 2:
+            _look_at_joints(joint_px, window, face_id, depth, material, seen_at_joint)
+        for row in range(height):
+            for column in range(width):
+                face = face_id[row, column]
+                if face < 0:
+                    continue
+                _shade(
+                    face, weights[row, column], middle, faces, normals, visibility, material,
+                    hand_texels, thing_texels, thing_ids, materials, lights, ambient, frames,
+                    maps, centre, radius, texel, diffuse, rgb,
+                )  # fmt: skip
+                colour[row, column, 0] += rgb[0]
+                colour[row, column, 1] += rgb[1]
+                colour[row, column, 2] += rgb[2]
+                colour[row, column, 3] += 1.0
+    colour /= num_subframes
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _directions() -> np.ndarray:
+    """Spread ten directions evenly over the sphere."""
+    directions = np.empty((10, 3))
+    for k in range(10):
+        z = 1 - (2 * k + 1) / 10
+        ring = np.sqrt(1 - z * z)
+        angle = 2.39996323 * k
+        directions[k] = np.array([ring * np.cos(angle), z, ring * np.sin(angle)])
+    return directions
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _look_at_joints(
+    joint_px: np.ndarray,
+    window: np.ndarray,
+    face_id: np.ndarray,
+    depth: np.ndarray,
+    material: np.ndarray,
+    seen_at_joint: np.ndarray,
+) -> None:
+    height, width = face_id.shape
+    for joint in range(len(joint_px)):
+        column = int(np.rint(joint_px[joint, 0] - window[0]))
+        row = int(np.rint(joint_px[joint, 1] - window[1]))
+        seen_at_joint[joint, 0], seen_at_joint[joint, 1] = np.inf, -1
+        inside = 0 <= column < width and 0 <= row < height
+        if inside and face_id[row, column] >= 0:
+            seen_at_joint[joint, 0] = depth[row, column]
+            seen_at_joint[joint, 1] = material[face_id[row, column]]
+
+
+@njit(cache=True, nogil=True, inline="always")
+@no_type_check
+def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.ndarray) -> None:
+    """Look a face's texture up; ``out`` receives 5 channels and the height's two slopes."""
+    x, y = w1 * subdivisions, w2 * subdivisions
+    i, j = min(int(x), subdivisions - 1), min(int(y), subdivisions - 1)
+    if i + j > subdivisions - 1:
+        j = subdivisions - 1 - i
+    fx, fy = x - i, y - j
+    row = i * (2 * subdivisions + 3 - i) // 2 + j
+    below = (i + 1) * (2 * subdivisions + 2 - i) // 2 + j
+    if fx + fy <= 1 or i + j >= subdivisions - 1:
+        for c in range(5):
+            t = float(texels[row, c])
+            out[c] = t + fx * (texels[below, c] - t) + fy * (texels[row + 1, c] - t)
+        out[5] = float(texels[below, 4]) - texels[row, 4]
+        out[6] = float(texels[row + 1, 4]) - texels[row, 4]
+    else:
+        for c in range(5):
+            t = float(texels[below + 1, c])
+            out[c] = t + (1 - fx) * (texels[row + 1, c] - t) + (1 - fy) * (texels[below, c] - t)
+        out[5] = float(texels[below + 1, 4]) - texels[row + 1, 4]
+        out[6] = float(texels[below + 1, 4]) - texels[below, 4]
+    for c in range(5):
+        out[c] /= 255
+    out[5] *= HEIGHT_RANGE_M * subdivisions / 255
+    out[6] *= HEIGHT_RANGE_M * subdivisions / 255
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _shade(
+    face: int,
+    weights: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    normals: np.ndarray,
+    visibility: np.ndarray,
+    material: np.ndarray,
+    hand_texels: np.ndarray,
+    thing_texels: np.ndarray,
+    thing_ids: np.ndarray,
+    materials: np.ndarray,
+    lights: np.ndarray,
+    ambient: np.ndarray,
+    frames: np.ndarray,
+    maps: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    texel: np.ndarray,
+    diffuse: np.ndarray,
+    rgb: np.ndarray,
+) -> None:
+    """Write the linear light that leaves one point of a face towards the camera."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    w0, w1, w2 = float(weights[0]), float(weights[1]), float(weights[2])
+    num_hand = hand_texels.shape[0]
+    if face < num_hand:
+        _texel(hand_texels[face], w1, w2, 12, texel)
+    else:
+        model, own = thing_ids[face - num_hand, 0], thing_ids[face - num_hand, 1]
+        _texel(thing_texels[model, own], w1, w2, 8, texel)
+    x = w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0]
+    y = w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1]
+    z = w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2]
+    nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
+    ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
+    nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
+    length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
+    nx, ny, nz = nx / length, ny / length, nz / length
+    # The height's slopes along the two edges tilt the normal (Blinn's bump mapping).
+    ux, uy, uz = (
+        vertices[b, 0] - vertices[a, 0],
+        vertices[b, 1] - vertices[a, 1],
+        vertices[b, 2] - vertices[a, 2],
+    )
+    vx, vy, vz = (
+        vertices[c, 0] - vertices[a, 0],
+        vertices[c, 1] - vertices[a, 1],
+        vertices[c, 2] - vertices[a, 2],
+    )
+    gx, gy, gz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    squared = max(gx * gx + gy * gy + gz * gz, 1e-14)
+    du, dv = texel[5] / squared, texel[6] / squared
+    nx -= du * (vy * gz - vz * gy) + dv * (gy * uz - gz * uy)
+    ny -= du * (vz * gx - vx * gz) + dv * (gz * ux - gx * uz)
+    nz -= du * (vx * gy - vy * gx) + dv * (gx * uy - gy * ux)
+    length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
+    nx, ny, nz = nx / length, ny / length, nz / length
+    far = np.sqrt(x * x + y * y + z * z)
+    ex, ey, ez = -x / far, -y / far, -z / far
+    kind = material[face]
+    specular_strength, subsurface = materials[kind, 3], materials[kind, 4]
+    open_share = w0 * visibility[a] + w1 * visibility[b] + w2 * visibility[c]
+    up = 0.5 - 0.5 * ny
+    facing = max(nx * ex + ny * ey + nz * ez, 0.0)
+    rim = (1 - facing) ** 5
+    gloss = texel[3]
+    shininess = 6.0 + 90.0 * gloss * gloss
+    for channel in range(3):
+        sky = up * ambient[0, channel] + (1 - up) * ambient[1, channel]
+        # Light that bounces in creases takes the skin's colour: less dark, redder.
+        albedo = texel[channel] * texel[channel]
+        dark = open_share / (1 - (1 - open_share) * albedo * (0.5 + 0.5 * subsurface))
+        diffuse[channel] = sky * dark
+    highlight_r = 0.25 * (0.04 + rim) * open_share * ambient[0, 0]
+    highlight_g = 0.25 * (0.04 + rim) * open_share * ambient[0, 1]
+    highlight_b = 0.25 * (0.04 + rim) * open_share * ambient[0, 2]
+    for light in range(len(lights)):
+        lx, ly, lz = lights[light, 0], lights[light, 1], lights[light, 2]
+        cosine = nx * lx + ny * ly + nz * lz
+        if cosine < -0.35:
+            continue
+        lit = 1.0
+        if lights[light, 7] > 0:
+            lit = lit_share(
+                maps[light],
+                frames[light],
+                centre,
+                radius,
+                lights[light, 6],
+                x + 0.002 * nx,
+                y + 0.002 * ny,
+                z + 0.002 * nz,
+            )
+        # Light under the skin reaches past the terminator and past shadow borders, red farthest.
+        for channel in range(3):
+            wrap = subsurface * (0.32, 0.13, 0.08)[channel]
+            reach = max((cosine + wrap) / ((1 + wrap) * (1 + wrap)), 0.0)
+            bleed = subsurface * (0.1, 0.02, 0.01)[channel]
+            diffuse[channel] += lights[light, 3 + channel] * reach * (lit + (1 - lit) * bleed)
+        if cosine > 0 and lit > 0:
+            hx, hy, hz = lx + ex, ly + ey, lz + ez
+            half = max(np.sqrt(hx * hx + hy * hy + hz * hz), 1e-9)
+            sharp = max((nx * hx + ny * hy + nz * hz) / half, 0.0) ** shininess
+            fresnel = 0.035 + 0.965 * (1 - max((lx * hx + ly * hy + lz * hz) / half, 0.0)) ** 5
+            peak = lit * cosine * fresnel * sharp * (shininess + 8) * 0.125
+            highlight_r += peak * lights[light, 3]
+            highlight_g += peak * lights[light, 4]
+            highlight_b += peak * lights[light, 5]
+    for channel in range(3):
+        highlight = (highlight_r, highlight_g, highlight_b)[channel]
+        albedo = texel[channel] * texel[channel] * materials[kind, channel]
+        rgb[channel] = albedo * diffuse[channel] + specular_strength * (0.3 + gloss) * highlight

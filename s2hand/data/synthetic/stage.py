@@ -1,0 +1,105 @@
+"""What the pictures of one split are made of: people, backgrounds, things, the posed hand."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+
+from s2hand.data.synthetic.backgrounds import make_background
+from s2hand.data.synthetic.body import BodyMesh, Person, body_mesh, make_person
+from s2hand.data.synthetic.objects import ObjectModel, make_object
+from s2hand.data.synthetic.seeds import named_generator
+from s2hand.data.synthetic.sizes import Split, SplitSize
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.layer import HandLayer
+from s2hand.hand.model_data import HandModelData
+
+_MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 160, 448
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stage:
+    """Everything that the pictures of one split share."""
+
+    split: Split
+    seed: int
+    hand: HandModelData
+    layer: HandLayer
+    mesh: BodyMesh
+    people: tuple[Person, ...]
+    backgrounds: tuple[UInt8[np.ndarray, "side side 3"], ...]
+    things: tuple[ObjectModel, ...]
+    thing_texels: UInt8[np.ndarray, "things faces texels 5"]
+
+    def generator(self, *path: str | int) -> np.random.Generator:
+        """Give the random generator of one named thing of this split."""
+        return named_generator(self.seed, self.split, *path)
+
+    def pose(
+        self,
+        betas: Float[np.ndarray, "batch 10"],
+        rotations: Float[np.ndarray, "batch 16 3"],
+    ) -> tuple[Float[np.ndarray, "batch 778 3"], Float[np.ndarray, "batch 21 3"]]:
+        """Pose hands without translation; ``rotations`` are full axis-angle, global first."""
+        with torch.inference_mode():
+            output = self.layer(
+                betas=torch.from_numpy(betas),
+                global_orient=torch.from_numpy(np.ascontiguousarray(rotations[:, 0])),
+                hand_pose=torch.from_numpy(np.ascontiguousarray(rotations[:, 1:])),
+            )
+        return output.vertices.numpy(), output.joints.numpy()
+
+
+def build_stage(
+    split: Split, size: SplitSize, seed: int, image_size_px: int, executor: Executor
+) -> Stage:
+    """Make the people, backgrounds and things of a split; different ones for train and test."""
+    hand, mesh = embedded_hand(), body_mesh()
+    background_px = int(np.clip(2 * image_size_px, _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX))
+
+    def make_many(count: int, name: str, make: Callable[[int, np.random.Generator], _Made]):
+        def one(index: int) -> _Made:
+            return make(index, named_generator(seed, split, name, index))
+
+        return tuple(executor.map(one, range(count)))
+
+    things = make_many(size.objects, "thing", lambda k, g: make_object(f"{split}_{k:03d}", g))
+    return Stage(
+        split=split,
+        seed=seed,
+        hand=hand,
+        layer=HandLayer(hand, use_mean_pose=False, dtype=torch.float64),
+        mesh=mesh,
+        people=make_many(size.subjects, "person", lambda _, g: make_person(mesh, g)),
+        backgrounds=make_many(
+            size.backgrounds, "background", lambda _, g: make_background(background_px, g)
+        ),
+        things=things,
+        thing_texels=_stack([thing.texels for thing in things]),
+    )
+
+
+def thing_faces(
+    things: Iterable[ObjectModel], first_vertex: int
+) -> tuple[Int[np.ndarray, "faces 3"], Int[np.ndarray, "faces"]]:
+    """Join the faces of several things behind the hand's; give each face's own number too."""
+    faces, numbers = [np.empty((0, 3), np.int64)], [np.empty(0, np.int64)]
+    for thing in things:
+        faces.append(thing.faces + first_vertex)
+        numbers.append(np.arange(len(thing.faces)))
+        first_vertex += len(thing.vertices)
+    return np.concatenate(faces), np.concatenate(numbers)
+
+
+def _stack(texels: list[np.ndarray]) -> np.ndarray:
+    """Pad models of different numbers of faces into one array."""
+    most = max(len(faces) for faces in texels)
+    stacked = np.zeros((len(texels), most, *texels[0].shape[1:]), np.uint8)
+    for model, faces in enumerate(texels):
+        stacked[model, : len(faces)] = faces
+    return stacked
