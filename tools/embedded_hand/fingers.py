@@ -15,13 +15,13 @@ ANGLES: Final = np.arange(SIDES) * (2 * np.pi / SIDES)
 LONG_FINGERS: Final = ("index", "middle", "ring", "little")
 
 # Stations of the rings in segments (1 PIP joint, 2 DIP joint, 3 tip); denser at the joints.
-_LONG_STATIONS: Final = (0.56, 0.78, 0.92, 1.05, 1.3, 1.62, 1.86, 2.0, 2.18, 2.46, 2.76)
+_LONG_STATIONS: Final = (0.62, 0.87, 1.0, 1.13, 1.45, 1.84, 1.99, 2.14, 2.45, 2.77)
 STATIONS: Final = {
     "index": _LONG_STATIONS,
     "middle": _LONG_STATIONS,
     "ring": _LONG_STATIONS,
-    "little": (0.62, 0.80, 0.93, 1.06, 1.3, 1.6, 1.85, 2.0, 2.18, 2.46, 2.75),
-    "thumb": (0.86, 1.0, 1.14, 1.34, 1.6, 1.82, 1.96, 2.1, 2.3, 2.54, 2.78),
+    "little": (0.66, 0.86, 1.0, 1.14, 1.45, 1.82, 1.98, 2.15, 2.45, 2.76),
+    "thumb": (1.0, 1.15, 1.4, 1.7, 1.88, 2.02, 2.18, 2.48, 2.78),
 }
 # Where the base loop of a long finger lies on its axis: knuckle side, web, palm side.
 _BASE_DORSAL: Final = 0.14
@@ -140,7 +140,7 @@ def _web_points(
 def _thumb_base(surface: HandSurface) -> Array:
     tube = surface.tubes["thumb"]
     along = np.interp(
-        np.arange(SIDES + 1), [0, 1, 2.5, 5, 7.5, 10], [0.62, 0.58, 0.6, 0.76, 0.7, 0.62]
+        np.arange(SIDES + 1), [0, 1, 2.5, 5, 7.5, 10], [0.64, 0.64, 0.72, 1.06, 0.86, 0.64]
     )
     return _cast_ring(surface, tube, along[:SIDES], ANGLES)
 
@@ -153,7 +153,7 @@ def _tube_rings(
     base_along = np.array([_station_of(tube, mesh.points[i]) for i in base])
     base_angle = np.array([_angle_of(tube, mesh.points[i]) for i in base])
     stations = STATIONS[finger]
-    level = 1.0 if finger != "thumb" else stations[1]
+    level = 1.0 if finger != "thumb" else 1.25
     for station in stations:
         # Rings near the base follow its slant, rings from the first inner joint on are straight.
         straight = np.clip((station - base_along.mean()) / (level - base_along.mean()), 0.0, 1.0)

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import spsolve
 from scipy.spatial import Delaunay
 
 from tools.embedded_hand.fingers import Fingers, MeshBuilder
-from tools.embedded_hand.skeleton import WRIST, Array
+from tools.embedded_hand.skeleton import WRIST, Array, unit
 from tools.embedded_hand.surface import HandSurface
 
 WRIST_SIDES: Final = 16
@@ -22,6 +22,8 @@ OUTER: Final = 3.0
 INNER: Final = 1.0
 THUMB_CENTRE: Final = 1.85
 THUMB_RADIUS: Final = 0.42
+REFERENCE_RADIUS: Final = 0.022
+"""Skin bent more than this radius (metres) gets smaller triangles."""
 
 
 def wrist_ring(surface: HandSurface) -> Array:
@@ -137,24 +139,30 @@ def _harmonic(points: Array, faces: Array, inner: list[int]) -> Array:
 
 def relax(surface: HandSurface, points: Array, faces: Array, free: Array, *, rounds: int) -> Array:
     """Even out triangles in place: flips, tangential smoothing, projection. Gives the faces."""
+    normals = unit(surface.gradient(points))
     for step in range(rounds):
         faces = flip_edges(points, faces)
-        centre = _weighted_neighbours(points, faces)[free]
-        normal = surface.gradient(points[free])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        move = centre - points[free]
-        move -= normal * np.sum(move * normal, axis=1, keepdims=True)
+        normals[free] = unit(surface.gradient(points[free]))
+        move = _weighted_neighbours(points, faces, normals)[free] - points[free]
+        move -= normals[free] * np.sum(move * normals[free], axis=1, keepdims=True)
         points[free] += (0.7 if step < rounds - 5 else 0.4) * move
         points[free] = surface.project(points[free], steps=2)
     return flip_edges(points, faces)
 
 
-def _weighted_neighbours(points: Array, faces: Array) -> Array:
-    """For each vertex the area-weighted mean of the centres of its faces."""
+def _weighted_neighbours(points: Array, faces: Array, normals: Array) -> Array:
+    """For each vertex the mean of its faces' centres, weighted by area and bending of the skin.
+
+    Strongly bent places (webs, creases, knuckles) thereby gather smaller triangles.
+    """
     corners = points[faces]
     area = np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
     )
+    turned = [np.linalg.norm(normals[faces[:, k]] - normals[faces[:, k - 1]], axis=1) for k in range(3)]
+    sides = [np.linalg.norm(corners[:, k] - corners[:, k - 1], axis=1) for k in range(3)]
+    curvature = np.mean([t / np.maximum(e, 1e-6) for t, e in zip(turned, sides, strict=True)], axis=0)
+    area *= np.clip(0.5 + curvature * REFERENCE_RADIUS, 0.7, 4.0)
     total = np.zeros(len(points))
     summed = np.zeros_like(points)
     for k in range(3):

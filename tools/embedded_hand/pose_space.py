@@ -15,8 +15,8 @@ from tools.embedded_hand.skeleton import FIRST_JOINT, Array, Skeleton
 
 COUNT: Final = 1554
 LONG_FINGERS: Final = ("index", "middle", "ring", "little")
-# First principal standard deviation and the 30th of MANO's own components.
-LARGEST_DEVIATION: Final = 1.307
+LONE_FINGER: Final = 0.22
+"""Chance that a finger leaves its cluster's posture (counting, signs, playing)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,12 @@ GRASPS: Final = {
     "relaxed": Grasp(
         share=0.20, mcp=(20, 24, 28, 32), pip=(28, 32, 34, 34), thumb=(8, 2, 10, 8, 14)
     ),
-    "flat": Grasp(share=0.10, mcp=(2, 2, 3, 4), pip=(4, 4, 5, 6), thumb=(8, -2, -2, 0, 2)),
+    "flat": Grasp(share=0.08, mcp=(4, 4, 5, 6), pip=(4, 4, 5, 6), thumb=(8, -2, -2, 0, 2)),
     "spread": Grasp(
-        share=0.07, mcp=(0, 0, 0, 2), pip=(3, 3, 4, 5), thumb=(4, 6, -6, -2, -2), spread=5.5
+        share=0.07, mcp=(3, 3, 3, 4), pip=(6, 6, 6, 7), thumb=(4, 6, -6, -2, -2), spread=5.5
     ),
     "fist": Grasp(
-        share=0.11, mcp=(70, 74, 76, 76), pip=(88, 90, 88, 84), thumb=(30, 6, 33, 16, 30)
+        share=0.11, mcp=(72, 76, 78, 77), pip=(86, 87, 86, 83), thumb=(30, 6, 33, 16, 30)
     ),
     "cylinder": Grasp(
         share=0.16, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(22, 18, 30, 12, 12)
@@ -104,19 +104,22 @@ def grasp_angles(name: str) -> Array:
 
 
 def _posture(generator: np.random.Generator, grasp: Grasp) -> Array:
-    """Vary a cluster: all fingers together, neighbours together, each alone; blended to relaxed."""
+    """Vary a cluster: some fingers act alone, all bend together, neighbours together, each a bit."""
+    alone = generator.random(4) < LONE_FINGER
+    mcp = np.where(alone, generator.uniform(4, 72, 4) - np.array(grasp.mcp), 0.0)
+    pip = np.where(alone, generator.uniform(6, 88, 4) - np.array(grasp.pip), 0.0)
     together = generator.normal(size=2)
-    wave = np.cumsum(generator.normal(size=4)) * 0.5
+    wave = np.cumsum(generator.normal(size=4))
     own = generator.normal(size=(3, 4))
-    mcp = 7.0 * together[0] + 4.0 * (wave - wave.mean()) + 4.0 * own[0]
-    pip = 6.0 * together[1] + 3.0 * together[0] + 3.0 * (wave - wave.mean()) + 4.5 * own[1]
-    spread = 1.6 * generator.normal() * np.array([1.0, 0.3, -0.4, -1.2]) + 1.2 * own[2]
-    thumb = generator.normal(size=5) * np.array([9.0, 4.5, 4.5, 4.5, 10.0])
+    mcp += 6.0 * together[0] + 3.5 * (wave - wave.mean()) + 4.0 * own[0]
+    pip += 5.0 * together[1] + 3.0 * together[0] + 3.0 * (wave - wave.mean()) + 5.0 * own[1]
+    spread = 1.9 * generator.normal() * np.array([1.0, 0.3, -0.4, -1.2]) + 1.6 * own[2]
+    thumb = generator.normal(size=5) * np.array([5.0, 7.0, 6.5, 8.0, 13.0])
     angles = _assemble(grasp, mcp, pip, spread, thumb)
-    dip_ratio_noise = 4.0 * generator.normal(size=4)
+    dip_noise = 5.0 * generator.normal(size=4)
     for k, finger in enumerate(LONG_FINGERS):
-        angles[FIRST_JOINT[finger] + 1, 2] += dip_ratio_noise[k]
-    angles[:, :2] += generator.normal(size=(15, 2)) * np.array([0.7, 0.6])
+        angles[FIRST_JOINT[finger] + 1, 2] += dip_noise[k]
+    angles[:, :2] += generator.normal(size=(15, 2)) * np.array([0.8, 0.8])
     return limit(angles)
 
 
@@ -143,7 +146,7 @@ def _assemble(grasp: Grasp, mcp: Array, pip: Array, spread: Array, thumb: Array)
 def limit(angles: Array) -> Array:
     """Press angles softly into the anatomical limits, with a margin for linear mixing."""
     low, high = LIMITS[:, :, 0], LIMITS[:, :, 1]
-    margin = 0.08 * (high - low)
+    margin = 0.06 * (high - low)
     return np.clip(angles, low + margin, high - margin)
 
 

@@ -291,7 +291,7 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
             along=(0.0, 0.9, 1.4, 1.8, 2.4, 3.0),
             half_width=(29.0, 27.0, 25.6, 26.5, 29.0, 30.0),
             dorsal=(18.0, 15.5, 14.0, 12.5, 9.5, 6.0),
-            palmar=(19.0, 16.5, 15.0, 14.5, 12.5, 9.0),
+            palmar=(19.0, 17.5, 17.0, 16.5, 14.0, 10.0),
             cap_mm=14.0,
         ),
         1.0,
@@ -301,10 +301,10 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
     ]
     thumb_bone = joints[14] - joints[13]
     thenar = _ellipsoid(
-        joints[13] + 0.38 * thumb_bone + np.array([4.0, -5.0, -7.5]) * MM,
+        joints[13] + 0.40 * thumb_bone + np.array([2.0, -3.6, -6.5]) * MM,
         thumb_bone + np.array([-0.006, 0.0, -0.006]),
         -up,
-        (29.0, 13.0, 16.0),
+        (31.0, 12.0, 15.5),
     )
     hypothenar = _ellipsoid(
         np.array([0.0630, -0.0060, -0.0165]),
