@@ -19,6 +19,8 @@ _LATEX = {
     "≈": r"$\approx$", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$", "–": "--",
 }  # fmt: skip
 
+_STYLES = {"reproduced": "green", "reversed": "red", "not run": "dim", "quoted": "dim"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GridCell:
@@ -135,9 +137,11 @@ def to_rich(grids: Sequence[Grid], footnotes: Sequence[str]) -> RenderableType:
     """Draw grids for the terminal, the paper's values dim below ours."""
     parts: list[RenderableType] = []
     for grid in grids:
-        table = Table(title=grid.title, title_justify="left", show_lines=True, box=box.HORIZONTALS)
+        table = Table(
+            title=Text(grid.title), title_justify="left", show_lines=True, box=box.HORIZONTALS
+        )
         for number, name in enumerate(grid.header):
-            table.add_column(name, justify="right" if number else "left")
+            table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
         for row in grid.rows:
             table.add_row(*(_rich_cell(cell) for cell in row))
         parts.append(table)
@@ -146,7 +150,8 @@ def to_rich(grids: Sequence[Grid], footnotes: Sequence[str]) -> RenderableType:
 
 
 def _rich_cell(cell: GridCell) -> Text:
-    text = Text(cell.text.replace(" ± ", "\n± "))
+    """Break before the half-width, so that six columns fit into a terminal."""
+    text = Text(cell.text.replace(" ± ", "\n± "), style=_STYLES.get(cell.text, ""))
     if cell.aside:
         text.append(f"\n{cell.aside}".replace(" ± ", "\n± "), style="dim")
     return text
