@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,8 +91,9 @@ def remove_older_than(files: list[Path], age_s: float) -> None:
     """Remove files that nobody has touched for ``age_s`` seconds."""
     limit = time.time() - age_s
     for path in files:
-        if path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process may be clearing up too
+            if path.stat().st_mtime < limit:
+                path.unlink()
 
 
 def temporary_files(folder: Path) -> list[Path]:
