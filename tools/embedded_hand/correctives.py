@@ -39,9 +39,12 @@ def build_correctives(skeleton: Skeleton, points: Array, weights: Array) -> Arra
 
 
 def _subtree(joint: int) -> list[int]:
+    """A joint and all joints that it carries."""
     members = [joint]
-    members += [child for child in range(joint + 1, 16) if PARENTS[child] in members]
-    return members if joint < 14 else [k for k in members if k >= joint]
+    for child in range(joint + 1, 16):
+        if PARENTS[child] in members:
+            members.append(child)
+    return members
 
 
 def _sample_rotations(frame: Array, *, thumb: bool) -> Rotation:

@@ -43,7 +43,7 @@ BONES: Final = {
     "index": FingerBones(
         base_distance_mm=90.6,
         base_offset_mm=(-87.9, -2.6, 21.6),
-        lengths_mm=(29.6, 23.6, 24.2),
+        lengths_mm=(29.6, 24.4, 25.0),
         splay_deg=5.5,
         pitch_deg=(-1.0, 3.0, 6.0),
         roll_deg=4.0,
@@ -51,7 +51,7 @@ BONES: Final = {
     "middle": FingerBones(
         base_distance_mm=94.7,
         base_offset_mm=(-94.6, 0.6, -1.2),
-        lengths_mm=(31.7, 27.4, 25.6),
+        lengths_mm=(31.7, 28.2, 26.4),
         splay_deg=0.5,
         pitch_deg=(-1.0, 3.0, 6.0),
         roll_deg=0.0,
@@ -59,7 +59,7 @@ BONES: Final = {
     "ring": FingerBones(
         base_distance_mm=86.1,
         base_offset_mm=(-83.3, -1.0, -21.6),
-        lengths_mm=(30.2, 26.2, 25.2),
+        lengths_mm=(30.2, 27.0, 26.0),
         splay_deg=-6.0,
         pitch_deg=(0.0, 4.0, 7.0),
         roll_deg=-5.0,
@@ -67,7 +67,7 @@ BONES: Final = {
     "little": FingerBones(
         base_distance_mm=81.8,
         base_offset_mm=(-71.6, -5.4, -39.2),
-        lengths_mm=(24.4, 19.0, 22.4),
+        lengths_mm=(24.4, 19.6, 23.0),
         splay_deg=-14.0,
         pitch_deg=(1.0, 5.0, 8.0),
         roll_deg=-11.0,

@@ -263,7 +263,7 @@ def _metacarpal_tube(skeleton: Skeleton, finger: str) -> Tube:
         palmar=(11.0, 10.0, 9.5, 9.6, 8.5),
         cap_mm=9.0,
     )
-    thickness = {"index": 1.02, "middle": 1.02, "ring": 0.97, "little": 0.9}[finger]
+    thickness = {"index": 0.96, "middle": 1.0, "ring": 0.96, "little": 0.84}[finger]
     first = FIRST_JOINT[finger]
     dorsal = np.repeat(skeleton.backs[first][None], 3, axis=0)
     return Tube(chain, dorsal, profile, thickness)
@@ -316,7 +316,7 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
         0.5 * (joints[1] + joints[7]) + np.array([-4.0, -4.6, 0.0]) * MM,
         joints[1] - joints[7],
         up,
-        (37.0, 7.4, 17.0),
+        (35.5, 7.4, 17.0),
     )
     knuckles = [
         _ellipsoid(
