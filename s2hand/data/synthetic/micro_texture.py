@@ -10,6 +10,9 @@ from jaxtyping import Float, UInt8
 
 CHANNELS = 5
 """Red, green, blue (square roots of linear albedo), gloss, height (0.5 is level)."""
+SKIN_SUBDIVISIONS = 12
+"""Grid of a face of the hand; texels lie about 0.6 mm apart."""
+OBJECT_SUBDIVISIONS = 8
 HEIGHT_RANGE_M = 0.002
 """Depth between the lowest and the highest value of the height channel."""
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.micro_texture import pack_texels, texel_weights
+from s2hand.data.synthetic.micro_texture import OBJECT_SUBDIVISIONS, pack_texels, texel_weights
 from s2hand.data.synthetic.noise import surface_noise
-
-OBJECT_SUBDIVISIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,7 +40,8 @@ def _box() -> tuple[np.ndarray, np.ndarray]:
         ]
     )
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces = []
     for axis in range(3):
         for side in (-1.0, 1.0):
             points = np.empty((49, 3))

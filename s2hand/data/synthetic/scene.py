@@ -8,12 +8,15 @@ from jaxtyping import Float
 from s2hand.data.synthetic.body import Person
 from s2hand.hand.joints import BONES
 
+_LONG_SLEEVE_M, _SHORT_SLEEVE_M = (0.02, 0.066), (0.15, 0.4)
+"""Where long and short sleeves end, from the wrist's opening."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scene:
     """Everything about a picture but the hand; the fields are ``paint``'s and ``develop``'s."""
 
-    lights: Float[np.ndarray, "lights 8"]
+    lights: Float[np.ndarray, "lights 7"]
     ambient: Float[np.ndarray, "2 3"]
     materials: Float[np.ndarray, "3 5"]
     background: int
@@ -85,7 +88,9 @@ def sample_scene(
         shadow_shift=generator.normal(0, 1.5, 2),
         sensor=sensor,
         jpeg_quality=int(generator.integers(72, 97)),
-        cuff_m=float(generator.uniform(0.02, 0.066) if generator.random() < 0.45 else 0.5),
+        cuff_m=float(
+            generator.uniform(*(_LONG_SLEEVE_M if generator.random() < 0.45 else _SHORT_SLEEVE_M))
+        ),
         wrist_bend=generator.normal(0, 1, 3) * [0.0, 0.32, 0.18],
     )
 
@@ -149,14 +154,13 @@ def free_thing(
 def _lights(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two or three lights of different colour and softness, and ambient light from two sides."""
     count = int(generator.integers(2, 4))
-    lights = np.zeros((count, 8))
+    lights = np.zeros((count, 7))
     for k in range(count):
         direction = generator.normal([0, -0.9, -0.7], 1)  # mostly from above and in front
         lights[k, :3] = direction / np.linalg.norm(direction)
         strength = generator.uniform(0.5, 1.6) if k == 0 else generator.uniform(0.08, 0.6)
         lights[k, 3:6] = strength * _colour_of_light(generator)
         lights[k, 6] = generator.uniform(0.8, 7)
-        lights[k, 7] = 1.0
     ambient = generator.uniform(0.15, 0.75) * np.stack(
         [_colour_of_light(generator), _colour_of_light(generator) * generator.uniform(0.25, 0.8)]
     )
@@ -174,7 +178,8 @@ def _view(
     background_size: int, image_size_px: tuple[int, int], generator: np.random.Generator
 ) -> np.ndarray:
     """Show a random, turned and possibly mirrored part of the background."""
-    scale = background_size / max(image_size_px) * generator.uniform(0.45, 1.0)
+    most = np.clip(background_size / max(image_size_px), 0.8, 1.6)
+    scale = generator.uniform(0.5, most)
     angle = generator.normal(0, 0.3)
     flip = generator.choice([-1.0, 1.0])
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)

@@ -158,17 +158,14 @@ def _cast_things(
         thing = held_thing(model, video.joints[at, 1], palms[at, 1], generator)
         wrist, palm = video.joints[at, 1, 0], palms[at, 1]
         place, axes = palm.T @ (thing.centre - wrist), palm.T @ thing.axes
-        path = [
-            tuple(
-                PlacedThing(
-                    model=model,
-                    axes=palms[k, moment] @ axes,
-                    centre=palms[k, moment] @ place + video.joints[k, moment, 0],
-                )
-                for moment in (0, 2)
+
+        def carried(k: int, moment: int) -> PlacedThing:
+            turn = palms[k, moment]
+            return PlacedThing(
+                model=model, axes=turn @ axes, centre=turn @ place + video.joints[k, moment, 0]
             )
-            for k in range(len(video.frames))
-        ]
+
+        path = [(carried(k, 0), carried(k, 2)) for k in range(len(video.frames))]
     else:
         thing = free_thing(model, video.joints[at, 1], generator, in_front=False)
         path = [(thing, thing)] * len(video.frames)

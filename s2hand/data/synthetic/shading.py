@@ -10,7 +10,11 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from s2hand.data.synthetic.micro_texture import HEIGHT_RANGE_M
+from s2hand.data.synthetic.micro_texture import (
+    HEIGHT_RANGE_M,
+    OBJECT_SUBDIVISIONS,
+    SKIN_SUBDIVISIONS,
+)
 from s2hand.data.synthetic.visibility import (
     SHADOW_MAP_PX,
     ambient_visibility,
@@ -21,16 +25,17 @@ from s2hand.data.synthetic.visibility import (
 )
 from s2hand.rendering.rasterise import rasterise_image
 
-LIGHT_FIELDS = 8
-"""Direction to the light (3), colour (3), shadow softness in map pixels, whether it casts one."""
+LIGHT_FIELDS = 7
+"""Direction to the light (3), colour (3), softness of its shadow's border in map pixels."""
 MATERIAL_FIELDS = 5
 """Tint (3), specular strength, subsurface strength (1 for skin, 0 for things)."""
+_WRAP, _BLEED = (0.32, 0.13, 0.08), (0.1, 0.02, 0.01)
 _CULL = True  # meshes are closed as seen from any camera
 SKIN, SLEEVE, THING = 0, 1, 2
 """Materials of faces."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def paint(
     start: np.ndarray,
@@ -83,13 +88,13 @@ def paint(
     maps = np.empty((len(lights), SHADOW_MAP_PX, SHADOW_MAP_PX), np.float32)
     for light in range(len(lights)):
         frames[light] = light_frame(lights[light, :3])
-        if lights[light, 7] > 0:
-            depth_map(middle, faces, frames[light], centre, radius, maps[light])
+        depth_map(middle, faces, frames[light], centre, radius, maps[light])
     face_id = np.empty((height, width), np.int32)
     weights = np.empty((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
     colour[:] = 0
-    rgb, texel, diffuse = np.empty(3), np.empty(7), np.empty(3)
+    texel, point, rgb = np.empty(7), np.empty(10), np.empty(9)
+    num_hand = len(hand_texels)
     camera = intrinsics.copy()
     for k in range(num_subframes):
         moment = (k + 0.5) / num_subframes
@@ -106,10 +111,17 @@ def paint(
                 face = face_id[row, column]
                 if face < 0:
                     continue
+                corner = weights[row, column]
+                if face < num_hand:
+                    _texel(hand_texels[face], corner[1], corner[2], SKIN_SUBDIVISIONS, texel)
+                else:
+                    model, own = thing_ids[face - num_hand, 0], thing_ids[face - num_hand, 1]
+                    texels = thing_texels[model, own]
+                    _texel(texels, corner[1], corner[2], OBJECT_SUBDIVISIONS, texel)
+                _locate(face, corner, middle, faces, normals, visibility, texel, point)
                 _shade(
-                    face, weights[row, column], middle, faces, normals, visibility, material,
-                    hand_texels, thing_texels, thing_ids, materials, lights, ambient, frames,
-                    maps, centre, radius, texel, diffuse, rgb,
+                    texel, point, materials[material[face]], lights, ambient, frames, maps, sphere,
+                    rgb,
                 )  # fmt: skip
                 colour[row, column, 0] += rgb[0]
                 colour[row, column, 1] += rgb[1]
@@ -118,7 +130,7 @@ def paint(
     colour /= num_subframes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _directions() -> np.ndarray:
     """Spread ten directions evenly over the sphere."""
@@ -131,7 +143,7 @@ def _directions() -> np.ndarray:
     return directions
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _look_at_joints(
     joint_px: np.ndarray,
@@ -152,7 +164,7 @@ def _look_at_joints(
             seen_at_joint[joint, 1] = material[face_id[row, column]]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.ndarray) -> None:
     """Look a face's texture up; ``out`` receives 5 channels and the height's two slopes."""
@@ -181,118 +193,122 @@ def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.
     out[6] *= HEIGHT_RANGE_M * subdivisions / 255
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
-def _shade(
+def _locate(
     face: int,
     weights: np.ndarray,
     vertices: np.ndarray,
     faces: np.ndarray,
     normals: np.ndarray,
     visibility: np.ndarray,
+    texel: np.ndarray,
+    point: np.ndarray,
+) -> None:
+    """Write place (3), bumped unit normal (3), direction to the eye (3) and openness of a point."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    w0, w1, w2 = float(weights[0]), float(weights[1]), float(weights[2])
+    for axis in range(3):
+        point[axis] = w0 * vertices[a, axis] + w1 * vertices[b, axis] + w2 * vertices[c, axis]
+        point[3 + axis] = w0 * normals[a, axis] + w1 * normals[b, axis] + w2 * normals[c, axis]
+    _normalise(point, 3)
+    # The height's slopes along the two edges tilt the normal (Blinn's bump mapping).
+    ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+    ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+    vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
+    gx, gy, gz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    squared = max(gx * gx + gy * gy + gz * gz, 1e-14)
+    du, dv = texel[5] / squared, texel[6] / squared
+    point[3] -= du * (vy * gz - vz * gy) + dv * (gy * uz - gz * uy)
+    point[4] -= du * (vz * gx - vx * gz) + dv * (gz * ux - gx * uz)
+    point[5] -= du * (vx * gy - vy * gx) + dv * (gx * uy - gy * ux)
+    _normalise(point, 3)
+    point[6], point[7], point[8] = -point[0], -point[1], -point[2]
+    _normalise(point, 6)
+    point[9] = w0 * visibility[a] + w1 * visibility[b] + w2 * visibility[c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@no_type_check
+def _normalise(values: np.ndarray, first: int) -> None:
+    x, y, z = values[first], values[first + 1], values[first + 2]
+    inverse = 1.0 / max(np.sqrt(x * x + y * y + z * z), 1e-9)
+    values[first], values[first + 1], values[first + 2] = x * inverse, y * inverse, z * inverse
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def _light_up(
+    light: np.ndarray,
+    lit: float,
+    cosine: float,
+    subsurface: float,
+    shininess: float,
+    point: np.ndarray,
+    diffuse: np.ndarray,
+    highlight: np.ndarray,
+) -> None:
+    """Add one light's diffuse light and highlight at a point."""
+    # Light under the skin reaches past the terminator and past shadow borders, red farthest.
+    for channel in range(3):
+        wrap = subsurface * _WRAP[channel]
+        reach = max((cosine + wrap) / ((1 + wrap) * (1 + wrap)), 0.0)
+        bleed = subsurface * _BLEED[channel]
+        diffuse[channel] += light[3 + channel] * reach * (lit + (1 - lit) * bleed)
+    if cosine <= 0 or lit <= 0:
+        return
+    hx, hy, hz = light[0] + point[6], light[1] + point[7], light[2] + point[8]
+    inverse = 1.0 / max(np.sqrt(hx * hx + hy * hy + hz * hz), 1e-9)
+    sharp = (point[3] * hx + point[4] * hy + point[5] * hz) * inverse
+    if sharp <= 0:
+        return
+    away = 1 - max((light[0] * hx + light[1] * hy + light[2] * hz) * inverse, 0.0)
+    fresnel = 0.035 + 0.965 * away * away * away * away * away
+    lobe = np.exp(shininess * np.log(sharp)) * (shininess + 8) * 0.125
+    for channel in range(3):
+        highlight[channel] += lit * cosine * fresnel * lobe * light[3 + channel]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def _shade(
+    texel: np.ndarray,
+    point: np.ndarray,
     material: np.ndarray,
-    hand_texels: np.ndarray,
-    thing_texels: np.ndarray,
-    thing_ids: np.ndarray,
-    materials: np.ndarray,
     lights: np.ndarray,
     ambient: np.ndarray,
     frames: np.ndarray,
     maps: np.ndarray,
-    centre: np.ndarray,
-    radius: float,
-    texel: np.ndarray,
-    diffuse: np.ndarray,
+    sphere: np.ndarray,
     rgb: np.ndarray,
 ) -> None:
-    """Write the linear light that leaves one point of a face towards the camera."""
-    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-    w0, w1, w2 = float(weights[0]), float(weights[1]), float(weights[2])
-    num_hand = hand_texels.shape[0]
-    if face < num_hand:
-        _texel(hand_texels[face], w1, w2, 12, texel)
-    else:
-        model, own = thing_ids[face - num_hand, 0], thing_ids[face - num_hand, 1]
-        _texel(thing_texels[model, own], w1, w2, 8, texel)
-    x = w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0]
-    y = w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1]
-    z = w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2]
-    nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
-    ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
-    nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
-    length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
-    nx, ny, nz = nx / length, ny / length, nz / length
-    # The height's slopes along the two edges tilt the normal (Blinn's bump mapping).
-    ux, uy, uz = (
-        vertices[b, 0] - vertices[a, 0],
-        vertices[b, 1] - vertices[a, 1],
-        vertices[b, 2] - vertices[a, 2],
-    )
-    vx, vy, vz = (
-        vertices[c, 0] - vertices[a, 0],
-        vertices[c, 1] - vertices[a, 1],
-        vertices[c, 2] - vertices[a, 2],
-    )
-    gx, gy, gz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-    squared = max(gx * gx + gy * gy + gz * gz, 1e-14)
-    du, dv = texel[5] / squared, texel[6] / squared
-    nx -= du * (vy * gz - vz * gy) + dv * (gy * uz - gz * uy)
-    ny -= du * (vz * gx - vx * gz) + dv * (gz * ux - gx * uz)
-    nz -= du * (vx * gy - vy * gx) + dv * (gx * uy - gy * ux)
-    length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
-    nx, ny, nz = nx / length, ny / length, nz / length
-    far = np.sqrt(x * x + y * y + z * z)
-    ex, ey, ez = -x / far, -y / far, -z / far
-    kind = material[face]
-    specular_strength, subsurface = materials[kind, 3], materials[kind, 4]
-    open_share = w0 * visibility[a] + w1 * visibility[b] + w2 * visibility[c]
-    up = 0.5 - 0.5 * ny
-    facing = max(nx * ex + ny * ey + nz * ez, 0.0)
-    rim = (1 - facing) ** 5
-    gloss = texel[3]
-    shininess = 6.0 + 90.0 * gloss * gloss
+    """Write the linear light that leaves a point towards the camera."""
+    subsurface, gloss, openness = material[4], texel[3], point[9]
+    facing = 1 - max(point[3] * point[6] + point[4] * point[7] + point[5] * point[8], 0.0)
+    rim = facing * facing * facing * facing * facing
+    up = 0.5 - 0.5 * point[4]
+    diffuse, highlight = rgb[3:6], rgb[6:9]
     for channel in range(3):
         sky = up * ambient[0, channel] + (1 - up) * ambient[1, channel]
         # Light that bounces in creases takes the skin's colour: less dark, redder.
         albedo = texel[channel] * texel[channel]
-        dark = open_share / (1 - (1 - open_share) * albedo * (0.5 + 0.5 * subsurface))
-        diffuse[channel] = sky * dark
-    highlight_r = 0.25 * (0.04 + rim) * open_share * ambient[0, 0]
-    highlight_g = 0.25 * (0.04 + rim) * open_share * ambient[0, 1]
-    highlight_b = 0.25 * (0.04 + rim) * open_share * ambient[0, 2]
+        bounced = 1 - (1 - openness) * albedo * (0.5 + 0.5 * subsurface)
+        diffuse[channel] = sky * openness / bounced
+        highlight[channel] = 0.25 * (0.04 + rim) * openness * ambient[0, channel]
     for light in range(len(lights)):
-        lx, ly, lz = lights[light, 0], lights[light, 1], lights[light, 2]
-        cosine = nx * lx + ny * ly + nz * lz
-        if cosine < -0.35:
+        cosine = (
+            point[3] * lights[light, 0] + point[4] * lights[light, 1] + point[5] * lights[light, 2]
+        )
+        if cosine < -_WRAP[0]:
             continue
-        lit = 1.0
-        if lights[light, 7] > 0:
-            lit = lit_share(
-                maps[light],
-                frames[light],
-                centre,
-                radius,
-                lights[light, 6],
-                x + 0.002 * nx,
-                y + 0.002 * ny,
-                z + 0.002 * nz,
-            )
-        # Light under the skin reaches past the terminator and past shadow borders, red farthest.
-        for channel in range(3):
-            wrap = subsurface * (0.32, 0.13, 0.08)[channel]
-            reach = max((cosine + wrap) / ((1 + wrap) * (1 + wrap)), 0.0)
-            bleed = subsurface * (0.1, 0.02, 0.01)[channel]
-            diffuse[channel] += lights[light, 3 + channel] * reach * (lit + (1 - lit) * bleed)
-        if cosine > 0 and lit > 0:
-            hx, hy, hz = lx + ex, ly + ey, lz + ez
-            half = max(np.sqrt(hx * hx + hy * hy + hz * hz), 1e-9)
-            sharp = max((nx * hx + ny * hy + nz * hz) / half, 0.0) ** shininess
-            fresnel = 0.035 + 0.965 * (1 - max((lx * hx + ly * hy + lz * hz) / half, 0.0)) ** 5
-            peak = lit * cosine * fresnel * sharp * (shininess + 8) * 0.125
-            highlight_r += peak * lights[light, 3]
-            highlight_g += peak * lights[light, 4]
-            highlight_b += peak * lights[light, 5]
+        lit = lit_share(
+            maps[light], frames[light], sphere[:3], sphere[3], lights[light, 6],
+            point[0] + 0.002 * point[3], point[1] + 0.002 * point[4], point[2] + 0.002 * point[5],
+        )  # fmt: skip
+        _light_up(
+            lights[light], lit, cosine, subsurface, 6.0 + 90.0 * gloss * gloss, point, diffuse,
+            highlight,
+        )  # fmt: skip
     for channel in range(3):
-        highlight = (highlight_r, highlight_g, highlight_b)[channel]
-        albedo = texel[channel] * texel[channel] * materials[kind, channel]
-        rgb[channel] = albedo * diffuse[channel] + specular_strength * (0.3 + gloss) * highlight
+        albedo = texel[channel] * texel[channel] * material[channel]
+        rgb[channel] = albedo * diffuse[channel] + material[3] * (0.3 + gloss) * highlight[channel]

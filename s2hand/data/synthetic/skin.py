@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.micro_texture import pack_texels, texel_weights
+from s2hand.data.synthetic.micro_texture import SKIN_SUBDIVISIONS, pack_texels, texel_weights
 from s2hand.data.synthetic.noise import surface_noise
 from s2hand.hand.embedded import HandSurface
-
-SKIN_SUBDIVISIONS = 12
-"""Grid of a face; texels lie about 0.6 mm apart."""
 
 _TONES_SRGB = np.array(
     [

@@ -18,7 +18,7 @@ from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.model_data import HandModelData
 
-_MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 160, 448
+_MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 192, 576
 _Made = TypeVar("_Made")
 
 
@@ -60,9 +60,11 @@ def build_stage(
 ) -> Stage:
     """Make the people, backgrounds and things of a split; different ones for train and test."""
     hand, mesh = embedded_hand(), body_mesh()
-    background_px = int(np.clip(2 * image_size_px, _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX))
+    background_px = int(np.clip(4 * image_size_px, _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX))
 
-    def make_many(count: int, name: str, make: Callable[[int, np.random.Generator], _Made]):
+    def make_many(
+        count: int, name: str, make: Callable[[int, np.random.Generator], _Made]
+    ) -> tuple[_Made, ...]:
         def one(index: int) -> _Made:
             return make(index, named_generator(seed, split, name, index))
 
