@@ -15,12 +15,18 @@ from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint, require_same
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
-from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun
+from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun, Validation
 from s2hand.training.stages import exclusive, fingerprint_code, stage_id, stage_identity
 from s2hand.training.workers import Workers
 
 
-def train(config: S2HandConfig, *, seed: int, context: TrainingContext) -> None:
+def train(
+    config: S2HandConfig,
+    *,
+    seed: int,
+    context: TrainingContext,
+    validate: Validation | None = None,
+) -> None:
     """Train all stages and leave ``final.pt`` in ``context.checkpoint_dir``.
 
     Stages before the last lie in ``context.stage_dir`` under their own id, where every training
@@ -34,6 +40,7 @@ def train(config: S2HandConfig, *, seed: int, context: TrainingContext) -> None:
         seed: determines initial weights, order of samples and augmentation.
         context: where to run and write, and whom to tell. ``report`` is called after the
             checkpoint was written; what it raises ends the training, which can be resumed.
+        validate: what to measure of the model for every report, beside the losses.
 
     Raises:
         ConfigurationError: if the workers do not fit the configuration, or the batch the workers.
@@ -69,6 +76,7 @@ def train(config: S2HandConfig, *, seed: int, context: TrainingContext) -> None:
             context=context,
             workers=workers,
             folder=folders[index],
+            validate=validate,
         )
         with exclusive(run.folder, workers):
             run.run()

@@ -1,7 +1,7 @@
 """One stage on one worker: its epochs, what it reports, and how it resumes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ FINAL_NAME = "final.pt"
 LATEST_NAME = "latest.pt"
 """The unfinished stage after its latest report."""
 
+Validation = Callable[[S2Hand], Mapping[str, float]]
+"""Metrics of a model under training, by name."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageRun:
@@ -51,6 +54,8 @@ class StageRun:
     workers: Workers
     folder: Path
     """Where the stage's checkpoints lie."""
+    validate: Validation | None = None
+    """Measures the model for each report; the first worker calls it."""
 
     @property
     def stage(self) -> StageConfig:
@@ -77,6 +82,8 @@ class StageRun:
             is_last = epochs_done == self.stage.epochs
             if is_last or epochs_done % self.config.runtime.report_every_epochs == 0:
                 self._save(LATEST_NAME, epochs_done, step.optimiser.state_dict())
+                if self.validate is not None and self.workers.rank == 0:
+                    metrics |= self.validate(self.model)
                 self.context.report(self._epochs_before() + epoch, metrics)
         self._save(FINAL_NAME, self.stage.epochs, {})
         if self.workers.rank == 0:

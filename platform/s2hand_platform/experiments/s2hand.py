@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import s2hand.training.loop
 from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets
+from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
 from s2hand.errors import S2HandError
@@ -21,6 +21,7 @@ from s2hand.hand.loader import load_hand_model
 from s2hand.inference import load_model, predict
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
+from s2hand.model import S2Hand
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
 from s2hand_platform.workspace import Workspace
@@ -102,25 +103,35 @@ class S2HandExperiment:
             root, remedy = Path(data), "give a folder in the dataset's official layout"
         if not root.is_dir():
             raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
-        return {
+        overrides = {
             "data.dataset": dataset,
             "data.root": str(root.resolve()),
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
+        # ImageNet's weights know photographs; a synthetic row says that it did without.
+        return overrides | ({"model.pretrained": "none"} if data == "synthetic" else {})
 
     def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
         """Train, resuming from the context's checkpoint folder."""
-        s2hand.training.loop.train(config, seed=seed, context=context)
+        validate = None
+        if config.data.validation_fraction > 0:
+            held_out = _Split(load_validation(config), config)
+
+            def validate(model: S2Hand) -> dict[str, float]:
+                metrics = held_out.evaluate(model).metrics
+                return {f"validation/{name}": value for name, value in metrics.items()}
+
+        s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
         model = load_model(context.checkpoint_dir, config).to(context.device)
-        results = {}
-        for split, table in _evaluation_tables(config).items():
-            frames = FrameDataset.from_config(table, config)
-            predictions = predict(model, frames, batch_size=config.runtime.evaluation_batch_size)
-            results[split] = evaluate(predictions, table)
-        return _join(results)
+        tables = _evaluation_tables(config)
+        if config.data.validation_fraction > 0:
+            tables["validation"] = load_validation(config)
+        return _join(
+            {split: _Split(table, config).evaluate(model) for split, table in tables.items()}
+        )
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
@@ -130,6 +141,18 @@ class S2HandExperiment:
             for split, table in _evaluation_tables(config).items()
         }
         return {"constant mean pose": _join(results)}
+
+
+class _Split:
+    """A part of a dataset, with its pictures at hand."""
+
+    def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
+        self._table = table
+        self._frames = FrameDataset.from_config(table, config)
+        self._batch_size = config.runtime.evaluation_batch_size
+
+    def evaluate(self, model: S2Hand) -> SetEvaluation:
+        return evaluate(predict(model, self._frames, batch_size=self._batch_size), self._table)
 
 
 @lru_cache(maxsize=8)
@@ -151,7 +174,10 @@ def _join(results: Mapping[str, SetEvaluation]) -> Evaluation:
             for split, result in results.items()
             for name, value in result.metrics.items()
         },
-        samples={split: dict(result.samples) for split, result in results.items()},
+        samples={
+            split: {name: values.tolist() for name, values in result.samples.items()}
+            for split, result in results.items()
+        },
         sample_ids={split: result.sample_ids for split, result in results.items()},
         evaluator_id="+".join(sorted(ids)),
     )

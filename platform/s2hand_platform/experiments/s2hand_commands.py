@@ -18,13 +18,11 @@ from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.postures import POSTURES, named_posture
 from s2hand.rendering.pictures import PALM_VIEW, draw_meshes, tile, turn_about_vertical
+from s2hand_platform.spec.loader import load_scale
 from s2hand_platform.workspace import Workspace
 
 hand_app = typer.Typer(help="The hand model.", no_args_is_help=True)
 data_app = typer.Typer(help="The datasets.", no_args_is_help=True)
-
-_IMAGE_SIZES_PX = {"demo": 64, "small": 96, "full": 224}
-"""Image size that each scale of ``sweeps/scales`` trains at."""
 
 HandOption = Annotated[
     str, typer.Option("--hand", help="A MANO_RIGHT.pkl; else S2HAND_MANO; else the embedded hand.")
@@ -95,7 +93,7 @@ def make_data(
             root,
             size=size,
             seed=seed,
-            image_size_px=image_size_px or _IMAGE_SIZES_PX[size],
+            image_size_px=image_size_px or load_scale(size).image_size_px,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     Console().print(f"{root} holds the sets freihand and ho3d")
