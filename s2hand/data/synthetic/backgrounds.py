@@ -23,7 +23,7 @@ def make_background(
     for _ in range(generator.integers(4, 22)):
         _draw_thing(image, generator)
     blur = generator.exponential(size_px / 160) if generator.random() < 0.75 else 0.0
-    image = image.filter(ImageFilter.GaussianBlur(min(blur, size_px / 30)))
+    image = image.filter(ImageFilter.GaussianBlur(0.6 + min(blur, size_px / 30)))
     shade = 1 + 0.25 * picture_noise(size_px, (2, 4), generator)
     lit = np.asarray(image, np.float32) * shade[..., None]
     return np.clip(lit, 0, 255).astype(np.uint8)

@@ -58,12 +58,12 @@ def body_mesh() -> BodyMesh:
 
 
 def extend_with_forearm(
-    hand: Float[np.ndarray, "*batch 778 3"],
-    outwards: Float[np.ndarray, "*batch 3"],
-    forearm: Float[np.ndarray, "*batch 3"],
-    cuff_m: Float[np.ndarray, "*batch"],
+    hand: Float[np.ndarray, "batch 778 3"],
+    outwards: Float[np.ndarray, "batch 3"],
+    forearm: Float[np.ndarray, "batch 3"],
+    cuff_m: Float[np.ndarray, "batch"],
     rim: Int[np.ndarray, "16"],
-) -> Float[np.ndarray, "*batch vertices 3"]:
+) -> Float[np.ndarray, "batch vertices 3"]:
     """Add the vertices of forearm and sleeve to posed hands.
 
     Args:
@@ -90,9 +90,10 @@ def make_person(mesh: BodyMesh, generator: np.random.Generator) -> Person:
     tone = sample_tone(generator)
     hand = embedded_hand()
     skin = paint_hand(embedded_surface(), hand.faces, tone, generator)
-    template = extend_with_forearm(
-        hand.v_template, np.array([1.0, 0, 0]), np.array([1.0, 0, 0]), np.array(0.06), mesh.rim
-    )
+    ahead = np.array([[1.0, 0, 0]])
+    template = extend_with_forearm(hand.v_template[None], ahead, ahead, np.array([0.06]), mesh.rim)[
+        0
+    ]
     corners = template[mesh.faces]
     bare = (mesh.material == SKIN) & (np.arange(len(mesh.faces)) >= len(hand.faces))
     forearm = paint_forearm(corners[bare], tone, generator)

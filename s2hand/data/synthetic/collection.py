@@ -91,8 +91,8 @@ def _sample_hands(
         axis=1,
     )
     moves = generator.random(count) < _BLURRED
-    turn = generator.normal(0, 0.03, (count, 16, 3)) * moves[:, None, None]
-    shift = generator.normal(0, 0.004, (count, 3)) * moves[:, None]
+    turn = generator.normal(0, 0.018, (count, 16, 3)) * moves[:, None, None]
+    shift = generator.normal(0, 0.0025, (count, 3)) * moves[:, None]
     rotations = np.stack([middle - turn, middle, middle + turn], axis=1)
     vertices, joints = stage.pose(np.repeat(betas, 3, axis=0), rotations.reshape(-1, 16, 3))
     vertices, joints = vertices.reshape(count, 3, 778, 3), joints.reshape(count, 3, 21, 3)

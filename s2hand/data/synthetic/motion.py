@@ -119,7 +119,8 @@ def _turned(base: np.ndarray, count: int, generator: np.random.Generator) -> np.
     drawn = np.empty((0, 3))
     while len(drawn) < count:
         turns = _quaternion(generator.normal(0, 0.38, (2 * count, 3)))
-        near = quaternion_to_axis_angle(quaternion_multiply(turns, _quaternion(base)))
+        start = _quaternion(base).expand_as(turns)
+        near = quaternion_to_axis_angle(quaternion_multiply(turns, start))
         drawn = np.concatenate([drawn, _facing_away(near.numpy())])
     return drawn[:count]
 

@@ -107,7 +107,7 @@ class _Painter:
         self.tone = tone
         self.generator = generator
         self.finger = place.part > 0
-        wrist = np.where(self.finger, 1.0, _step(-1.25, -0.85, place.along))
+        wrist = np.where(self.finger, 1.0, _step(-1.1, -0.55, place.along))
         self.palmar = _step(0.25, -0.45, place.dorsal) * wrist
         self.albedo = tone.back + (tone.palm - tone.back) * self.palmar[:, None]
         self.gloss = np.full(len(place.along), 0.4) + 0.15 * self.palmar

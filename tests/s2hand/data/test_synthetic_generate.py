@@ -1,0 +1,215 @@
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from s2hand.data.freihand import load_freihand
+from s2hand.data.ho3d import load_ho3d
+from s2hand.data.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic
+from s2hand.data.synthetic.sequences import stored_size_px
+from s2hand.errors import DataError
+from s2hand.geometry.cameras import project
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
+from s2hand.hand.layer import HandLayer
+from s2hand.hand.pickles import load_restricted
+
+PX = 32
+TINY_SPLIT = SplitSize(
+    images=5, sequences=2, min_frames=4, max_frames=6, subjects=2, backgrounds=2, objects=2
+)
+TINY = SyntheticSize(train=TINY_SPLIT, test=TINY_SPLIT)
+
+
+def make(root: Path, **changes: object) -> Path:
+    arguments = {"size": TINY, "seed": 3, "image_size_px": PX, "num_workers": 2, **changes}
+    return make_synthetic(root, **arguments)
+
+
+@pytest.fixture(scope="module")
+def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic")
+    make(root)
+    return root
+
+
+def test_manifest_lists_every_file_with_its_hash(benchmark_root: Path) -> None:
+    files = json.loads((benchmark_root / "manifest.json").read_text())["files"]
+    found = {
+        str(path.relative_to(benchmark_root))
+        for path in benchmark_root.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert set(files) == found
+    for name, digest in files.items():
+        assert sha256((benchmark_root / name).read_bytes()).hexdigest() == digest
+
+
+def test_same_seed_gives_same_bytes_with_any_number_of_workers(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    again = make(tmp_path, num_workers=1)
+    assert again.read_bytes() == (benchmark_root / "manifest.json").read_bytes()
+
+
+def test_other_seed_gives_other_pictures(benchmark_root: Path, tmp_path: Path) -> None:
+    make(tmp_path, seed=4)
+    name = "freihand/training/rgb/00000000.jpg"
+    assert (tmp_path / name).read_bytes() != (benchmark_root / name).read_bytes()
+
+
+def test_interrupted_generation_continues_to_the_same_bytes(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    class InterruptionError(Exception):
+        pass
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        make(tmp_path, progress=interrupt, num_workers=1)
+    assert not (tmp_path / "manifest.json").exists()
+    assert not list(tmp_path.rglob("*.partial"))
+    first_report: list[int] = []
+    make(tmp_path, progress=lambda done, _: first_report.append(done))
+    assert first_report[0] > 0, "finished work was not recognised"
+    expected = (benchmark_root / "manifest.json").read_bytes()
+    assert (tmp_path / "manifest.json").read_bytes() == expected
+    assert not (tmp_path / ".unfinished").exists()
+
+
+def test_finished_set_is_left_alone_and_another_one_refused(benchmark_root: Path) -> None:
+    def no_work(done: int, total: int) -> None:
+        raise AssertionError(f"nothing should be made, got {done} of {total}")
+
+    make(benchmark_root, progress=no_work)
+    with pytest.raises(DataError, match=r"other parameters, seed: found 3, wanted 4; choose"):
+        make(benchmark_root, seed=4)
+
+
+def test_bad_arguments_and_places_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"image_size_px must lie in 32\.\.512, got 16"):
+        make(tmp_path, image_size_px=16)
+    with pytest.raises(DataError, match="seed must not be negative, got -1"):
+        make(tmp_path, seed=-1)
+    with pytest.raises(DataError, match="num_workers must be at least 1, got 0"):
+        make(tmp_path, num_workers=0)
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(DataError, match=r"could not be written .*continues where it stopped"):
+        make(blocked / "below")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"manifest.json: must be what `s2hand data make"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_collection_reads_as_freihand(benchmark_root: Path, split: str) -> None:
+    table = load_freihand(benchmark_root / "freihand", split)
+    assert len(table.sample_ids) == TINY_SPLIT.images
+    assert Image.open(table.image_paths[0]).size == (PX, PX)
+    projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
+    inside = ((projected > -0.5) & (projected < PX - 0.5)).float().mean()
+    assert inside > 0.9
+    found = table.detection_confidence > 0
+    error = np.linalg.norm(projected.numpy() - table.detected_keypoints_px, axis=-1)[found]
+    assert np.median(error) < 0.08 * PX
+
+
+def test_freihand_parameters_give_freihand_joints_and_vertices(benchmark_root: Path) -> None:
+    folder = benchmark_root / "freihand"
+    read = {
+        name: np.array(json.loads((folder / f"training_{name}.json").read_text()))
+        for name in ("mano", "xyz", "verts", "K", "scale")
+    }
+    mano = read["mano"][:, 0]
+    output = HandLayer(embedded_hand(), dtype=torch.float64)(
+        betas=torch.from_numpy(mano[:, 48:58]),
+        global_orient=torch.from_numpy(mano[:, :3]),
+        hand_pose=torch.from_numpy(mano[:, 3:48].reshape(-1, 15, 3)),
+    )
+    K = read["K"]
+    root = np.concatenate([mano[:, 58:60] - K[:, :2, 2], K[:, :1, 0]], 1) / mano[:, 60:]
+    assert_allclose(read["xyz"][:, 9], root, atol=2e-5)
+    shift = root - output.joints[:, 9].numpy()
+    assert_allclose(output.joints.numpy() + shift[:, None], read["xyz"], atol=3e-5)
+    assert_allclose(output.vertices.numpy() + shift[:, None], read["verts"], atol=3e-5)
+    bone = np.linalg.norm(read["xyz"][:, 9] - read["xyz"][:, 10], axis=1)
+    assert_allclose(read["scale"], bone, atol=3e-6)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_sequences_read_as_ho3d(benchmark_root: Path, split: str) -> None:
+    table = load_ho3d(benchmark_root / "ho3d", split)
+    assert len(set(table.sequences)) == TINY_SPLIT.sequences
+    assert Image.open(table.image_paths[0]).size == stored_size_px(PX)
+    assert (table.joints[..., 2] > 0.2).all()
+    projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
+    found = table.detection_confidence > 0
+    error = np.linalg.norm(projected.numpy() - table.detected_keypoints_px, axis=-1)[found]
+    assert np.median(error) < 0.08 * PX
+
+
+def test_convention_ho3d_parameters_are_opengl_and_absolute(benchmark_root: Path) -> None:
+    layer = HandLayer(
+        embedded_hand(), use_mean_pose=False, fingertips=HO3D_FINGERTIPS, dtype=torch.float64
+    )
+    paths = sorted((benchmark_root / "ho3d" / "train").glob("*/meta/*.pkl"))
+    assert paths
+    for path in paths:
+        meta = load_restricted(path, what="HO-3D meta file")
+        pose = torch.from_numpy(np.array(meta["handPose"]))
+        output = layer(
+            betas=torch.from_numpy(np.array(meta["handBeta"])),
+            global_orient=pose[:3],
+            hand_pose=pose[3:].reshape(15, 3),
+            transl=torch.from_numpy(np.array(meta["handTrans"])),
+        )
+        order = joint_permutation("openpose", "mano_tips")
+        assert_allclose(output.joints.numpy()[order], meta["handJoints3D"], atol=1e-9)
+        assert (meta["handJoints3D"][:, 2] < 0).all(), "OpenGL looks along -z"
+
+
+def test_truth_lies_only_where_the_official_sets_have_it(benchmark_root: Path) -> None:
+    for path in (benchmark_root / "ho3d" / "evaluation").glob("*/meta/*.pkl"):
+        meta = load_restricted(path, what="HO-3D meta file")
+        assert not {"handPose", "handBeta", "handTrans"} & set(meta)
+        assert np.shape(meta["handJoints3D"]) == (3,)
+        assert np.shape(meta["handBoundingBox"]) == (4,)
+    names = {path.name for path in benchmark_root.rglob("*.json")}
+    assert "training_mano.json" in names
+    assert "evaluation_mano.json" not in names
+    pickled = next((benchmark_root / "ho3d").rglob("*.pkl")).read_bytes()
+    assert b"numpy.core.multiarray" in pickled
+    assert b"numpy._core" not in pickled
+
+
+def test_train_and_test_share_no_subject(benchmark_root: Path) -> None:
+    betas = {
+        path: tuple(np.round(load_restricted(path, what="HO-3D meta file")["handBeta"], 6))
+        for path in (benchmark_root / "ho3d" / "train").glob("*/meta/*.pkl")
+    }
+    mano = json.loads((benchmark_root / "freihand" / "training_mano.json").read_text())
+    known = set(betas.values()) | {tuple(np.round(entry[0][48:58], 6)) for entry in mano}
+    assert len(known) <= TINY_SPLIT.subjects
+
+
+def test_sizes_grow_from_demo_to_the_official_ones() -> None:
+    assert SIZES["full"].train.images == 32_560
+    assert SIZES["full"].test.images == 3960
+    for split in ("train", "test"):
+        sizes = [SIZES[name].split(split) for name in ("demo", "small", "full")]
+        frames = [s.sequences * (s.min_frames + s.max_frames) / 2 for s in sizes]
+        assert frames == sorted(frames)
+    assert abs(frames[-1] - 11_500) < 200
+
+
+def test_convention_224_stores_sequences_as_ho3d_does() -> None:
+    assert stored_size_px(224) == (640, 480)

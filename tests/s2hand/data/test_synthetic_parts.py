@@ -1,0 +1,221 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from s2hand.data.synthetic.body import body_mesh, extend_with_forearm
+from s2hand.data.synthetic.collection import make_collection_shard
+from s2hand.data.synthetic.files import format_entries, write_json_arrays
+from s2hand.data.synthetic.micro_texture import texel_weights
+from s2hand.data.synthetic.motion import (
+    rotation_matrices,
+    sample_frames,
+    sample_motion,
+    sample_orientations,
+    sample_postures,
+)
+from s2hand.data.synthetic.picture import Exposure, take_picture
+from s2hand.data.synthetic.scene import held_thing, sample_scene
+from s2hand.data.synthetic.shading import _texel
+from s2hand.data.synthetic.sizes import SplitSize
+from s2hand.data.synthetic.stage import Stage, build_stage
+from s2hand.data.synthetic.visibility import depth_map, light_frame, lit_share, smooth_normals
+from s2hand.geometry.mesh import boundary_loops, vertex_normals
+from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_distance
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.joints import BONES
+from s2hand.rendering import rasterise
+
+HAND = embedded_hand()
+PX = 64
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    size = SplitSize(
+        images=1, sequences=1, min_frames=1, max_frames=1, subjects=1, backgrounds=1, objects=2
+    )
+    with ThreadPoolExecutor(2) as executor:
+        return build_stage("train", size, 0, PX, executor)
+
+
+def test_json_numbers_equal_pythons() -> None:
+    values = np.random.default_rng(0).normal(0, [1e-5, 1, 1000], (7, 4, 3))
+    values[0, 0] = [0.0, -0.0000004, 12.5]
+    parsed = json.loads(b"[" + format_entries(values) + b"]")
+    assert_allclose(parsed, values, atol=5.1e-7)
+    assert np.shape(parsed) == (7, 4, 3)
+
+
+def test_json_blocks_join_to_one_list(tmp_path: Path) -> None:
+    block = np.arange(12.0).reshape(2, 2, 3)
+    write_json_arrays(tmp_path / "a.json", [block, block[:0], block + 1])
+    expected = np.concatenate([block, block + 1])
+    assert_array_equal(json.loads((tmp_path / "a.json").read_text()), expected)
+    write_json_arrays(tmp_path / "b.json", [])
+    assert json.loads((tmp_path / "b.json").read_text()) == []
+
+
+@pytest.mark.parametrize("subdivisions", [1, 8, 12])
+def test_texture_lookup_is_exact_for_linear_functions(subdivisions: int) -> None:
+    weights = texel_weights(subdivisions)
+    assert len(weights) == (subdivisions + 1) * (subdivisions + 2) // 2
+    slopes = np.array([10.0, 100.0, 190.0])
+    texels = np.repeat((weights @ slopes)[:, None], 5, axis=1)
+    out = np.empty(7)
+    for point in np.random.default_rng(1).dirichlet(np.ones(3), 200):
+        _texel(texels, point[1], point[2], subdivisions, out)
+        assert_allclose(out[:5] * 255, point @ slopes, rtol=1e-9)
+    for corner in np.eye(3):
+        _texel(texels, corner[1], corner[2], subdivisions, out)
+        assert_allclose(out[0] * 255, corner @ slopes, rtol=1e-9)
+
+
+def test_normals_equal_those_of_the_geometry_package() -> None:
+    normals = np.empty((778, 3))
+    smooth_normals(HAND.v_template, HAND.faces, normals)
+    expected = vertex_normals(torch.from_numpy(HAND.v_template), torch.from_numpy(HAND.faces))
+    assert_allclose(normals, expected.numpy(), atol=1e-12)
+
+
+def test_light_reaches_what_nothing_hides() -> None:
+    square = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * 0.05
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    frame, centre = light_frame(np.array([0.0, 0.0, -1.0])), np.zeros(3)
+    depth = np.empty((64, 64), np.float32)
+    depth_map(square, faces, frame, centre, 0.1, depth)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.05) == pytest.approx(0)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, -0.05) == pytest.approx(1)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.08, 0.0, 0.05) == pytest.approx(1)
+    border = lit_share(depth, frame, centre, 0.1, 4.0, 0.05, 0.0, 0.05)
+    assert 0.1 < border < 0.9
+
+
+def test_forearm_continues_the_hand_without_a_gap() -> None:
+    mesh = body_mesh()
+    ahead = np.array([[1.0, 0.0, 0.0]])
+    template = HAND.v_template[None]
+    body = extend_with_forearm(template, ahead, ahead, np.array([0.05]), mesh.rim)[0]
+    assert mesh.faces.max() == len(body) - 1
+    loops = boundary_loops(mesh.faces)
+    assert not any(set(loop) & set(mesh.rim) for loop in loops), "the wrist is still open"
+    behind = body[778:]
+    assert behind[:, 0].min() > HAND.v_template[mesh.rim, 0].min() - 0.005
+
+
+def test_postures_are_the_models_own_and_orientations_face_away() -> None:
+    generator = np.random.default_rng(0)
+    pose = sample_postures(HAND, 500, generator)
+    limit = np.abs(HAND.hands_mean + HAND.hands_coeffs @ HAND.hands_components).max(0)
+    assert (np.abs(pose.reshape(500, 45)) <= limit + 1e-9).all()
+    turns = rotation_matrices(sample_orientations(500, generator))
+    assert (turns[:, 2, 0] > -0.5).all()
+    facing = turns[:, 2, 1]
+    assert facing.min() < -0.8
+    assert facing.max() > 0.8
+
+
+def test_motion_is_continuous_varied_and_pauses() -> None:
+    times = np.arange(300) / 30
+    speeds = []
+    for seed in range(6):
+        motion = sample_motion(HAND, times, np.random.default_rng(seed))
+        quaternions = axis_angle_to_quaternion(torch.from_numpy(motion.rotations))
+        steps = quaternion_distance(quaternions[1:], quaternions[:-1]).numpy()
+        assert steps.max() < 0.5, "a joint jumps between two frames"
+        speeds.append(steps.mean(1))
+    speeds = np.stack(speeds)
+    assert (speeds < 1e-3).any(), "no pauses"
+    assert 0.01 < np.median(speeds) < 0.1
+    assert speeds.std() > 0.3 * speeds.mean()
+
+
+def test_frames_increase_with_occasional_gaps() -> None:
+    frames = sample_frames(2000, np.random.default_rng(0))
+    steps = np.diff(frames)
+    assert (steps >= 1).all()
+    assert 0.01 < (steps > 1).mean() < 0.06
+
+
+def posed(stage: Stage) -> tuple[Exposure, np.ndarray]:
+    rotations = np.concatenate([np.full((1, 3), 1.2092), HAND.hands_mean.reshape(15, 3)])[None]
+    vertices, joints = stage.pose(np.zeros((1, 10)), rotations)
+    shift = np.array([0, 0, 0.5]) - joints[:, 9]
+    exposure = Exposure(
+        vertices=np.repeat(vertices + shift, 3, axis=0),
+        joints=np.repeat(joints + shift, 3, axis=0),
+        global_orient=np.repeat(rotations[:, 0], 3, axis=0),
+    )
+    centre = (PX - 1) / 2
+    return exposure, np.array([[120.0, 0, centre], [0, 120.0, centre], [0, 0, 1]])
+
+
+def test_picture_shows_the_hand_where_the_rasteriser_sees_it(stage: Stage) -> None:
+    exposure, intrinsics = posed(stage)
+    generator = np.random.default_rng(0)
+    person = stage.people[0]
+    scene = sample_scene(1, len(stage.backgrounds[0]), (PX, PX), person, generator)
+    with_hand = take_picture(stage, person, exposure, scene, [], intrinsics, (PX, PX), 1)
+    away = Exposure(
+        vertices=exposure.vertices + np.array([5.0, 0, 0]),
+        joints=exposure.joints + np.array([5.0, 0, 0]),
+        global_orient=exposure.global_orient,
+    )
+    without = take_picture(stage, person, away, scene, [], intrinsics, (PX, PX), 1)
+    change = np.abs(with_hand.pixels.astype(int) - without.pixels).max(-1)
+    raster = rasterise(exposure.vertices[:1], intrinsics[None], HAND.faces, height=PX, width=PX)
+    hand = raster.face_id[0] >= 0
+    assert change[hand].mean() > 4 * change[~hand].mean()
+    pad = project_px(exposure.joints[1], intrinsics)
+    assert_allclose(with_hand.truth_px, pad, atol=1e-9)
+
+
+def project_px(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    homogeneous = points @ intrinsics.T
+    return homogeneous[:, :2] / homogeneous[:, 2:]
+
+
+def test_blur_needs_motion(stage: Stage) -> None:
+    exposure, intrinsics = posed(stage)
+    scene = sample_scene(
+        1, len(stage.backgrounds[0]), (PX, PX), stage.people[0], np.random.default_rng(0)
+    )
+    shift = np.array([-0.03, 0, 0.03])[:, None, None] * [1.0, 0, 0]
+    moving = Exposure(
+        vertices=exposure.vertices + shift,
+        joints=exposure.joints + shift,
+        global_orient=exposure.global_orient,
+    )
+    pictures = [
+        take_picture(stage, stage.people[0], e, scene, [], intrinsics, (PX, PX), 1)
+        for e in (exposure, moving)
+    ]
+    assert_array_equal(pictures[0].blur_px, 0)
+    assert_allclose(pictures[1].blur_px[9], [0.06 / 0.5 * 120, 0], atol=1e-6)
+    sharpness = [np.abs(np.diff(p.pixels.astype(float), axis=1)).mean() for p in pictures]
+    assert sharpness[1] < 0.9 * sharpness[0]
+
+
+def test_held_things_leave_room_for_the_fingers(stage: Stage) -> None:
+    exposure, _ = posed(stage)
+    joints = exposure.joints[1]
+    palm = rotation_matrices(exposure.global_orient[:1])[0]
+    for seed in range(10):
+        thing = held_thing(0, joints, palm, np.random.default_rng(seed))
+        axis = thing.axes[:, 2] / np.linalg.norm(thing.axes[:, 2])
+        steps = np.linspace(0, 1, 20)[:, None]
+        flesh = np.concatenate([joints[a] * (1 - steps) + joints[b] * steps for a, b in BONES])
+        across = flesh - thing.centre
+        across -= (across @ axis)[:, None] * axis
+        radius = np.linalg.norm(thing.axes[:, 0])
+        assert np.linalg.norm(across, axis=1).min() > min(radius, 0.03)
+
+
+def test_things_reach_the_visibility_of_joints(stage: Stage, tmp_path: Path) -> None:
+    record = make_collection_shard(stage, tmp_path, 0, 12, PX)
+    assert record.arrays["keypoints"].shape == (12, 21, 2)
+    assert len(record.hashes) == 12
