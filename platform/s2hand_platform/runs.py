@@ -21,7 +21,7 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
-from s2hand_platform.trial import last_outcome
+from s2hand_platform.trial import TrialOutcome, last_outcome
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -212,13 +212,22 @@ def _ranked(
             point=point,
             trial_id=outcome.trial_id,
             status=outcome.status,
-            value=outcome.metrics.get(spec.metric),
+            value=_value(outcome, spec.metric, store),
         )
         for point, outcome in outcomes
         if outcome is not None
     ]
     sign = 1 if spec.mode == "min" else -1
     return sorted(trials, key=lambda t: (t.value is None, sign * (t.value or 0.0)))
+
+
+def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | None:
+    """Return a finished trial's metric: of its evaluation, or else of its last report."""
+    if outcome.status != "finished" or metric in outcome.metrics:
+        return outcome.metrics.get(metric)
+    curve = store.curves([outcome.trial_id])
+    points = curve[curve["metric"] == metric].sort_values("epoch")
+    return float(points["value"].iloc[-1]) if len(points) else None
 
 
 def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:

@@ -1,6 +1,8 @@
 """Run trials one after the other in this process, without Ray."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution.settings import RunSummary
@@ -25,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 def run_in_process(
     plan: Plan, experiment: Experiment, workspace: Workspace, sink: Sink
 ) -> RunSummary:
-    """Run what a plan is missing, on the CPU; a failed trial does not keep the others from it.
+    """Run what a plan is missing, on one CPU; a failed trial does not keep the others from it.
 
     Raises:
         ExecutionError: if a trial asks for more than one worker.
@@ -37,13 +39,28 @@ def run_in_process(
             raise ExecutionError(
                 f"without Ray a trial has one worker, this one asks for {workers}; run it with Ray"
             )
-    code = code_fingerprint(experiment)
-    outcomes = []
     sink.begin(plan)
-    for trial in plan.to_run:
-        request = TrialRequest(trial=trial, code=code)
-        outcomes.append(_run(request, experiment, workspace, store, sink))
+    outcomes = []
+    if plan.to_run:
+        code = code_fingerprint(experiment)
+        with _one_thread():
+            for trial in plan.to_run:
+                request = TrialRequest(trial=trial, code=code)
+                outcomes.append(_run(request, experiment, workspace, store, sink))
     return RunSummary(outcomes=tuple(outcomes), reused=len(plan.trials) - len(plan.to_run))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread, as a worker of a Ray run does unless told otherwise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -30,9 +31,14 @@ class PlannedSearch(Searcher):
     def __init__(self, spec: SweepSpec, seed: int, make_job: MakeJob) -> None:
         """Search ``spec``'s space; ``seed`` makes the suggestions repeatable."""
         super().__init__(metric=spec.metric, mode=spec.mode)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         space = {path: _distribution(domain) for path, domain in spec.space.items()}
         self._inner = OptunaSearch(space=space, metric=spec.metric, mode=spec.mode, seed=seed)
         self._make_job = make_job
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave everything behind: Tune saves its search, but none is restored from there."""
+        return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Draw a point and plan its trial."""
@@ -126,15 +132,13 @@ def scheduler_for(spec: SweepSpec, workspace: Workspace) -> TrialScheduler:
 
 
 def _distribution(domain: Domain) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
     match domain:
         case Choices(values=values):
-            return CategoricalDistribution(values)
+            return optuna.distributions.CategoricalDistribution(values)
         case LogUniform(low=low, high=high):
-            return FloatDistribution(low, high, log=True)
+            return optuna.distributions.FloatDistribution(low, high, log=True)
         case Uniform(low=low, high=high):
-            return FloatDistribution(low, high)
+            return optuna.distributions.FloatDistribution(low, high)
 
 
 def _stop_file(workspace: Workspace, trial: Trial) -> Path:

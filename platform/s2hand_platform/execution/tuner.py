@@ -215,6 +215,10 @@ class _Telling(tune.Callback):
     def __init__(self, run: _Run) -> None:
         self._run = run
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the run behind: Tune saves its callbacks, but no run is restored from there."""
+        return {}
+
     def on_trial_start(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, **_info: Any
     ) -> None:

@@ -1,7 +1,10 @@
 """What runs inside Ray: the Tune trial that starts a trainer, and the trainer's workers."""
 
+import json
 import os
+import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import ray.train
 from ray import cloudpickle, tune
+from ray.train import UserCallback
 
 from s2hand_platform.errors import ExecutionError, StopTrial
 from s2hand_platform.execution import QUIET_RAY
@@ -80,7 +84,9 @@ def run_in_tune(config: Mapping[str, Any], *, lean: bool) -> None:
     attempts, started = job.store.next_attempt(job.request.trial.trial_id), datetime.now(UTC)
     job.stop_file.unlink(missing_ok=True)
     try:
-        _trainer(config["trial"]["job"], job, lean=lean).fit()
+        with tempfile.TemporaryDirectory() as folder:
+            reports = ReportFile(Path(folder) / "reports.jsonl")
+            _fit(_trainer(config["trial"]["job"], job, reports, lean=lean), reports)
     except ray.train.TrainingFailedError as error:
         causes = _causes(error)
         if job.store.next_attempt(job.request.trial.trial_id) == attempts:
@@ -100,9 +106,53 @@ def _repeat_result(job: TrialJob) -> None:
     tune.report({**last, **(outcome.metrics if outcome else {}), EPOCH: epoch, REPORTED: []})
 
 
-def _trainer(pickled: bytes, job: TrialJob, *, lean: bool) -> Any:
+class ReportFile(UserCallback):
+    """Brings the workers' reports from the trainer's controller to the Tune trial on its node.
+
+    Ray's own ``TuneReportCallback`` does it with one more process and a queue that can block for
+    good: when the trainer ends before Tune has taken its last report.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Write to ``path``, which only these two processes know."""
+        self._path = path
+        self._read = 0
+
+    def after_report(
+        self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
+    ) -> None:
+        """Write rank 0's report; called in the controller."""
+        with self._path.open("a") as file:
+            file.write(f"{json.dumps(metrics[0])}\n")
+
+    def new_reports(self) -> list[dict[str, Any]]:
+        """Read what was written since the last call; called in the Tune trial."""
+        if not self._path.exists():
+            return []
+        with self._path.open() as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind("\n") + 1]
+        self._read += len(whole.encode())
+        return [json.loads(line) for line in whole.splitlines()]
+
+
+def _fit(trainer: Any, reports: ReportFile) -> None:
+    """Train, and pass reports on to Tune while the trainer runs."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        training = pool.submit(trainer.fit)
+        while True:
+            wait([training], timeout=_POLL_INTERVAL_S)
+            ended = training.done()
+            for report in reports.new_reports():
+                tune.report(report)
+            if ended:
+                break
+        training.result()
+
+
+def _trainer(pickled: bytes, job: TrialJob, reports: ReportFile, *, lean: bool) -> Any:
     from ray.train.torch import TorchTrainer
-    from ray.tune.integration.ray_train import TuneReportCallback
 
     class LeanTrainer(TorchTrainer):
         """A trainer with two processes less to start: a third of a short trial's time."""
@@ -127,12 +177,14 @@ def _trainer(pickled: bytes, job: TrialJob, *, lean: bool) -> Any:
         run_config=ray.train.RunConfig(
             name=job.request.trial.trial_id,
             storage_path=str(job.workspace.root / "ray" / "train"),
-            callbacks=[TuneReportCallback()],
+            callbacks=[reports],
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
             worker_runtime_env={"env_vars": threads},
         ),
     )
 
+
+_POLL_INTERVAL_S = 0.1
 
 _SPARED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 """No trial uses Ray's datasets; and the cleaner asks the dashboard, which our own Ray lacks."""
