@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import files
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,7 +33,8 @@ class HandSurface:
     corner_around: Float[np.ndarray, "1538 3 2"]
     """Direction around the part's axis as (dorsal, radial), about unit length: (1, 0) is the
     nail's side, (−1, 0) the pad's, (0, 1) the side that faces the thumb. For the palm the second
-    entry is the place across, −1 at the little finger's edge to 1 at the index finger's."""
+    entry is the place across, −1 at the little finger's edge, 1 at the index finger's, above 1 on
+    the thumb's base."""
 
 
 def embedded_hand() -> HandModelData:
@@ -76,11 +78,11 @@ def embedded_surface() -> HandSurface:
 def _asset() -> dict[str, np.ndarray]:
     try:
         with (
-            as_file(files("s2hand.hand") / _ASSET) as path,
-            np.load(path, allow_pickle=False) as archive,
+            (files("s2hand.hand") / _ASSET).open("rb") as file,
+            np.load(file, allow_pickle=False) as archive,
         ):
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise HandModelError(
             f"s2hand/hand/{_ASSET} must be the archive that `make hand-asset` writes, "
             f"but reading it failed ({error}); install the package again"

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from s2hand.errors import HandModelError
 
@@ -34,7 +33,8 @@ class HandModelData:
         +z). ``faces`` are counter-clockwise seen from outside. Joints: 0 wrist, 1-3 index,
         4-6 middle, 7-9 little, 10-12 ring, 13-15 thumb; ``kintree_table[0]`` holds the parents
         (the root's own entry is not used). ``hands_components`` has its rows scaled so that
-        coefficients have unit variance.
+        coefficients have unit variance. Shapes are those of ``SHAPES``; they are checked here
+        rather than by annotations, so that a user's file gets an error that says what to do.
 
     Raises:
         HandModelError: When an array has another shape, holds NaN or infinity, or an index
@@ -44,25 +44,25 @@ class HandModelData:
         Romero et al., "Embodied Hands", 2017.
     """
 
-    v_template: Float[np.ndarray, "778 3"]
+    v_template: np.ndarray
     """Vertices of the mean shape at rest."""
-    faces: Int[np.ndarray, "1538 3"]
+    faces: np.ndarray
     """Triangles, as vertex indices."""
-    J_regressor: Float[np.ndarray, "16 778"]
+    J_regressor: np.ndarray
     """Joints as weighted means of the shaped, unposed vertices."""
-    shapedirs: Float[np.ndarray, "778 3 10"]
+    shapedirs: np.ndarray
     """Displacement of each vertex per unit of each shape coefficient."""
-    posedirs: Float[np.ndarray, "778 3 135"]
+    posedirs: np.ndarray
     """Displacement per entry of (R_j − I), row by row, joints 1 to 15."""
-    weights: Float[np.ndarray, "778 16"]
+    weights: np.ndarray
     """Linear blend skinning weights."""
-    hands_components: Float[np.ndarray, "45 45"]
+    hands_components: np.ndarray
     """Rows: principal directions of the 15 axis-angle vectors, times their standard deviation."""
-    hands_mean: Float[np.ndarray, "45"]
+    hands_mean: np.ndarray
     """Mean posture, axis-angle."""
-    hands_coeffs: Float[np.ndarray, "1554 45"]
+    hands_coeffs: np.ndarray
     """Coefficients of the postures that the components were computed from."""
-    kintree_table: Int[np.ndarray, "2 16"]
+    kintree_table: np.ndarray
     """Parents and joint numbers."""
     source: str
     """Where the model comes from: ``embedded`` or the file's path."""
@@ -96,8 +96,6 @@ class HandModelData:
 
 def _fault(name: str, array: np.ndarray) -> str | None:
     expected = SHAPES[name]
-    if not isinstance(array, np.ndarray):
-        return f"{name} must be a numpy array, got {type(array).__name__}"
     if array.shape != expected:
         return f"{name} must have shape {expected}, got {array.shape}"
     kind, kinds = ("integer", "iu") if name in _INTEGER_ARRAYS else ("float", "f")

@@ -26,6 +26,10 @@ TIP_NUMBERS: Final = {
     "little": (672, 671, 673),
 }
 """Numbers that the fingertip tables in use give to vertices on the fingertips."""
+PALM_MARGIN: Final = 0.010
+PALM_MIDDLE: Final = 0.004
+PALM_HALF_DEPTH: Final = 0.012
+"""Metres: skin beside the outer knuckles, depth of the palm's middle below them, half depth."""
 
 
 def build() -> dict[str, Array]:
@@ -45,7 +49,7 @@ def build() -> dict[str, Array]:
     shapedirs = shape_fields(surface, points, place, share)
     regressor = build_regressor(skeleton, points, shapedirs, joint_fields(surface))
     poses = build_pose_space(skeleton)
-    part, along, around = _corner_coordinates(points, faces, place)
+    part, along, around = _corner_coordinates(skeleton.joints, points, faces, place)
     return {
         "v_template": points,
         "faces": faces.astype(np.int16),
@@ -91,7 +95,9 @@ def _renumber(points: Array, faces: Array, fingers: Fingers) -> tuple[Array, Arr
     return points[order], number[faces], owner[order]
 
 
-def _corner_coordinates(points: Array, faces: Array, place: Anatomy) -> tuple[Array, Array, Array]:
+def _corner_coordinates(
+    joints: Array, points: Array, faces: Array, place: Anatomy
+) -> tuple[Array, Array, Array]:
     """Anatomical coordinates of each face's corners, in the face's own part."""
     owners = place.finger[faces]
     part = owners.max(axis=1) + 1
@@ -102,16 +108,18 @@ def _corner_coordinates(points: Array, faces: Array, place: Anatomy) -> tuple[Ar
         along[mine] = place.along[faces[mine], index]
         around[mine] = place.around[faces[mine], index]
     palm = part == 0
-    along[palm], around[palm] = _palm_coordinates(points, place, faces[palm])
+    along[palm], around[palm] = _palm_coordinates(points, joints, faces[palm])
     return part, along, around
 
 
-def _palm_coordinates(points: Array, place: Anatomy, faces: Array) -> tuple[Array, Array]:
-    """Along: −1 at the wrist, 0 at the knuckles. Around: (dorsal, place across)."""
-    from tools.embedded_hand.skeleton import WRIST
-
-    lateral = np.interp(points[:, 2], [-0.045, 0.0, 0.042], [-1.0, 0.0, 1.0])
-    knuckle = np.interp(points[:, 2], [-0.033, -0.015, 0.005, 0.028], [0.024, 0.0125, 0.001, 0.008])
-    along = (knuckle - points[:, 0]) / (WRIST[0] - knuckle)
-    dorsal = np.clip((points[:, 1] - 0.5 * (WRIST[1] + 0.0) + 0.001) / 0.012, -1.0, 1.0)
-    return along[faces], np.stack([dorsal[faces], lateral[faces]], axis=-1)
+def _palm_coordinates(points: Array, joints: Array, faces: Array) -> tuple[Array, Array]:
+    """Along: −1 at the wrist, 0 at the line of knuckles. Around: (dorsal, place across)."""
+    knuckles = joints[[FIRST_JOINT[name] for name in ("little", "ring", "middle", "index")]]
+    half_breadth = 0.5 * (knuckles[-1, 2] - knuckles[0, 2]) + PALM_MARGIN
+    lateral = (points[:, 2] - 0.5 * (knuckles[-1, 2] + knuckles[0, 2])) / half_breadth
+    line = np.interp(points[:, 2], knuckles[:, 2], knuckles[:, 0])
+    height = np.interp(points[:, 2], knuckles[:, 2], knuckles[:, 1]) - PALM_MIDDLE
+    along = (line - points[:, 0]) / (joints[0, 0] - line)
+    dorsal = np.clip((points[:, 1] - height) / PALM_HALF_DEPTH, -1.0, 1.0)
+    around = np.stack([dorsal, lateral], axis=1)
+    return along[faces], around[faces]

@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from tools.embedded_hand.implicit import Tube
 from tools.embedded_hand.skeleton import MM, Array, unit
-from tools.embedded_hand.surface import HandSurface, Tube
+from tools.embedded_hand.surface import HandSurface
 
 SIDES: Final = 10
 ANGLES: Final = np.arange(SIDES) * (2 * np.pi / SIDES)

@@ -98,7 +98,8 @@ def _border_samples() -> Array:
 
 
 def _triangulate(chart: Array, interior: Array) -> Array:
-    points = np.vstack([chart, interior])
+    # Rounded, so that the last bits of a sine decide no triangle.
+    points = np.round(np.vstack([chart, interior]), 6)
     triangles = Delaunay(points).simplices
     centres = points[triangles].mean(axis=1)
     fixed = len(chart)
@@ -159,9 +160,11 @@ def _weighted_neighbours(points: Array, faces: Array, normals: Array) -> Array:
     area = np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
     )
-    turned = [np.linalg.norm(normals[faces[:, k]] - normals[faces[:, k - 1]], axis=1) for k in range(3)]
-    sides = [np.linalg.norm(corners[:, k] - corners[:, k - 1], axis=1) for k in range(3)]
-    curvature = np.mean([t / np.maximum(e, 1e-6) for t, e in zip(turned, sides, strict=True)], axis=0)
+    bending = []
+    for k in range(3):
+        turned = np.linalg.norm(normals[faces[:, k]] - normals[faces[:, k - 1]], axis=1)
+        bending.append(turned / np.linalg.norm(corners[:, k] - corners[:, k - 1], axis=1))
+    curvature = np.mean(bending, axis=0)
     area *= np.clip(0.5 + curvature * REFERENCE_RADIUS, 0.7, 4.0)
     total = np.zeros(len(points))
     summed = np.zeros_like(points)

@@ -47,7 +47,11 @@ GRASPS: Final = {
         share=0.16, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(22, 18, 30, 12, 12)
     ),
     "sphere": Grasp(
-        share=0.09, mcp=(26, 28, 30, 32), pip=(36, 36, 36, 36), thumb=(22, 26, 26, 14, 8), spread=4.0
+        share=0.09,
+        mcp=(26, 28, 30, 32),
+        pip=(36, 36, 36, 36),
+        thumb=(22, 26, 26, 14, 8),
+        spread=4.0,
     ),
     "pinch": Grasp(
         share=0.09, mcp=(50, 32, 27, 23), pip=(52, 36, 31, 27), thumb=(13, 3, 29, 13, 15)
@@ -104,7 +108,7 @@ def grasp_angles(name: str) -> Array:
 
 
 def _posture(generator: np.random.Generator, grasp: Grasp) -> Array:
-    """Vary a cluster: some fingers act alone, all bend together, neighbours together, each a bit."""
+    """Vary a cluster: some fingers act alone, all bend together, neighbours alike, each a bit."""
     alone = generator.random(4) < LONE_FINGER
     mcp = np.where(alone, generator.uniform(4, 72, 4) - np.array(grasp.mcp), 0.0)
     pip = np.where(alone, generator.uniform(6, 88, 4) - np.array(grasp.pip), 0.0)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
+from tools.embedded_hand.implicit import nearest_sample
 from tools.embedded_hand.skeleton import FINGERS, FIRST_JOINT, MM, WRIST, Array, Skeleton
 from tools.embedded_hand.surface import HandSurface
 
@@ -37,7 +38,7 @@ def anatomy(surface: HandSurface, points: Array, finger: Array) -> Anatomy:
     along, along_mm, around, distance = [], [], [], []
     for name in FINGERS:
         tube = surface.tubes[name]
-        nearest = np.argmin(((points[:, None] - tube.points[None]) ** 2).sum(-1), axis=1)
+        nearest = nearest_sample(points, tube.points)
         offset = points - tube.points[nearest]
         tangent = np.einsum("pi,pi->p", offset, tube.tangents[nearest])
         first = float(np.interp(0.0, tube.along, tube.arc))
@@ -76,6 +77,7 @@ def build_weights(skeleton: Skeleton, points: Array, faces: Array, place: Anatom
         base = np.where(loose[:, None], smooth @ base, share)
     for _ in range(_SMOOTHING["thumb"]):
         thumb = np.where(place.finger == 0, thumb, smooth @ thumb)
+    thumb *= smoothstep((WRIST[0] + 0.0008 - points[:, 0]) / 0.010)  # the wrist's rim is still
     base *= (1.0 - thumb)[:, None]
     for column, name in enumerate(FINGERS):
         amount = thumb if name == "thumb" else base[:, column]
