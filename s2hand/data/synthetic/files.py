@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, no_type_check
@@ -72,14 +72,13 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DataError(
             f"{path}: could not be written ({error}); free space or choose another folder, "
             "then run the same command again: it continues where it stopped"
         ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    finally:
+        with suppress(OSError):  # where the folder itself is the trouble, there is no file
+            partial.unlink(missing_ok=True)
 
 
 _COMMA, _SPACE, _OPEN, _CLOSE, _MINUS, _POINT, _ZERO = (ord(c) for c in ", []-.0")

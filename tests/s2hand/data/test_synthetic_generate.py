@@ -1,3 +1,4 @@
+import errno
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +30,11 @@ TINY = SyntheticSize(train=TINY_SPLIT, test=TINY_SPLIT)
 def make(root: Path, **changes: object) -> Path:
     arguments = {"size": TINY, "seed": 3, "image_size_px": PX, "num_workers": 2, **changes}
     return make_synthetic(root, **arguments)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +116,27 @@ def test_bad_arguments_and_places_are_refused(tmp_path: Path) -> None:
         make(tmp_path)
 
 
+def test_full_disk_is_reported_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(self: Path, target: Path) -> Path:
+        if target.suffix == ".jpg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.rename(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", no_space)
+        with pytest.raises(DataError, match=r"\.jpg: could not be written .*No space left"):
+            make(tmp_path)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.jpg"))
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_collection_reads_as_freihand(benchmark_root: Path, split: str) -> None:
     table = load_freihand(benchmark_root / "freihand", split)
     assert len(table.sample_ids) == TINY_SPLIT.images
-    assert Image.open(table.image_paths[0]).size == (PX, PX)
+    assert size_of(table.image_paths[0]) == (PX, PX)
     projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
     inside = ((projected > -0.5) & (projected < PX - 0.5)).float().mean()
     assert inside > 0.9
@@ -149,7 +171,7 @@ def test_freihand_parameters_give_freihand_joints_and_vertices(benchmark_root: P
 def test_sequences_read_as_ho3d(benchmark_root: Path, split: str) -> None:
     table = load_ho3d(benchmark_root / "ho3d", split)
     assert len(set(table.sequences)) == TINY_SPLIT.sequences
-    assert Image.open(table.image_paths[0]).size == stored_size_px(PX)
+    assert size_of(table.image_paths[0]) == stored_size_px(PX)
     assert (table.joints[..., 2] > 0.2).all()
     projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
     found = table.detection_confidence > 0
