@@ -24,8 +24,8 @@ from tools.embedded_hand.skeleton import (
     unit,
 )
 
-# Breadths of the middle finger: 19-20 mm at the PIP joint, 17 mm at the DIP joint (ANSUR II and
-# NASA-STD-3000, means of men and women, reduced to a hand of 180 mm).
+# Breadths of the middle finger: 19-20 mm at the PIP joint, 17 mm at the DIP joint (rough
+# means of women and men, reduced to a hand of 180 mm).
 _LONG_FINGER: Final = Profile(
     along=(-0.45, 0.0, 0.35, 0.7, 1.0, 1.35, 1.65, 2.0, 2.3, 2.6, 3.0),
     half_width=(10.2, 10.2, 9.7, 9.5, 9.8, 9.0, 8.6, 8.7, 8.3, 7.8, 7.0),
@@ -161,9 +161,9 @@ def _palm_parts(skeleton: Skeleton) -> list[Tube | Ellipsoid]:
         np.repeat(up[None], 3, axis=0),
         Profile(
             along=(0.0, 0.9, 1.4, 1.8, 2.4, 3.0),
-            half_width=(29.0, 27.0, 25.6, 26.5, 29.0, 30.0),
-            dorsal=(18.0, 15.5, 14.0, 12.5, 9.5, 6.0),
-            palmar=(19.0, 17.5, 17.0, 16.5, 14.0, 10.0),
+            half_width=(29.0, 27.6, 26.6, 26.8, 29.0, 30.0),
+            dorsal=(18.0, 16.6, 15.3, 13.2, 9.5, 6.0),
+            palmar=(19.5, 18.4, 17.8, 17.0, 14.0, 10.0),
             cap_mm=14.0,
         ),
         1.0,
