@@ -38,6 +38,7 @@ SPEC = TableSpec(
     name="t",
     title="Noise & curvature",
     dataset="curve",
+    margin_column="error_cm",
     base={},
     rows=(
         RowSpec(id="full", label="full"),

@@ -32,6 +32,7 @@ DATASET_FIELD = "data.dataset"
 
 _TABLE_KEYS = (
     "title", "dataset", "published", "notes", "base", "rows", "columns", "contrasts",
+    "margin_column",
 )  # fmt: skip
 _SWEEP_KEYS = (
     "title", "dataset", "notes", "base", "space", "search", "scheduler", "metric", "mode",
@@ -82,6 +83,10 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
     root.check_keys(_TABLE_KEYS)
     columns = _columns(root, experiment)
     rows = _rows(root)
+    margin_column = root.text("margin_column", "")
+    _check_known(
+        root, "margin_column", "column", [margin_column], [column.label for column in columns]
+    )
     dataset = root.text("dataset")
     spec = TableSpec(
         name=path.stem,
@@ -91,6 +96,7 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
         rows=rows,
         columns=columns,
         contrasts=_contrasts(root, rows, columns),
+        margin_column=margin_column,
         published=_published(root, columns, path.parent),
         notes=root.texts("notes"),
     )

@@ -55,6 +55,8 @@ class TableSpec:
     rows: tuple[RowSpec, ...]
     columns: tuple[ColumnSpec, ...]
     contrasts: tuple[ContrastSpec, ...] = ()
+    margin_column: str = ""
+    """Label of the column in which rows are compared with what needs no training."""
     published: PublishedTable | None = None
     notes: tuple[str, ...] = ()
 

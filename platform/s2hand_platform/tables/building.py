@@ -116,22 +116,16 @@ def contrasts(
                 )
 
 
-def margins(rows: Collection[TableRow], columns: Collection[TableColumn]) -> Iterator[TableMargin]:
-    """Compare measured rows with baselines in the table's first error column."""
-    errors = [column for column in columns if column.direction == "lower"][:1]
-    baselines = [row for row in rows if row.kind == "baseline"]
-    for column in errors:
-        for baseline in baselines:
-            reference = baseline.cells[column.label].interval
-            for row in rows:
-                values = row.cells[column.label].values
-                if row.kind == "measured" and values and reference and reference.mean > 0:
-                    change = mean_interval(
-                        [value / reference.mean - 1 for value in values.values()]
-                    )
-                    yield TableMargin(
-                        row=row.id, baseline=baseline.id, column=column.label, change=change
-                    )
+def margins(rows: Collection[TableRow], label: str) -> Iterator[TableMargin]:
+    """Compare measured rows with baselines in one column; none where ``label`` is empty."""
+    baselines = [row for row in rows if row.kind == "baseline" and label in row.cells]
+    for baseline in baselines:
+        reference = baseline.cells[label].interval
+        for row in rows:
+            values = row.cells[label].values
+            if row.kind == "measured" and values and reference and reference.mean > 0:
+                change = mean_interval([value / reference.mean - 1 for value in values.values()])
+                yield TableMargin(row=row.id, baseline=baseline.id, column=label, change=change)
 
 
 def footnotes(

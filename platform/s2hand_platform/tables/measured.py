@@ -82,7 +82,7 @@ class MeasuredTable:
             columns=columns,
             rows=rows,
             contrasts=tuple(building.contrasts(spec.contrasts, rows, columns)),
-            margins=tuple(building.margins(rows, columns)),
+            margins=tuple(building.margins(rows, spec.margin_column)),
             footnotes=tuple(building.footnotes(spec, chosen, data, on_same_data=same)),
         )
 
