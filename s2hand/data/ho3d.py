@@ -154,7 +154,9 @@ def _read_meta(
     """Return the annotated frames and their fields."""
     wanted = _TRAIN_FIELDS if split == "train" else _TEST_FIELDS
     limit = max_frames or len(listed)
-    frames, columns, skipped = [], [], 0
+    frames: list[_Frame] = []
+    columns: list[dict[str, np.ndarray]] = []
+    skipped = 0
     for frame in listed:
         if len(frames) == limit:
             break
