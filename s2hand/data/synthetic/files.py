@@ -28,7 +28,7 @@ def write_file(path: Path, content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def write_json_arrays(path: Path, blocks: Iterable[Float[np.ndarray, "n rows columns"]]) -> str:
+def write_json_arrays(path: Path, blocks: Iterable[Float[np.ndarray, "_ rows columns"]]) -> str:
     """Write the entries of all blocks as one JSON list of lists of lists; return its SHA-256.
 
     Raises:

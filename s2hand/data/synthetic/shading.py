@@ -92,42 +92,86 @@ def paint(
     face_id = np.empty((height, width), np.int32)
     weights = np.empty((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
+    shaded_face = np.full((height, width), -1, np.int32)
+    shaded = np.ones((height, width, 4), np.float32)
     colour[:] = 0
-    texel, point, rgb = np.empty(7), np.empty(10), np.empty(9)
-    num_hand = len(hand_texels)
     camera = intrinsics.copy()
     for k in range(num_subframes):
         moment = (k + 0.5) / num_subframes
         # Offsets of a low-discrepancy sequence inside the pixel, on another path than the moments.
         camera[0, 2] = intrinsics[0, 2] - window[0] + (k * 0.7548776662 + 0.25) % 1.0 - 0.5
         camera[1, 2] = intrinsics[1, 2] - window[1] + (k * 0.5698402910 + 0.25) % 1.0 - 0.5
+        shift = (k // 2 * 0.6180339887 + 0.5) % 1.0 - 0.5
         vertices = (1 - moment) * start + moment * end
         inverse = np.linalg.inv(camera)
         rasterise_image(vertices, inverse, camera, faces, 0.05, _CULL, face_id, weights, depth)
         if k == num_subframes // 2:
             _look_at_joints(joint_px, window, face_id, depth, material, seen_at_joint)
-        for row in range(height):
-            for column in range(width):
-                face = face_id[row, column]
-                if face < 0:
-                    continue
-                corner = weights[row, column]
-                if face < num_hand:
-                    _texel(hand_texels[face], corner[1], corner[2], SKIN_SUBDIVISIONS, texel)
-                else:
-                    model, own = thing_ids[face - num_hand, 0], thing_ids[face - num_hand, 1]
-                    texels = thing_texels[model, own]
-                    _texel(texels, corner[1], corner[2], OBJECT_SUBDIVISIONS, texel)
-                _locate(face, corner, middle, faces, normals, visibility, texel, point)
-                _shade(
-                    texel, point, materials[material[face]], lights, ambient, frames, maps, sphere,
-                    rgb,
-                )  # fmt: skip
-                colour[row, column, 0] += rgb[0]
-                colour[row, column, 1] += rgb[1]
-                colour[row, column, 2] += rgb[2]
-                colour[row, column, 3] += 1.0
+        if k % 2 == 0:
+            shaded_face[:] = -1
+        _add_subframe(
+            face_id, weights, middle, faces, normals, visibility, material, hand_texels,
+            thing_texels, thing_ids, materials, lights, ambient, frames, maps, sphere, shift,
+            shaded_face, shaded, colour,
+        )  # fmt: skip
     colour /= num_subframes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def _add_subframe(
+    face_id: np.ndarray,
+    weights: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    normals: np.ndarray,
+    visibility: np.ndarray,
+    material: np.ndarray,
+    hand_texels: np.ndarray,
+    thing_texels: np.ndarray,
+    thing_ids: np.ndarray,
+    materials: np.ndarray,
+    lights: np.ndarray,
+    ambient: np.ndarray,
+    frames: np.ndarray,
+    maps: np.ndarray,
+    sphere: np.ndarray,
+    shift: float,
+    shaded_face: np.ndarray,
+    shaded: np.ndarray,
+    colour: np.ndarray,
+) -> None:
+    """Shade what one sub-frame sees and add it up."""
+    height, width = face_id.shape
+    texel, point, rgb = np.empty(7), np.empty(10), np.empty(9)
+    num_hand = len(hand_texels)
+    for row in range(height):
+        for column in range(width):
+            face = face_id[row, column]
+            if face < 0:
+                continue
+            # The light of the sub-frame before is kept where this one sees the same face.
+            if face == shaded_face[row, column]:
+                for channel in range(4):
+                    colour[row, column, channel] += shaded[row, column, channel]
+                continue
+            corner = weights[row, column]
+            if face < num_hand:
+                _texel(hand_texels[face], corner[1], corner[2], SKIN_SUBDIVISIONS, texel)
+            else:
+                model, own = thing_ids[face - num_hand, 0], thing_ids[face - num_hand, 1]
+                texels = thing_texels[model, own]
+                _texel(texels, corner[1], corner[2], OBJECT_SUBDIVISIONS, texel)
+            _locate(face, corner, vertices, faces, normals, visibility, texel, point)
+            _shade(
+                texel, point, materials[material[face]], lights, ambient, frames, maps, sphere,
+                shift, rgb,
+            )  # fmt: skip
+            shaded_face[row, column] = face
+            for channel in range(3):
+                shaded[row, column, channel] = rgb[channel]
+            for channel in range(4):
+                colour[row, column, channel] += shaded[row, column, channel]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -280,6 +324,7 @@ def _shade(
     frames: np.ndarray,
     maps: np.ndarray,
     sphere: np.ndarray,
+    shift: float,
     rgb: np.ndarray,
 ) -> None:
     """Write the linear light that leaves a point towards the camera."""
@@ -303,6 +348,7 @@ def _shade(
             continue
         lit = lit_share(
             maps[light], frames[light], sphere[:3], sphere[3], lights[light, 6],
+            0.5 * shift * lights[light, 6],
             point[0] + 0.002 * point[3], point[1] + 0.002 * point[4], point[2] + 0.002 * point[5],
         )  # fmt: skip
         _light_up(

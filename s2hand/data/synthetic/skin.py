@@ -56,6 +56,7 @@ def paint_hand(
         dorsal=(surface.corner_around[..., 0] @ weights.T).ravel(),
         lateral=(surface.corner_around[..., 1] @ weights.T).ravel(),
         part=np.repeat(surface.face_part, len(weights)),
+        palmar=(_palmarity(surface, faces)[faces] @ weights.T).ravel(),
     )
     painter = _Painter(place, tone, generator)
     painter.mottle()
@@ -97,6 +98,8 @@ class _Place:
     dorsal: np.ndarray
     lateral: np.ndarray
     part: np.ndarray
+    palmar: np.ndarray
+    """0 on the back, 1 on the palm and the pads."""
 
 
 class _Painter:
@@ -107,8 +110,7 @@ class _Painter:
         self.tone = tone
         self.generator = generator
         self.finger = place.part > 0
-        wrist = np.where(self.finger, 1.0, _step(-1.1, -0.55, place.along))
-        self.palmar = _step(0.25, -0.45, place.dorsal) * wrist
+        self.palmar = place.palmar
         self.albedo = tone.back + (tone.palm - tone.back) * self.palmar[:, None]
         self.gloss = np.full(len(place.along), 0.4) + 0.15 * self.palmar
         self.height_m = np.zeros(len(place.along))
@@ -207,6 +209,18 @@ class _Painter:
         self.albedo *= 1 - darkness * lines[:, None] * [0.75, 1.0, 1.05]
         self.height_m -= depth_m * lines
         self.gloss *= 1 - 0.4 * lines
+
+
+def _palmarity(surface: HandSurface, faces: np.ndarray) -> np.ndarray:
+    """Say per vertex how much it belongs to the palm's skin, smooth across parts and the wrist."""
+    wrist = np.where(surface.face_part[:, None] > 0, 1.0, _step(-1.1, -0.55, surface.corner_along))
+    corners = _step(0.25, -0.45, surface.corner_around[..., 0]) * wrist
+    count = np.bincount(faces.ravel(), minlength=len(surface.rest_positions))
+    for _ in range(3):  # the mean over the faces around each vertex, three times
+        sums = np.bincount(faces.ravel(), corners.ravel(), len(count))
+        vertices = sums / count
+        corners = 0.5 * vertices[faces] + 0.5 * vertices[faces].mean(1, keepdims=True)
+    return vertices
 
 
 def _tone(place: float) -> Float[np.ndarray, "3"]:

@@ -94,37 +94,32 @@ def lit_share(
     centre: np.ndarray,
     radius: float,
     softness: float,
+    shift: float,
     x: float,
     y: float,
     z: float,
 ) -> float:
-    """Give the share (0 to 1) of a light that reaches a point; ``softness`` is in map pixels.
+    """Give the share (0 to 1) of a light that reaches a point.
 
-    The map is compared at a bilinearly weighted square of taps, which makes soft borders.
+    The depth map is compared at four taps, ``softness`` map pixels apart, all moved by ``shift``
+    map pixels: the average over several shifts has a soft border.
     """
     size = depth.shape[0]
     dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
     scale = 0.5 * size / radius
-    u = (frame[0, 0] * dx + frame[0, 1] * dy + frame[0, 2] * dz + radius) * scale - 0.5
-    v = (frame[1, 0] * dx + frame[1, 1] * dy + frame[1, 2] * dz + radius) * scale - 0.5
+    u = (frame[0, 0] * dx + frame[0, 1] * dy + frame[0, 2] * dz + radius) * scale
+    v = (frame[1, 0] * dx + frame[1, 1] * dy + frame[1, 2] * dz + radius) * scale
     own = frame[2, 0] * dx + frame[2, 1] * dy + frame[2, 2] * dz - _BIAS_M
-    lit = 0.0
-    for j in range(2):
-        for i in range(2):
-            tap_u, tap_v = u + (i - 0.5) * softness, v + (j - 0.5) * softness
-            column, row = int(np.floor(tap_u)), int(np.floor(tap_v))
-            if column < 0 or row < 0 or column >= size - 1 or row >= size - 1:
-                lit += 1.0
-                continue
-            fu, fv = tap_u - column, tap_v - row
-            if depth[row, column] >= own:
-                lit += (1 - fu) * (1 - fv)
-            if depth[row, column + 1] >= own:
-                lit += fu * (1 - fv)
-            if depth[row + 1, column] >= own:
-                lit += (1 - fu) * fv
-            if depth[row + 1, column + 1] >= own:
-                lit += fu * fv
+    half, reach = 0.5 * softness, 0.5 * softness + abs(shift) + 1
+    if not (reach < u < size - reach and reach < v < size - reach):
+        return 1.0
+    left, right = int(u - half + shift), int(u + half + shift)
+    top, bottom = int(v - half - shift), int(v + half - shift)
+    lit = 0
+    lit += depth[top, left] >= own
+    lit += depth[top, right] >= own
+    lit += depth[bottom, left] >= own
+    lit += depth[bottom, right] >= own
     return lit * 0.25
 
 
@@ -151,7 +146,7 @@ def ambient_visibility(
             cosine = nx * directions[k, 0] + ny * directions[k, 1] + nz * directions[k, 2]
             if cosine > 0:
                 seen = lit_share(
-                    depth, frame, centre, radius, 1.0,
+                    depth, frame, centre, radius, 1.0, 0.0,
                     vertices[i, 0] + 0.003 * nx,
                     vertices[i, 1] + 0.003 * ny,
                     vertices[i, 2] + 0.003 * nz,

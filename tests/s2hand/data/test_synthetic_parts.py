@@ -88,10 +88,10 @@ def test_light_reaches_what_nothing_hides() -> None:
     frame, centre = light_frame(np.array([0.0, 0.0, -1.0])), np.zeros(3)
     depth = np.empty((64, 64), np.float32)
     depth_map(square, faces, frame, centre, 0.1, depth)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.05) == pytest.approx(0)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, -0.05) == pytest.approx(1)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.08, 0.0, 0.05) == pytest.approx(1)
-    border = lit_share(depth, frame, centre, 0.1, 4.0, 0.05, 0.0, 0.05)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.0, 0.05) == pytest.approx(0)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.0, -0.05) == pytest.approx(1)
+    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.08, 0.0, 0.05) == pytest.approx(1)
+    border = lit_share(depth, frame, centre, 0.1, 4.0, 0.0, 0.05, 0.0, 0.05)
     assert 0.1 < border < 0.9
 
 
