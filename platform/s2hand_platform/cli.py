@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -119,7 +120,8 @@ def run(
         max_concurrent=max_concurrent,
     )
     how = HowToRun(settings=settings, without_ray=without_ray, tracking_uri=tracking_uri)
-    measured, summary = run_table(place, recipe, seeds=seeds, how=how)
+    with _resumable():
+        measured, summary = run_table(place, recipe, seeds=seeds, how=how)
     Console().print(measured.to_rich())
     _exit_if_failed(summary)
 
@@ -153,7 +155,8 @@ def sweep(
         max_concurrent=max_concurrent,
     )
     how = HowToRun(settings=settings, without_ray=without_ray, tracking_uri=tracking_uri)
-    ranked, summary = run_sweep(place, spec, seed=seed, how=how)
+    with _resumable():
+        ranked, summary = run_sweep(place, spec, seed=seed, how=how)
     if as_json:
         typer.echo(json.dumps([_sweep_trial_json(trial) for trial in ranked], indent=2))
     else:
@@ -244,9 +247,6 @@ def main() -> None:
     """Run the command line; an error that the user can mend is one message, exit code 2."""
     try:
         app()
-    except KeyboardInterrupt:
-        _complain("interrupted; run the same command again to go on")
-        sys.exit(EXIT_INTERRUPTED)
     except PlatformError as error:
         _complain(str(error))
         sys.exit(EXIT_USER_ERROR)
@@ -255,6 +255,16 @@ def main() -> None:
             raise
         _complain(str(error))
         sys.exit(EXIT_USER_ERROR)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say after Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted; run the same command again to go on")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _complain(message: str) -> None:

@@ -192,7 +192,7 @@ class _Recording:
         if self.rank == 0:
             line = json.dumps({"epoch": epoch, "metrics": dict(metrics)})
             with self._file.open("a") as file:
-                file.write(f"{line}\n")
+                file.write(f"\n{line}\n")  # behind a line that a killed process did not finish
         self._context.report(epoch, metrics)
 
     def curve(self) -> list[tuple[int, dict[str, float]]]:
@@ -203,7 +203,7 @@ class _Recording:
                 try:
                     point = json.loads(line)
                 except json.JSONDecodeError:
-                    continue  # a line that a killed process did not finish
+                    continue  # empty, or cut off
                 epochs[int(point["epoch"])] = point["metrics"]
         return sorted(epochs.items())
 

@@ -161,7 +161,9 @@ class _Run:
         config.trial_dirname_creator = _name
         name = f"run-{uuid.uuid4().hex[:12]}"
         folder = self._workspace.root / "ray" / "tune"
-        resources = {"cpu": 0, SLOT: 1} if self._slots else {"cpu": 0}
+        # The outer trial may take no CPU, or workers would wait for it; Tune wants it to take
+        # something: one byte of memory on a cluster that has no slots.
+        resources = {"cpu": 0, SLOT: 1} if self._slots else {"cpu": 0, "memory": 1}
         tuner = tune.Tuner(
             tune.with_resources(
                 functools.partial(run_in_tune, lean=self._slots is not None), resources

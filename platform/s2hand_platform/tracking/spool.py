@@ -28,7 +28,8 @@ class Spool:
     def append(self, operations: Sequence[Operation]) -> None:
         """Add operations at the end."""
         if operations:
-            text = "".join(f"{json.dumps(operation)}\n" for operation in operations)
+            lines = "".join(f"{json.dumps(operation)}\n" for operation in operations)
+            text = f"\n{lines}"  # behind a line that a killed process did not finish
             with self._lock, self.path.open("a") as file:
                 file.write(text)
                 file.flush()
@@ -57,7 +58,7 @@ class Spool:
             try:
                 operations.append(json.loads(line))
             except json.JSONDecodeError:
-                continue  # a line that a killed process did not finish
+                continue  # empty, or cut off
         return operations
 
     def _write(self, operations: Sequence[Operation]) -> None:

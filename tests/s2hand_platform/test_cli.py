@@ -1,0 +1,233 @@
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_experiment import TinyConfig, TinyExperiment
+
+import s2hand_platform
+from s2hand_platform import cli, runs
+from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.protocol import TrialContext
+from s2hand_platform.runs import HowToRun, Place
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+TABLE = """
+title = "Tiny"
+dataset = "curve"
+[[rows]]
+id = "flat"
+label = "Flat"
+overrides = { curvature = false }
+[[rows]]
+id = "curved"
+label = "Curved"
+[[columns]]
+label = "error"
+metric = "test/error"
+[[contrasts]]
+row = "curved"
+baseline = "flat"
+expected = "better"
+"""
+GRID = """
+title = "Rates"
+dataset = "curve"
+search = "grid"
+metric = "test/error"
+mode = "min"
+[space]
+learning_rate = [0.01, 0.1, 0.3]
+"""
+SCALE = """
+title = "Tiny"
+seeds = 2
+[data]
+size = "demo"
+image_size_px = 64
+[base]
+epochs = 3
+"""
+
+
+class DataError(Exception):
+    pass
+
+
+class BrittleExperiment(TinyExperiment):
+    user_errors = (DataError,)
+
+    def fingerprint_data(self, config: TinyConfig) -> str | None:
+        match config.data.root:
+            case "unreadable":
+                raise DataError("images/0001.jpg: truncated; download it again")
+            case "bug":
+                raise ZeroDivisionError
+        return super().fingerprint_data(config)
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+        if config.learning_rate > 0.4:
+            raise ArithmeticError("not finite")
+        super().train(config, seed, context)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "sweeps" / "scales").mkdir(parents=True)
+    (tmp_path / "sweeps" / "tiny.toml").write_text(TABLE)
+    (tmp_path / "sweeps" / "rates.toml").write_text(GRID)
+    (tmp_path / "sweeps" / "scales" / "demo.toml").write_text(SCALE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("S2HAND_WORKSPACE", raising=False)
+    monkeypatch.setenv("S2HAND_EXPERIMENT", f"{__name__}:BrittleExperiment")
+    return tmp_path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["s2hand", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_plan_run_table_and_plan_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "plan", "tiny", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["num_to_run"] == 4
+    assert call(monkeypatch, "run", "tiny", "--without-ray") == 0
+    printed = capsys.readouterr()
+    assert "Curved" in printed.out
+    assert "[4/4] tiny.curved seed 1 finished" in printed.err
+    assert call(monkeypatch, "plan", "tiny", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["num_to_run"] == 0
+    assert {trial["status"] for trial in plan["trials"]} == {"cached"}
+    assert call(monkeypatch, "table", "tiny", "--json") == 0
+    table = json.loads(capsys.readouterr().out)
+    kinds = {row["label"]: row["kind"] for row in table["rows"]}
+    assert kinds == {"zero": "baseline", "Flat": "measured", "Curved": "measured"}
+    assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
+    assert "| Curved" in capsys.readouterr().out
+
+
+def test_run_again_goes_without_ray_and_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(monkeypatch, "run", "tiny", "--without-ray")
+    monkeypatch.setitem(sys.modules, "s2hand_platform.execution.tuner", None)
+    assert call(monkeypatch, "run", "tiny") == 0
+    assert "0 trials to run, 4 reused" in capsys.readouterr().err
+
+
+def test_grid_shares_its_trials_with_tables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1") == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "sweep", "rates", "--without-ray", "--json") == 0
+    printed = capsys.readouterr()
+    ranked = json.loads(printed.out)
+    assert [trial["status"] for trial in ranked] == ["finished"] * 3
+    assert [trial["value"] for trial in ranked] == sorted(trial["value"] for trial in ranked)
+    assert "2 trials to run, 1 reused" in printed.err
+
+
+def test_failed_trials_are_named_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    text = TABLE.replace("curvature = false", "learning_rate = 0.5")
+    (project / "sweeps" / "tiny.toml").write_text(text)
+    assert call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1") == 1
+    printed = capsys.readouterr()
+    assert "failed: ArithmeticError: not finite" in printed.err
+    assert "tiny.curved seed 0 finished" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "tinny"], "did you mean 'tiny'?"),
+        (["plan", "missing.toml"], "missing.toml: no such file"),
+        (["plan", "tiny", "--scale", "demi"], "did you mean 'demo'?"),
+        (["plan", "tiny", "--data", "unreadable"], "images/0001.jpg: truncated"),
+        (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+        (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
+        (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
+    ],
+)
+def test_user_errors_are_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert call(monkeypatch, *arguments) == cli.EXIT_USER_ERROR
+    printed = capsys.readouterr().err.replace("\n", " ")
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["s2hand", "plan", "tiny", "--data", "bug"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_interrupt_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_arguments: Any, **_named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run_in_process", interrupt)
+    assert call(monkeypatch, "run", "tiny", "--without-ray") == cli.EXIT_INTERRUPTED
+    assert "run the same command again to go on" in capsys.readouterr().err
+
+
+def test_unknown_experiment_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("S2HAND_EXPERIMENT", "nowhere:Nothing")
+    assert call(monkeypatch, "plan", "tiny") == cli.EXIT_USER_ERROR
+    assert "must be MODULE:CLASS" in capsys.readouterr().err
+
+
+def test_ui_serves_the_workspace_on_this_machine_only(
+    monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(cli.os, "execv", lambda _program, arguments: started.append(arguments))
+    call(monkeypatch, "ui", "--port", "5001")
+    command = " ".join(started[0])
+    assert "--host 127.0.0.1 --port 5001" in command
+    assert f"sqlite:///{project / 'workspace' / 'mlflow.db'}" in command
+
+
+def test_reproduce_runs_only_what_is_missing(project: Path) -> None:
+    how = HowToRun(without_ray=True)
+    measured = s2hand_platform.reproduce("tiny", seeds=2, how=how)
+    assert list(measured.frame().query("kind == 'measured'")["n"]) == [2, 2]
+    store = s2hand_platform.ResultStore(project / "workspace" / "store")
+    s2hand_platform.reproduce("tiny", seeds=3, how=how)
+    assert list(store.trials()["attempt"]) == [0] * 6
+
+
+def test_scale_that_is_not_full_never_counts_as_the_published_data() -> None:
+    place = Place.choose(data="curve", scale="demo")
+    assert place.label == "curve (demo)"
+
+
+def test_optuna_needs_ray(project: Path) -> None:
+    text = GRID.replace('"grid"', '"optuna"').replace("[space]", "num_trials = 2\n[space]")
+    (project / "sweeps" / "rates.toml").write_text(text)
+    place = Place.choose()
+    with pytest.raises(SpecError, match="this search needs Ray"):
+        runs.run_sweep(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+
+
+def test_unknown_name_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = s2hand_platform.nothing

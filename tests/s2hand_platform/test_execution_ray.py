@@ -1,0 +1,220 @@
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray_experiments import CrashingExperiment, PairedExperiment, SlowExperiment
+from tiny_experiment import TinyExperiment
+
+from s2hand_platform.errors import ExecutionError
+from s2hand_platform.execution import tuner
+from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
+from s2hand_platform.execution.session import Cluster, WorkerResources, connect
+from s2hand_platform.execution.settings import RunSettings, RunSummary
+from s2hand_platform.planning import Plan, PlannedTrial, plan_table
+from s2hand_platform.spec.schema import ColumnSpec, LogUniform, RowSpec, SweepSpec, TableSpec
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.trial import TrialOutcome
+from s2hand_platform.workspace import Workspace
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """One Ray for the tests of this file; its workers find this folder."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(HERE)
+    with connect(cpus=2):
+        yield
+    del os.environ["PYTHONPATH"]
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
+
+
+class Listener:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.outcomes: list[TrialOutcome] = []
+
+    def begin(self, plan: Plan) -> None: ...
+
+    def started(self, trial: PlannedTrial, attempt: int) -> None: ...
+
+    def reported(self, trial: PlannedTrial, attempt: int, epoch: int, metrics: Any) -> None:
+        self.epochs.append(epoch)
+
+    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def close(self) -> None: ...
+
+
+def table(*rows: dict[str, Any]) -> TableSpec:
+    return TableSpec(
+        name="tiny",
+        title="",
+        dataset="curve",
+        base={},
+        rows=tuple(
+            RowSpec(id=f"row{number}", label="", overrides=row) for number, row in enumerate(rows)
+        ),
+        columns=(ColumnSpec(label="error", metric="test/error"),),
+    )
+
+
+def run(
+    experiment: TinyExperiment, workspace: Workspace, spec: TableSpec, sink: Listener
+) -> RunSummary:
+    plan = plan_table(spec, experiment, ResultStore(workspace.store_dir), [0])
+    return tuner.run_plan(plan, experiment, workspace, sink, RunSettings())
+
+
+def assert_nothing_left_behind() -> None:
+    groups = ray.util.placement_group_table().values()
+    assert {group["state"] for group in groups} <= {"REMOVED"}
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+
+
+class EndSecond(FIFOScheduler):
+    """Ends every trial at its second report."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Any) -> str:
+        return TrialScheduler.STOP if result["epoch"] >= 1 else TrialScheduler.CONTINUE
+
+
+def search(num_trials: int) -> SweepSpec:
+    return SweepSpec(
+        name="search",
+        title="",
+        dataset="curve",
+        base={},
+        space={"learning_rate": LogUniform(low=1e-3, high=0.5)},
+        search="optuna",
+        scheduler="asha",
+        metric="validation/error",
+        mode="min",
+        num_trials=num_trials,
+    )
+
+
+def test_suggestions_are_repeatable_and_learn_from_results() -> None:
+    def suggestions(seed: int) -> list[float]:
+        searcher = PlannedSearch(search(num_trials=3), seed, dict)
+        drawn = []
+        for number in range(3):
+            point = searcher.suggest(str(number))
+            assert point is not None
+            drawn.append(point["learning_rate"])
+            searcher.on_trial_result(str(number), {"loss/total": 1.0})
+            searcher.on_trial_complete(str(number), {"validation/error": point["learning_rate"]})
+        return drawn
+
+    assert suggestions(1) == suggestions(1)
+    assert suggestions(1) != suggestions(2)
+    assert all(1e-3 <= value <= 0.5 for value in suggestions(1))
+
+
+def test_scheduler_names_the_metric_that_a_report_lacks(tmp_path: Path) -> None:
+    scheduler = AskingScheduler(EndSecond(), "validation/error", Workspace(tmp_path))
+    with pytest.raises(ExecutionError, match=r"'validation/error' must be in every report.*loss/t"):
+        scheduler.on_trial_result(None, object(), {"loss/t": 1.0, "reported": ["loss/t"]})
+
+
+def test_no_cluster_at_the_address_is_told_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with (
+        pytest.raises(ExecutionError, match=f"no Ray cluster answers at {address}"),
+        connect(address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head"])
+def test_address_must_be_a_head_with_its_port(address: str) -> None:
+    with pytest.raises(ExecutionError, match="--address must be HOST:PORT"), connect(address):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("cluster", "world_size", "at_once"),
+    [
+        (Cluster(cpus=2, gpus=0, slots=2), 1, 2),
+        (Cluster(cpus=4, gpus=0, slots=4), 2, 2),
+        (Cluster(cpus=64, gpus=8, slots=None), 2, 4),
+    ],
+)
+def test_trials_at_once_are_what_fits(cluster: Cluster, world_size: int, at_once: int) -> None:
+    assert cluster.trials_at_once(cluster.worker_resources(None, None), world_size) == at_once
+
+
+def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:
+    cluster = Cluster(cpus=2, gpus=0, slots=None)
+    with pytest.raises(ExecutionError, match=r"needs 4 workers of 1 CPUs.*has 2 CPUs"):
+        cluster.trials_at_once(WorkerResources(), 4)
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("local_ray")
+class TestRay:
+    def test_plan_runs_what_is_missing_and_nothing_twice(self, tmp_path: Path) -> None:
+        workspace, sink = Workspace(tmp_path), Listener()
+        spec = table({}, {"learning_rate": 0.1})
+        summary = run(TinyExperiment(), workspace, spec, sink)
+        assert [outcome.status for outcome in summary.outcomes] == ["finished"] * 2
+        assert sorted(sink.epochs) == [0, 0, 1, 1, 2, 2, 3, 3]
+        store = ResultStore(workspace.store_dir)
+        curve = store.curves([outcome.trial_id for outcome in summary.outcomes])
+        assert len(curve) == 2 * 4 * 2
+        assert '"threads": 1' in store.trials()["environment_json"].iloc[0]
+        again = run(TinyExperiment(), workspace, spec, sink)
+        assert (again.outcomes, again.reused) == ((), 2)
+        assert_nothing_left_behind()
+
+    def test_two_workers_share_a_process_group(self, tmp_path: Path) -> None:
+        sink = Listener()
+        summary = run(PairedExperiment(), Workspace(tmp_path), table({"workers": 2}), sink)
+        assert summary.outcomes[0].status == "finished"
+        curve = ResultStore(tmp_path / "store").curves([summary.outcomes[0].trial_id])
+        assert list(curve["value"]) == [3.0] * 4  # ranks 0 and 1, each plus one
+
+    def test_killed_worker_is_recorded_and_tried_again_from_its_checkpoint(
+        self, tmp_path: Path
+    ) -> None:
+        sink = Listener()
+        summary = run(CrashingExperiment(), Workspace(tmp_path), table({}), sink)
+        assert [outcome.status for outcome in sink.outcomes] == ["failed", "finished"]
+        assert summary.outcomes[0].attempt == 1
+        assert sorted(sink.epochs)[-1] == 3
+        assert sink.epochs.count(0) == 1
+        assert_nothing_left_behind()
+
+    def test_ended_trial_is_marked_and_leaves_nothing_behind(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        workspace, sink, experiment = Workspace(tmp_path), Listener(), SlowExperiment()
+        monkeypatch.setattr(
+            tuner,
+            "scheduler_for",
+            lambda spec, workspace: AskingScheduler(EndSecond(), spec.metric, workspace),
+        )
+        store = ResultStore(workspace.store_dir)
+
+        def plan_point(point: Any) -> PlannedTrial:
+            return plan_table(table({**point, "epochs": 40}), experiment, store, [0]).trials[0]
+
+        summary = tuner.run_search(
+            search(num_trials=2), plan_point, experiment, workspace, sink, RunSettings(), seed=0
+        )
+        assert sorted(outcome.status for outcome in summary.outcomes) == ["stopped_early"] * 2
+        assert max(sink.epochs) < 39
+        assert_nothing_left_behind()
