@@ -1,6 +1,8 @@
 import os
+import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
+        self.on_first_report: Callable[[], None] = lambda: None
         self.outcomes: list[TrialOutcome] = []
 
     def begin(self, plan: Plan) -> None: ...
@@ -49,11 +52,27 @@ class Listener:
 
     def reported(self, trial: PlannedTrial, attempt: int, epoch: int, metrics: Any) -> None:
         self.epochs.append(epoch)
+        if len(self.epochs) == 1:
+            self.on_first_report()
 
     def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
         self.outcomes.append(outcome)
 
     def close(self) -> None: ...
+
+
+def kill_tune_processes() -> None:
+    """Kill the processes of Tune's trials among this process's descendants."""
+    listing = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,args="], check=True, capture_output=True, text=True
+    ).stdout
+    family = {os.getpid()}
+    for line in listing.splitlines():  # a parent's number is mostly, and here always, the lower
+        pid, parent, name = line.split(maxsplit=2)
+        if int(parent) in family:
+            family.add(int(pid))
+            if name.startswith("ray::ImplicitFunc"):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def table(*rows: dict[str, Any]) -> TableSpec:
@@ -196,6 +215,14 @@ class TestRay:
         assert summary.outcomes[0].attempt == 1
         assert sorted(sink.epochs)[-1] == 3
         assert sink.epochs.count(0) == 1
+        assert_nothing_left_behind()
+
+    def test_lost_tune_process_frees_its_workers_resources(self, tmp_path: Path) -> None:
+        sink = Listener()
+        sink.on_first_report = kill_tune_processes
+        run(SlowExperiment(), Workspace(tmp_path), table({"epochs": 6}), sink)
+        assert [outcome.status for outcome in sink.outcomes] == ["failed", "finished"]
+        assert sink.outcomes[0].reason == "the trial's process was lost"
         assert_nothing_left_behind()
 
     def test_ended_trial_is_marked_and_leaves_nothing_behind(

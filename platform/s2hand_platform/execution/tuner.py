@@ -14,7 +14,13 @@ from ray.tune.experiment import Trial
 from s2hand_platform.execution.search import PlannedSearch, scheduler_for
 from s2hand_platform.execution.session import SLOT, Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
-from s2hand_platform.execution.worker import EPOCH, REPORTED, TrialJob, run_in_tune
+from s2hand_platform.execution.worker import (
+    EPOCH,
+    REPORTED,
+    TrialJob,
+    free_orphaned_resources,
+    run_in_tune,
+)
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.identity import code_fingerprint
 from s2hand_platform.planning import Plan, PlannedTrial
@@ -201,6 +207,7 @@ class _Run:
             request = TrialRequest(trial=self._trials[trial_id], code=self._code)
             reason = cause(error) if error else "the trial's process was lost"
             started = self._started[trial_id]
+            free_orphaned_resources(self._workspace, trial_id)
             record_lost_attempt(request, self._experiment, self._store, started, reason)
         self.ended(trial_id)
 

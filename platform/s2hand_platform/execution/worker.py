@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 from ray import cloudpickle, tune
 from ray.train import UserCallback
@@ -33,6 +34,8 @@ from s2hand_platform.workspace import Workspace
 
 STOP_FILE = "stop"
 """A search writes it into a trial's checkpoint folder; the trial ends at its next report."""
+GROUP_FILE = "placement_group"
+"""Names the resources that a trial's workers hold, for the driver to free if they are orphaned."""
 EPOCH = "epoch"
 """Key under which every report carries its epoch."""
 REPORTED = "reported"
@@ -201,6 +204,9 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
     torch.set_num_threads(job.worker.threads)
     surroundings = ray.train.get_context()
     checkpoints, stages = trial_folders(job.workspace, job.request.trial.trial_id)
+    if surroundings.get_world_rank() == 0:
+        group = ray.util.get_current_placement_group()
+        (checkpoints / GROUP_FILE).write_bytes(cloudpickle.dumps(group))
     rank, world_size = surroundings.get_world_rank(), surroundings.get_world_size()
 
     last: dict[str, float] = {}
@@ -224,6 +230,17 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
     outcome = run_trial(job.request, job.experiment, context, job.store)
     if outcome.status == "finished":
         ray.train.report({**last, **outcome.metrics, EPOCH: epochs[-1], REPORTED: []})
+
+
+def free_orphaned_resources(workspace: Workspace, trial_id: str) -> None:
+    """Free what the workers of a lost trial held: nobody else does when its process was killed."""
+    checkpoints, _ = trial_folders(workspace, trial_id)
+    file = checkpoints / GROUP_FILE
+    if file.exists():
+        group = cloudpickle.loads(file.read_bytes())
+        file.unlink()
+        if group is not None:
+            ray.util.remove_placement_group(group)
 
 
 def _told_to_stop(stop_file: Path, world_size: int) -> bool:
