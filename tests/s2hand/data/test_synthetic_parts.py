@@ -18,6 +18,7 @@ from s2hand.data.synthetic.motion import (
     sample_orientations,
     sample_postures,
 )
+from s2hand.data.synthetic.noise import surface_noise
 from s2hand.data.synthetic.picture import Exposure, take_picture
 from s2hand.data.synthetic.scene import held_thing, sample_scene
 from s2hand.data.synthetic.shading import _texel
@@ -219,3 +220,15 @@ def test_things_reach_the_visibility_of_joints(stage: Stage, tmp_path: Path) -> 
     record = make_collection_shard(stage, tmp_path, 0, 12, PX)
     assert record.arrays["keypoints"].shape == (12, 21, 2)
     assert len(record.hashes) == 12
+
+
+def test_noise_is_smooth_and_has_the_wanted_scale() -> None:
+    line = np.zeros((4001, 3))
+    line[:, 0] = np.linspace(0, 0.4, 4001)
+    values = surface_noise(line, 0.01, np.random.default_rng(0)).astype(float)
+    assert np.abs(values).max() <= 1
+    assert values.std() > 0.15
+    # A step of 1 % of a cell: smoothstep's slope is at most 1.5, the values' range at most 2.
+    assert np.abs(np.diff(values)).max() <= 0.01 * 1.5 * 2 + 1e-6
+    crossings = (np.diff(np.sign(values)) != 0).sum()
+    assert 5 < crossings < 40, "40 cells of a centimetre should cross zero every few cells"
