@@ -133,6 +133,8 @@ class DataConfig:
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
+    sequence_rotation_deg: float = 0.0
+    """The same for sequences, shared by a clip's frames; the released code does not rotate them."""
     crop_jitter: bool = True
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
@@ -145,6 +147,11 @@ class DataConfig:
             0 <= self.rotation_deg <= 180,
             "data.rotation_deg must lie in 0..180",
             rotation_deg=self.rotation_deg,
+        )
+        _require(
+            0 <= self.sequence_rotation_deg <= 180,
+            "data.sequence_rotation_deg must lie in 0..180",
+            sequence_rotation_deg=self.sequence_rotation_deg,
         )
         _require(
             self.max_frames >= 0, "data.max_frames must not be negative", max_frames=self.max_frames

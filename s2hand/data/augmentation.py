@@ -25,7 +25,7 @@ class Augmentation:
     """What is random about a training image."""
 
     rotation_deg: float = 180.0
-    """Image collections: in-plane rotation is uniform in plus or minus this angle."""
+    """In-plane rotation is uniform in plus or minus this angle."""
     crop_jitter: bool = True
     """Sequences: whether the crop's centre and size are jittered."""
 

@@ -75,11 +75,13 @@ class FrameDataset:
     @classmethod
     def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
         """Make the dataset that a configuration asks for, of any split's table."""
+        data = config.data
         return cls(
             table,
             config.model.image_size_px,
             augmentation=Augmentation(
-                rotation_deg=config.data.rotation_deg, crop_jitter=config.data.crop_jitter
+                rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
+                crop_jitter=data.crop_jitter,
             ),
             cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
         )
@@ -146,9 +148,9 @@ class FrameDataset:
                     extent, self._stored_size_px, clip_length=clip_length, generator=generator
                 )
             affine = crop_affine(boxes, self.image_size_px)
-            return affine, affine @ self._intrinsics_px[rows]
-        affine = whole_image_affine(self._stored_size_px[0], self.image_size_px)
-        affine = affine.expand(len(rows), 3, 3)
+        else:
+            affine = whole_image_affine(self._stored_size_px[0], self.image_size_px)
+            affine = affine.expand(len(rows), 3, 3)
         intrinsics = affine @ self._intrinsics_px[rows]
         if generator is None or self._augmentation.rotation_deg == 0:
             return affine, intrinsics

@@ -27,7 +27,10 @@ _FIELDS_OF_LOSSES = {
 }
 """Fields of ``LossConfig`` that take effect only while the term has a weight."""
 
-_FIELDS_OF_DATASETS = {"freihand": ("rotation_deg",), "ho3d": ("train_crop", "crop_jitter")}
+_FIELDS_OF_DATASETS = {
+    "freihand": ("rotation_deg",),
+    "ho3d": ("train_crop", "crop_jitter", "sequence_rotation_deg"),
+}
 """Fields of ``DataConfig`` that take effect for one dataset only."""
 
 _LOCK_POLL_S = 0.5
