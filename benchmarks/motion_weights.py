@@ -10,6 +10,7 @@ weights at which the other two equal the quaternion loss at its published weight
 import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, 
         "quaternion": quaternion_loss,
         "temporal": temporal_loss,
         **{
-            f"smooth ({threshold} rad)": lambda q, t=threshold: smooth_loss(q, threshold_rad=t)
+            f"smooth ({threshold} rad)": partial(smooth_loss, threshold_rad=threshold)
             for threshold in THRESHOLDS_RAD
         },
     }

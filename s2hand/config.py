@@ -36,6 +36,9 @@ class ModelConfig:
     """Side of the square input."""
     use_mean_shape: bool = False
     """Replace ``betas`` by zeros, as the released code does by default."""
+    rotation_output: Literal["axis_angle", "quaternion"] = "axis_angle"
+    """What the head regresses for the global rotation: the paper's R, or a quaternion, which has
+    no seam at half a turn and learns faster."""
     rotation_centre: Literal["wrist", "origin_flipped"] = "wrist"
     """``wrist``: smplx's global rotation. ``origin_flipped``: about the model's origin after
     Rx(pi), as the released code."""
@@ -73,6 +76,9 @@ class LossWeights:
     """E_s (Eq. 9)."""
     joint_angle_prior: float = 0.1
     """E_J (Eq. 9)."""
+    posture_prior: float = 0.0
+    """Gaussian prior on the posture's PCA coefficients; ours, for trainings too short to learn
+    posture from keypoints alone."""
     quaternion: float = 0.0
     """E_quat (Eq. 17); the paper's S2HAND(V) uses 0.05."""
     temporal: float = 0.0
@@ -135,6 +141,8 @@ class DataConfig:
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
     sequence_rotation_deg: float = 0.0
     """The same for sequences, shared by a clip's frames; the released code does not rotate them."""
+    crop_size_per_reach: float = 4.0
+    """Side of a sequence's crop over the hand's reach from its centre (released code: 4)."""
     crop_jitter: bool = True
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
@@ -147,6 +155,11 @@ class DataConfig:
             0 <= self.rotation_deg <= 180,
             "data.rotation_deg must lie in 0..180",
             rotation_deg=self.rotation_deg,
+        )
+        _require(
+            2 <= self.crop_size_per_reach <= 8,
+            "data.crop_size_per_reach must lie in 2..8",
+            crop_size_per_reach=self.crop_size_per_reach,
         )
         _require(
             0 <= self.sequence_rotation_deg <= 180,

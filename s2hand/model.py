@@ -56,6 +56,7 @@ class S2Hand(nn.Module):
         self.head = GeometryHead(
             self.encoder.num_features,
             initial_orient=(0.0, 0.0, 0.0) if is_flipped else UPRIGHT_ORIENT,
+            rotation_output=config.model.rotation_output,
         )
         hand = load_hand_model(config.model.hand_model or None)
         self.hand_fingerprint = hand.fingerprint

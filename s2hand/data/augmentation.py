@@ -13,7 +13,6 @@ REFERENCE_WIDTH_PX = 640
 """Image width that the crop's constants in pixels are meant for (HO-3D)."""
 _PADDING_PX = 10.0
 _MIN_SIZE_PX, _MAX_SIZE_PX = 50.0, 640.0
-_SIZE_PER_REACH = 4.0
 _CENTRE_NOISE_PX = 5.0
 _MAX_NOISE_PX = 3 * _CENTRE_NOISE_PX
 _MIN_ZOOM, _MAX_ZOOM = 0.8, 0.9
@@ -28,12 +27,15 @@ class Augmentation:
     """In-plane rotation is uniform in plus or minus this angle."""
     crop_jitter: bool = True
     """Sequences: whether the crop's centre and size are jittered."""
+    crop_size_per_reach: float = 4.0
+    """Sequences: side of the crop, before the zoom, over the hand's reach from its centre."""
 
 
 def crop_boxes(
     extent_px: Float[Tensor, "n 4"],
     image_size_px: tuple[int, int],
     *,
+    size_per_reach: float = 4.0,
     centre_noise: Float[Tensor, "n 2"] | None = None,
     zoom: Float[Tensor, "n"] | None = None,
 ) -> Float[Tensor, "n 4"]:
@@ -47,6 +49,7 @@ def crop_boxes(
     Args:
         extent_px: The hand's x0, y0, x1, y1 in the stored image.
         image_size_px: Width and height of the stored image.
+        size_per_reach: Size over reach; the released code's is 4.
         centre_noise: Standard normal displacement of the centre per axis, in units of 5 px; cut
             at three. None: no displacement.
         zoom: Between 0.8 and 0.9. None: 0.85, the middle, as in evaluation.
@@ -64,20 +67,23 @@ def crop_boxes(
         noise_px = (centre_noise * _CENTRE_NOISE_PX).clamp(-_MAX_NOISE_PX, _MAX_NOISE_PX)
         centre = centre + noise_px * unit
     reach = _reach(low, high, centre, image_size_px, unit)
-    size = (_SIZE_PER_REACH * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
+    size = (size_per_reach * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
     half = (size / (_EVALUATION_ZOOM if zoom is None else zoom) / 2)[:, None]
     return torch.cat((centre - half, centre + half), dim=1)
 
 
 def margin_boxes(
-    extent_px: Float[Tensor, "n 4"], image_size_px: tuple[int, int]
+    extent_px: Float[Tensor, "n 4"],
+    image_size_px: tuple[int, int],
+    *,
+    size_per_reach: float = 4.0,
 ) -> Float[Tensor, "n 4"]:
     """Return square boxes that hold every crop that jitter can ask for."""
     unit = image_size_px[0] / REFERENCE_WIDTH_PX
     low, high = extent_px[:, :2], extent_px[:, 2:]
     centre = (low + high) / 2
     reach = _reach(low, high, centre, image_size_px, unit) + _MAX_NOISE_PX * unit
-    size = (_SIZE_PER_REACH * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
+    size = (size_per_reach * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
     half = (size / _MIN_ZOOM / 2 + _MAX_NOISE_PX * unit)[:, None]
     return torch.cat((centre - half, centre + half), dim=1)
 
@@ -88,6 +94,7 @@ def draw_crop_boxes(
     *,
     clip_length: int,
     generator: torch.Generator,
+    size_per_reach: float = 4.0,
 ) -> Float[Tensor, "n 4"]:
     """Draw jittered crop boxes; the frames of a clip share displacement and zoom."""
     clips = len(extent_px) // clip_length
@@ -97,6 +104,7 @@ def draw_crop_boxes(
     return crop_boxes(
         extent_px,
         image_size_px,
+        size_per_reach=size_per_reach,
         centre_noise=noise.repeat_interleave(clip_length, dim=0),
         zoom=zoom.repeat_interleave(clip_length),
     )

@@ -82,6 +82,7 @@ class FrameDataset:
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
+                crop_size_per_reach=data.crop_size_per_reach,
             ),
             cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
         )
@@ -127,7 +128,11 @@ class FrameDataset:
     def _plan_packing(self) -> tuple[Float[Tensor, "n 3 3"], Float[np.ndarray, "n 4"], int]:
         """Return the map stored → packed, the boxes to cut out, and the packed side."""
         if self.table.is_cropped:
-            boxes = margin_boxes(self._extent_px, self._stored_size_px)
+            boxes = margin_boxes(
+                self._extent_px,
+                self._stored_size_px,
+                size_per_reach=self._augmentation.crop_size_per_reach,
+            )
             side_px = math.ceil(_MARGIN_FACTOR * self.image_size_px)
         else:
             width, height = self._stored_size_px
@@ -142,10 +147,18 @@ class FrameDataset:
         if self.table.is_cropped:
             extent = self._extent_px[rows]
             if generator is None or not self._augmentation.crop_jitter:
-                boxes = crop_boxes(extent, self._stored_size_px)
+                boxes = crop_boxes(
+                    extent,
+                    self._stored_size_px,
+                    size_per_reach=self._augmentation.crop_size_per_reach,
+                )
             else:
                 boxes = draw_crop_boxes(
-                    extent, self._stored_size_px, clip_length=clip_length, generator=generator
+                    extent,
+                    self._stored_size_px,
+                    clip_length=clip_length,
+                    generator=generator,
+                    size_per_reach=self._augmentation.crop_size_per_reach,
                 )
             affine = crop_affine(boxes, self.image_size_px)
         else:

@@ -16,7 +16,7 @@ from s2hand.losses.keypoint import (
 )
 from s2hand.losses.loss_sum import LossSum, count_like, divide
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
-from s2hand.losses.priors import JointAnglePrior, bone_length_prior, shape_prior
+from s2hand.losses.priors import JointAnglePrior, bone_length_prior, posture_prior, shape_prior
 from s2hand.model import HandPrediction
 from s2hand.types import Confidence, KeypointsPx
 
@@ -72,6 +72,7 @@ class Objective:
             "bone_direction": 20 * num_frames,
             "shape_prior": 10 * num_frames,
             "bone_length_prior": num_frames,
+            "posture_prior": 30 * num_frames,
             "joint_angle_prior": self._joint_angle_prior.count_per_frame * num_frames,
             **dict.fromkeys(MOTION_LOSSES, 16 * num_clips),
         }
@@ -105,6 +106,7 @@ class Objective:
             "bone_length_prior": lambda: bone_length_prior(
                 prediction.joints, form=self.losses.bone_length_prior
             ),
+            "posture_prior": lambda: posture_prior(prediction.hand_pose_pca),
             "joint_angle_prior": lambda: self._joint_angle_prior(prediction.hand_pose),
             "quaternion": lambda: quaternion_loss(self._quaternions(prediction)),
             "temporal": lambda: temporal_loss(self._quaternions(prediction)),

@@ -35,6 +35,16 @@ def shape_prior(betas: Float[Tensor, "batch 10"]) -> LossSum:
     return LossSum(total=total, count=count_like(total, betas.numel()))
 
 
+def posture_prior(hand_pose_pca: Float[Tensor, "batch components"]) -> LossSum:
+    """Keep postures plausible: the mean square of their PCA coefficients.
+
+    MANO scales its components to unit variance, so this is the negative logarithm of a Gaussian
+    prior, up to a factor. Neither the paper nor the released code has it.
+    """
+    total = hand_pose_pca.square().sum()
+    return LossSum(total=total, count=count_like(total, hand_pose_pca.numel()))
+
+
 def bone_length_prior(joints: Joints, *, form: BoneLengthForm = "squared") -> LossSum:
     """Keep the size real: the length of the middle finger's first bone (E_s).
 

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-from itertools import pairwise
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,8 +16,6 @@ from s2hand.errors import ConfigurationError
 
 WEIGHTS_VARIABLE = "S2HAND_IMAGENET_WEIGHTS"
 """Environment variable: path of the ImageNet weights as efficientnet-pytorch publishes them."""
-
-_SMALL_CHANNELS = (16, 32, 64, 128)
 
 _WEIGHTS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
 _WEIGHTS_FILES = {
@@ -86,20 +83,25 @@ class EfficientNetEncoder(nn.Module):
 class SmallEncoder(nn.Module):
     """A compact residual network that keeps a coarse map of where things are.
 
-    Strided blocks halve the image down to a map of at most 4×4, which is flattened instead of
-    averaged: in small trainings this learns poses in far fewer steps.
+    Four strided convolutions, then a map of at most 4×4 that is flattened instead of averaged. Of
+    the shapes that were tried (wider, deeper, patches, depthwise, spatial softmax) this one learnt
+    keypoints best in a fixed time on one core.
     """
 
     def __init__(self, *, image_size_px: int) -> None:
         super().__init__()
         self.image_size_px = image_size_px
-        layers: list[nn.Module] = [_convolution(3, _SMALL_CHANNELS[0], stride=2)]
-        for before, after in pairwise(_SMALL_CHANNELS):
-            layers += [_convolution(before, after, stride=2), _Residual(after)]
-        self.layers = nn.Sequential(*layers)
-        map_size = min(4, math.ceil(image_size_px / 2 ** len(_SMALL_CHANNELS)))
+        self.layers = nn.Sequential(
+            _convolution(3, 16, stride=2),
+            _convolution(16, 32, stride=2),
+            _convolution(32, 64, stride=2),
+            _Residual(64),
+            _convolution(64, 96, stride=2),
+            _Residual(96),
+        )
+        map_size = min(4, math.ceil(image_size_px / 16))
         self.pool = nn.AdaptiveAvgPool2d(map_size)
-        self.num_features = _SMALL_CHANNELS[-1] * map_size**2
+        self.num_features = 96 * map_size**2
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]

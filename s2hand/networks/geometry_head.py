@@ -1,10 +1,15 @@
 """The geometry head: from image features to pose, shape, rotation, translation and scale."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_to_axis_angle
+
+RotationOutput = Literal["axis_angle", "quaternion"]
 
 INITIAL_DEPTH_M = 0.65
 """Where the hand stands before training (released code)."""
@@ -33,34 +38,48 @@ class GeometryHead(nn.Module):
     Args:
         num_features: length of the encoder's feature vector.
         initial_orient: axis-angle, radians, that the rotation branch starts from.
+        rotation_output: what the rotation branch regresses; the paper's is ``axis_angle``.
 
     References:
         Paper §3.2.2 names the outputs; layers and initial values are the released code's.
     """
 
-    def __init__(self, num_features: int, *, initial_orient: tuple[float, float, float]) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        initial_orient: tuple[float, float, float],
+        rotation_output: RotationOutput = "axis_angle",
+    ) -> None:
         super().__init__()
+        self.rotation_output = rotation_output
+        start = torch.tensor(initial_orient)
+        if rotation_output == "quaternion":
+            start = axis_angle_to_quaternion(start)
         self.trunk = nn.Sequential(
             *(nn.Linear(num_features, 1024), nn.BatchNorm1d(1024), nn.ReLU()),
             *(nn.Linear(1024, 512), nn.BatchNorm1d(512), nn.ReLU()),
         )
         self.pose = _branch(128, 30)
         self.shape = _branch(128, 10)
-        self.rotation = _branch(128, 32, 3)
+        self.rotation = _branch(128, 32, len(start))
         self.translation = _branch(128, 32, 3)
         self.scale = _branch(128, 32, 1)
         with torch.no_grad():
-            _last_bias(self.rotation).add_(torch.tensor(initial_orient))
+            _last_bias(self.rotation).add_(start)
             _start_at(self.translation, (0.0, 0.0, INITIAL_DEPTH_M))
             _start_at(self.scale, (INITIAL_SCALE,))
 
     def forward(self, features: Float[Tensor, "batch features"]) -> HandParameters:
         """Regress the hand's parameters."""
         shared = self.trunk(features)
+        rotation = self.rotation(shared)
+        if self.rotation_output == "quaternion":
+            rotation = quaternion_to_axis_angle(rotation)
         return HandParameters(
             hand_pose_pca=self.pose(shared),
             betas=self.shape(shared),
-            global_orient=self.rotation(shared),
+            global_orient=rotation,
             transl=self.translation(shared),
             scale=self.scale(shared).abs(),
         )

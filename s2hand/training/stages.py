@@ -29,7 +29,7 @@ _FIELDS_OF_LOSSES = {
 
 _FIELDS_OF_DATASETS = {
     "freihand": ("rotation_deg",),
-    "ho3d": ("train_crop", "crop_jitter", "sequence_rotation_deg"),
+    "ho3d": ("train_crop", "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
 }
 """Fields of ``DataConfig`` that take effect for one dataset only."""
 

@@ -20,10 +20,10 @@ def configure(name, size=64, pretrained="none"):
 @pytest.mark.parametrize(
     ("name", "size", "num_features"),
     [
-        ("small", 32, 512),
-        ("small", 48, 1152),
-        ("small", 96, 2048),
-        ("small", 224, 2048),
+        ("small", 32, 384),
+        ("small", 48, 864),
+        ("small", 96, 1536),
+        ("small", 224, 1536),
         ("efficientnet-b0", 64, 1280),
         ("efficientnet-b3", 64, 1536),
     ],
