@@ -13,6 +13,7 @@ from s2hand.losses.priors import (
     REFERENCE_BONE_LENGTH_M,
     JointAnglePrior,
     bone_length_prior,
+    posture_prior,
     shape_prior,
 )
 
@@ -32,6 +33,12 @@ def test_shape_prior_is_the_mean_square():
     betas = torch.arange(20.0).reshape(2, 10)
     assert shape_prior(betas).mean().item() == pytest.approx(np.mean(np.arange(20.0) ** 2))
     assert shape_prior(torch.zeros(2, 10)).mean().item() == 0
+
+
+def test_posture_prior_is_the_mean_square_of_the_coefficients():
+    coefficients = torch.full((2, 30), 0.5)
+    assert posture_prior(coefficients).mean().item() == pytest.approx(0.25)
+    assert posture_prior(torch.zeros(2, 30)).mean().item() == 0
 
 
 @pytest.mark.parametrize(("form", "expected"), [("squared", 2.5e-5), ("absolute", 5e-3)])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from s2hand.geometry.rotations import axis_angle_to_quaternion
 from s2hand.networks.geometry_head import GeometryHead
 
 
@@ -29,6 +30,19 @@ def test_the_rotation_branch_starts_around_the_given_orientation(head):
     features = torch.randn(16, 640)
     difference = head(features).global_orient - other(features).global_orient
     torch.testing.assert_close(difference, torch.tensor([0.1, 0.2, 0.3]).expand(16, 3))
+
+
+def test_a_head_of_quaternions_starts_around_the_same_orientation():
+    torch.manual_seed(0)
+    start = (1.2092, 1.2092, 1.2092)
+    head = GeometryHead(640, initial_orient=start, rotation_output="quaternion").eval()
+    with torch.no_grad():
+        head.rotation[-1].weight.zero_()
+        offset = head.rotation[-1].bias - axis_angle_to_quaternion(torch.tensor(start))
+        head.rotation[-1].bias.sub_(offset).mul_(3.0)  # its length has no meaning
+    orient = head(torch.randn(4, 640)).global_orient
+    torch.testing.assert_close(orient, torch.tensor(start).expand(4, 3))
+    assert offset.abs().max() < 0.2  # default initial bias of a layer with 32 inputs
 
 
 def test_the_scale_is_never_negative(head):

@@ -18,7 +18,7 @@ from s2hand.training.step import TrainingStep, split_batch
 from s2hand.training.workers import Workers
 
 LOSSES = LossConfig(
-    weights=LossWeights(quaternion=0.05, temporal=0.05, smooth=0.05),
+    weights=LossWeights(posture_prior=0.01, quaternion=0.05, temporal=0.05, smooth=0.05),
     keypoint_2d="released",
     smooth_threshold_rad=0.0,
 )
