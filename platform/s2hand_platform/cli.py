@@ -19,9 +19,9 @@ from rich.table import Table
 from s2hand_platform.errors import PlatformError, SpecError
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.experiments import user_errors
-from s2hand_platform.experiments.s2hand_commands import data_app, hand_app
 from s2hand_platform.planning import Plan, plan_table
 from s2hand_platform.runs import HowToRun, Place, SweepTrial, run_sweep, run_table
+from s2hand_platform.s2hand_commands import data_app, hand_app
 from s2hand_platform.spec.schema import SweepSpec
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.workspace import Workspace
