@@ -40,8 +40,8 @@ class SyntheticSize:
 SIZES: dict[SizeName, SyntheticSize] = {
     "demo": SyntheticSize(
         train=SplitSize(
-            images=800,
-            sequences=200,
+            images=640,
+            sequences=160,
             min_frames=18,
             max_frames=24,
             subjects=80,
@@ -49,8 +49,8 @@ SIZES: dict[SizeName, SyntheticSize] = {
             objects=80,
         ),
         test=SplitSize(
-            images=160,
-            sequences=48,
+            images=128,
+            sequences=40,
             min_frames=18,
             max_frames=24,
             subjects=20,
