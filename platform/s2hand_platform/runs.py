@@ -231,6 +231,7 @@ def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | No
 
 
 def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
+    place.store.remove_leftovers()
     progress = ProgressSink(how.console)
     sink = Sinks([progress, tracker])
     try:
