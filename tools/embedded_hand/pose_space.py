@@ -15,7 +15,7 @@ from tools.embedded_hand.skeleton import FIRST_JOINT, Array, Skeleton
 
 COUNT: Final = 1554
 LONG_FINGERS: Final = ("index", "middle", "ring", "little")
-LONE_FINGER: Final = 0.22
+LONE_FINGER: Final = 0.4
 """Chance that a finger leaves its cluster's posture (counting, signs, playing)."""
 
 
@@ -34,36 +34,36 @@ class Grasp:
 
 GRASPS: Final = {
     "relaxed": Grasp(
-        share=0.20, mcp=(20, 24, 28, 32), pip=(28, 32, 34, 34), thumb=(8, 2, 10, 8, 14)
+        share=0.08, mcp=(20, 24, 28, 32), pip=(28, 32, 34, 34), thumb=(8, 2, 10, 8, 14)
     ),
-    "flat": Grasp(share=0.08, mcp=(4, 4, 5, 6), pip=(4, 4, 5, 6), thumb=(8, -2, -2, 0, 2)),
+    "flat": Grasp(share=0.15, mcp=(4, 4, 5, 6), pip=(4, 4, 5, 6), thumb=(8, -2, -2, 0, 2)),
     "spread": Grasp(
-        share=0.07, mcp=(3, 3, 3, 4), pip=(6, 6, 6, 7), thumb=(4, 6, -6, -2, -2), spread=5.5
+        share=0.10, mcp=(3, 3, 3, 4), pip=(6, 6, 6, 7), thumb=(4, 6, -6, -2, -2), spread=5.5
     ),
     "fist": Grasp(
-        share=0.11, mcp=(72, 76, 78, 77), pip=(86, 87, 86, 83), thumb=(30, 6, 33, 16, 30)
+        share=0.20, mcp=(72, 76, 78, 77), pip=(86, 87, 86, 83), thumb=(30, 6, 33, 16, 30)
     ),
     "cylinder": Grasp(
-        share=0.16, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(22, 18, 30, 12, 12)
+        share=0.12, mcp=(38, 42, 46, 50), pip=(46, 48, 48, 44), thumb=(22, 18, 30, 12, 12)
     ),
     "sphere": Grasp(
-        share=0.09,
+        share=0.07,
         mcp=(26, 28, 30, 32),
         pip=(36, 36, 36, 36),
         thumb=(22, 26, 26, 14, 8),
         spread=4.0,
     ),
     "pinch": Grasp(
-        share=0.09, mcp=(50, 32, 27, 23), pip=(52, 36, 31, 27), thumb=(13, 3, 29, 13, 15)
+        share=0.07, mcp=(50, 32, 27, 23), pip=(52, 36, 31, 27), thumb=(13, 3, 29, 13, 15)
     ),
     "tripod": Grasp(
-        share=0.06, mcp=(44, 48, 50, 52), pip=(44, 48, 62, 66), thumb=(8, -4, 34, 8, 8)
+        share=0.05, mcp=(44, 48, 50, 52), pip=(44, 48, 62, 66), thumb=(8, -4, 34, 8, 8)
     ),
     "point": Grasp(
         share=0.06, mcp=(8, 62, 68, 70), pip=(8, 80, 82, 80), thumb=(20, -4, 34, 14, 20)
     ),
-    "hook": Grasp(share=0.03, mcp=(6, 8, 10, 10), pip=(74, 76, 76, 74), thumb=(8, -6, 10, 6, 14)),
-    "tabletop": Grasp(share=0.03, mcp=(66, 68, 70, 70), pip=(6, 8, 8, 10), thumb=(14, 2, 14, 4, 8)),
+    "hook": Grasp(share=0.05, mcp=(6, 8, 10, 10), pip=(74, 76, 76, 74), thumb=(8, -6, 10, 6, 14)),
+    "tabletop": Grasp(share=0.05, mcp=(66, 68, 70, 70), pip=(6, 8, 8, 10), thumb=(14, 2, 14, 4, 8)),
 }
 
 
@@ -110,15 +110,17 @@ def grasp_angles(name: str) -> Array:
 def _posture(generator: np.random.Generator, grasp: Grasp) -> Array:
     """Vary a cluster: some fingers act alone, all bend together, neighbours alike, each a bit."""
     alone = generator.random(4) < LONE_FINGER
-    mcp = np.where(alone, generator.uniform(4, 72, 4) - np.array(grasp.mcp), 0.0)
-    pip = np.where(alone, generator.uniform(6, 88, 4) - np.array(grasp.pip), 0.0)
+    # A finger that acts alone is mostly either stretched or folded.
+    fold = generator.beta(0.5, 0.5, 4)
+    mcp = np.where(alone, 3 + 77 * fold - np.array(grasp.mcp), 0.0)
+    pip = np.where(alone, 4 + 88 * fold - np.array(grasp.pip), 0.0)
     together = generator.normal(size=2)
     wave = np.cumsum(generator.normal(size=4))
     own = generator.normal(size=(3, 4))
-    mcp += 6.0 * together[0] + 3.5 * (wave - wave.mean()) + 4.0 * own[0]
-    pip += 5.0 * together[1] + 3.0 * together[0] + 3.0 * (wave - wave.mean()) + 5.0 * own[1]
+    mcp += 8.0 * together[0] + 3.5 * (wave - wave.mean()) + 4.0 * own[0]
+    pip += 8.0 * together[1] + 4.0 * together[0] + 3.0 * (wave - wave.mean()) + 5.0 * own[1]
     spread = 1.9 * generator.normal() * np.array([1.0, 0.3, -0.4, -1.2]) + 1.6 * own[2]
-    thumb = generator.normal(size=5) * np.array([5.0, 7.0, 6.5, 8.0, 13.0])
+    thumb = generator.normal(size=5) * np.array([5.0, 7.0, 6.5, 8.0, 10.0])
     angles = _assemble(grasp, mcp, pip, spread, thumb)
     dip_noise = 5.0 * generator.normal(size=4)
     for k, finger in enumerate(LONG_FINGERS):
@@ -150,7 +152,7 @@ def _assemble(grasp: Grasp, mcp: Array, pip: Array, spread: Array, thumb: Array)
 def limit(angles: Array) -> Array:
     """Press angles softly into the anatomical limits, with a margin for linear mixing."""
     low, high = LIMITS[:, :, 0], LIMITS[:, :, 1]
-    margin = 0.06 * (high - low)
+    margin = 0.07 * (high - low)
     return np.clip(angles, low + margin, high - margin)
 
 
