@@ -143,6 +143,9 @@ class DataConfig:
     """The same for sequences, shared by a clip's frames; the released code does not rotate them."""
     crop_size_per_reach: float = 4.0
     """Side of a sequence's crop over the hand's reach from its centre (released code: 4)."""
+    colour_jitter: float = 0.0
+    """Strength of a random gain and offset per colour channel, in training only, shared by a
+    clip's frames; the released code has none."""
     crop_jitter: bool = True
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
@@ -155,6 +158,11 @@ class DataConfig:
             0 <= self.rotation_deg <= 180,
             "data.rotation_deg must lie in 0..180",
             rotation_deg=self.rotation_deg,
+        )
+        _require(
+            0 <= self.colour_jitter < 1,
+            "data.colour_jitter must lie in 0 up to 1",
+            colour_jitter=self.colour_jitter,
         )
         _require(
             2 <= self.crop_size_per_reach <= 8,

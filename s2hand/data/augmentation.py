@@ -27,6 +27,8 @@ class Augmentation:
     """In-plane rotation is uniform in plus or minus this angle."""
     crop_jitter: bool = True
     """Sequences: whether the crop's centre and size are jittered."""
+    colour_jitter: float = 0.0
+    """Gains lie within one plus or minus this, offsets within plus or minus half of it."""
     crop_size_per_reach: float = 4.0
     """Sequences: side of the crop, before the zoom, over the hand's reach from its centre."""
 
@@ -116,6 +118,23 @@ def draw_rotations_rad(
     """Draw in-plane angles, uniform in plus or minus ``rotation_deg``, one per clip."""
     uniform = torch.rand(count // clip_length, generator=generator, dtype=torch.float64)
     return (math.radians(rotation_deg) * (2 * uniform - 1)).repeat_interleave(clip_length)
+
+
+def jitter_colours(
+    images: Float[Tensor, "n 3 height width"],
+    strength: float,
+    *,
+    clip_length: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "n 3 height width"]:
+    """Give every colour channel a random gain and offset, alike for the frames of a clip.
+
+    Values stay within 0 and 1.
+    """
+    clips = len(images) // clip_length
+    gain, offset = 2 * torch.rand(2, clips, 3, 1, 1, generator=generator) - 1
+    gain, offset = (x.repeat_interleave(clip_length, dim=0) * strength for x in (gain, offset))
+    return (images * (1 + gain) + offset / 2).clamp(0, 1)
 
 
 def rotate_about_centre(

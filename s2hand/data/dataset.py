@@ -16,6 +16,7 @@ from s2hand.data.augmentation import (
     crop_boxes,
     draw_crop_boxes,
     draw_rotations_rad,
+    jitter_colours,
     margin_boxes,
     rotate_about_centre,
     whole_image_affine,
@@ -82,6 +83,7 @@ class FrameDataset:
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
+                colour_jitter=data.colour_jitter,
                 crop_size_per_reach=data.crop_size_per_reach,
             ),
             cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
@@ -116,6 +118,13 @@ class FrameDataset:
         to_input = affine @ torch.linalg.inv(self._packed_affine[rows])
         if not _is_identity(to_input) or images.shape[-1] != self.image_size_px:
             images = _resample(images, to_input, self.image_size_px)
+        if generator is not None and self._augmentation.colour_jitter > 0:
+            images = jitter_colours(
+                images,
+                self._augmentation.colour_jitter,
+                clip_length=clip_length,
+                generator=generator,
+            )
         return Batch(
             images=images,
             intrinsics_px=intrinsics_px.float(),

@@ -299,3 +299,27 @@ def test_a_small_batch_takes_milliseconds(sequence):
         dataset.batch(rows, generator=generator)
         durations.append(time.perf_counter() - start)
     assert min(durations) < 0.15
+
+
+def test_colour_jitter_is_a_bounded_gain_and_offset_per_clip_and_channel(sequence):
+    settings = {"rotation_deg": 0.0, "crop_jitter": False}
+    plain, jittered = (
+        FrameDataset(
+            sequence, 64, augmentation=Augmentation(**settings, colour_jitter=strength)
+        ).batch(range(4), clip_length=2, generator=torch.Generator().manual_seed(0))
+        for strength in (0.0, 0.3)
+    )
+    maps = []
+    for clip in range(2):
+        for channel in range(3):
+            before = plain.images[2 * clip : 2 * clip + 2, channel].flatten().numpy()
+            after = jittered.images[2 * clip : 2 * clip + 2, channel].flatten().numpy()
+            inside = (after > 0.01) & (after < 0.99)
+            gain, offset = np.polyfit(before[inside], after[inside], 1)
+            np.testing.assert_allclose(after[inside], gain * before[inside] + offset, atol=1e-4)
+            assert abs(gain - 1) <= 0.3
+            assert abs(offset) <= 0.15
+            maps.append((gain, offset))
+    assert np.ptp(np.array(maps), axis=0).min() > 0.05
+    assert jittered.images.min() >= 0
+    assert jittered.images.max() <= 1
