@@ -93,7 +93,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps(planned.to_json(), indent=2))
     else:
-        _show_plan(planned, Console())
+        _show_plan(planned, _console())
 
 
 @app.command()
@@ -122,7 +122,7 @@ def run(
     how = HowToRun(settings=settings, without_ray=without_ray, tracking_uri=tracking_uri)
     with _resumable():
         measured, summary = run_table(place, recipe, seeds=seeds, how=how)
-    Console().print(measured.to_rich())
+    _console().print(measured.to_rich())
     _exit_if_failed(summary)
 
 
@@ -160,7 +160,7 @@ def sweep(
     if as_json:
         typer.echo(json.dumps([_sweep_trial_json(trial) for trial in ranked], indent=2))
     else:
-        Console().print(_sweep_table(spec.title, spec.metric, ranked))
+        _console().print(_sweep_table(spec.title, spec.metric, ranked))
     _exit_if_failed(summary)
 
 
@@ -191,7 +191,7 @@ def table(
     )
     match "json" if as_json else form:
         case "rich":
-            Console().print(measured.to_rich())
+            _console().print(measured.to_rich())
         case "markdown":
             typer.echo(measured.to_markdown())
         case "latex":
@@ -241,6 +241,14 @@ def submit(
         typer.echo(submit_command(command, address, Path.cwd(), place))
     else:
         raise typer.Exit(submit_job(command, address, Path.cwd(), place))
+
+
+def _console() -> Console:
+    """Write as wide as the terminal; where there is none, wide enough for a table."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_WITHOUT_TERMINAL)
+
+
+_WIDTH_WITHOUT_TERMINAL = 120
 
 
 def main() -> None:
