@@ -1,6 +1,6 @@
 """From the cells of tables to the trials that are missing, each with its reason and cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -89,8 +89,8 @@ def plan_tables(
 ) -> Plan:
     """Resolve the cells of several tables into distinct trials.
 
-    Rows come first and seeds within them, so that trials that run at the same time have
-    different seeds and do not wait for one another's shared stages.
+    One trial of every seed comes first, then the rest seed by seed: the first ones train the
+    stages that a seed's trials share, side by side, and nobody has to wait for a stage.
 
     Args:
         specs: tables with scale and data laid over their bases.
@@ -116,7 +116,19 @@ def plan_tables(
                     cached=sum(trial.status == "cached" for trial in planned),
                 )
             )
-    return Plan(trials=tuple(trials.values()), rows=tuple(rows))
+    return Plan(trials=_in_order(trials.values()), rows=tuple(rows))
+
+
+def _in_order(trials: Collection[PlannedTrial]) -> tuple[PlannedTrial, ...]:
+    leaders: dict[int, str] = {}
+    for trial in trials:
+        leaders.setdefault(trial.seed, trial.trial_id)
+
+    def place(trial: PlannedTrial) -> tuple[bool, int]:
+        leads = trial.trial_id == leaders[trial.seed]
+        return (not leads, 0 if leads else trial.seed)
+
+    return tuple(sorted(trials, key=place))
 
 
 def _also_fills(known: PlannedTrial, again: PlannedTrial) -> PlannedTrial:

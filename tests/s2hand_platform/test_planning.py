@@ -62,6 +62,16 @@ def test_rows_run_through_their_seeds(tiny: TinyExperiment, store: ResultStore) 
     assert len({trial.trial_id for trial in plan.trials}) == 6
 
 
+def test_each_seed_starts_once_before_its_other_rows(
+    tiny: TinyExperiment, store: ResultStore
+) -> None:
+    third = RowSpec(id="long", label="long", overrides={"epochs": 9})
+    plan = plan_table(table("t", FULL, STRAIGHT, third), tiny, store, [0, 1])
+    assert [(trial.rows[0][1], trial.seed) for trial in plan.trials] == [
+        ("full", 0), ("full", 1), ("straight", 0), ("long", 0), ("straight", 1), ("long", 1),
+    ]  # fmt: skip
+
+
 def test_planning_again_gives_the_same_trials(tiny: TinyExperiment, store: ResultStore) -> None:
     assert plan_table(table(), tiny, store, [0]) == plan_table(table(), tiny, store, [0])
 
