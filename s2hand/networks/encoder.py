@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
@@ -23,6 +24,18 @@ _WEIGHTS_FILES = {
     "efficientnet-b3": "efficientnet-b3-5fb5a3c3.pth",
 }
 """File names that end in the first digits of the file's own SHA-256."""
+
+_LOW_LEVEL_CHANNELS = {"efficientnet-b0": 24, "efficientnet-b3": 32}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFeatures:
+    """What an encoder makes of a batch of images."""
+
+    pooled: Float[Tensor, "batch features"]
+    """What the geometry head looks at."""
+    low_level: Float[Tensor, "batch channels rows columns"]
+    """A map at a quarter of the image's size: what the texture and light head looks at."""
 
 
 def build_encoder(
@@ -48,10 +61,11 @@ def build_encoder(
 class EfficientNetEncoder(nn.Module):
     """EfficientNet up to its pooled features; drop-connect 0.2 acts in training.
 
-    Padding is TensorFlow's SAME for the given image size.
+    Padding is TensorFlow's SAME for the given image size. The low-level map is the last of the
+    stage at a quarter of the image, 24×56×56 (b0) or 32×56×56 (b3) at 224 pixels.
 
     References:
-        Paper §3.2.1 (b0); the released code uses b3 from random weights.
+        Paper §3.2.1 (b0); the released code uses b3 from random weights, and the same map.
     """
 
     def __init__(self, name: str, *, image_size_px: int) -> None:
@@ -61,13 +75,15 @@ class EfficientNetEncoder(nn.Module):
         self.network = EfficientNet.from_name(name, image_size=image_size_px, include_top=False)
         self.network.set_swish(memory_efficient=False)
         self.num_features: int = self.network._bn1.num_features  # noqa: SLF001
+        self.num_low_level_channels = _LOW_LEVEL_CHANNELS[name]
 
-    def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch features"]:
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> ImageFeatures:
         """Encode images with values in 0 to 1; no mean or deviation is taken out first."""
-        _check_size(images, self.image_size_px)
-        return self.network(images.contiguous(memory_format=torch.channels_last)).flatten(1)
+        check_image_size(images, self.image_size_px)
+        maps = self.network.extract_endpoints(images)
+        return ImageFeatures(
+            pooled=maps["reduction_6"].mean(dim=(2, 3)), low_level=maps["reduction_2"]
+        )
 
     def load_imagenet_weights(self) -> None:
         """Load the weights from ``S2HAND_IMAGENET_WEIGHTS``, torch's cache, or their publisher.
@@ -85,16 +101,18 @@ class SmallEncoder(nn.Module):
 
     Four strided convolutions, then a map of at most 4×4 that is flattened instead of averaged. Of
     the shapes that were tried (wider, deeper, patches, depthwise, spatial softmax) this one learnt
-    keypoints best in a fixed time on one core.
+    keypoints best in a fixed time on one core. The low-level map is the second convolution's.
     """
+
+    num_low_level_channels = 32
 
     def __init__(self, *, image_size_px: int) -> None:
         super().__init__()
         self.image_size_px = image_size_px
         self.layers = nn.Sequential(
             _convolution(3, 16, stride=2),
-            _convolution(16, 32, stride=2),
-            _convolution(32, 64, stride=2),
+            _convolution(16, self.num_low_level_channels, stride=2),
+            _convolution(self.num_low_level_channels, 64, stride=2),
             _Residual(64),
             _convolution(64, 96, stride=2),
             _Residual(96),
@@ -103,13 +121,14 @@ class SmallEncoder(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(map_size)
         self.num_features = 96 * map_size**2
 
-    def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch features"]:
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> ImageFeatures:
         """Encode images with values in 0 to 1."""
-        _check_size(images, self.image_size_px)
-        centred = images.contiguous(memory_format=torch.channels_last) - 0.5
-        return self.pool(self.layers(centred)).flatten(1)
+        check_image_size(images, self.image_size_px)
+        centred = images - 0.5
+        low_level = self.layers[:2](centred)
+        return ImageFeatures(
+            pooled=self.pool(self.layers[2:](low_level)).flatten(1), low_level=low_level
+        )
 
 
 class _Residual(nn.Module):
@@ -134,7 +153,12 @@ def _convolution(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
     )
 
 
-def _check_size(images: Tensor, image_size_px: int) -> None:
+def check_image_size(images: Float[Tensor, "batch 3 height width"], image_size_px: int) -> None:
+    """Refuse images of another size than the network was built for.
+
+    Raises:
+        ConfigurationError: if the images are not ``image_size_px`` square.
+    """
     height, width = images.shape[-2:]
     if (height, width) != (image_size_px, image_size_px):
         raise ConfigurationError(

@@ -1,0 +1,81 @@
+"""The texture and light head: from a low-level feature map to colours and lighting."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+MEAN_COLOUR = (200 / 256, 150 / 256, 150 / 256)
+"""RGB that the texture is regressed around (released code)."""
+
+INITIAL_LIGHT = (0.6, 0.4, *(1.0, 1.0, 1.0), *(1.0, 1.0, 1.0), *(0.0, 0.0, 1.0))
+"""White light, most of it ambient, the rest from the camera: the hand starts in its own colours.
+The released code's last weights, around 1, on nearly empty features start it nearly black."""
+
+_MAP_SIZE = 56  # a quarter of the paper's 224 pixels, for which the layers were drawn
+_SMALL_STD = 0.001  # released code: initial weights of both branches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextureAndLight:
+    """What the head regresses for each image."""
+
+    texture: Float[Tensor, "batch points 3"]
+    """The paper's C, RGB, unbounded: what is rendered is tanh(C)."""
+    lighting_vector: Float[Tensor, "batch 11"]
+    """Unbounded: ambient intensity, directional intensity, ambient RGB, directional RGB,
+    direction, whose length has no meaning."""
+
+
+class TextureLightHead(nn.Module):
+    """Two convolutions that look at the low-level map, then a branch each for texture and light.
+
+    Args:
+        num_channels: channels of the low-level map.
+        num_points: 778 for a colour per vertex, as the paper; 1538 for one per face, as the
+            released code.
+
+    The layers fit a map of 56×56. A map of another size is pooled to that first.
+
+    References:
+        Paper §3.2.1 names the outputs; layers and initial values are the released code's, but for
+        ``INITIAL_LIGHT``.
+    """
+
+    mean_colour: Tensor
+
+    def __init__(self, num_channels: int, num_points: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.AdaptiveAvgPool2d(_MAP_SIZE),
+            *(nn.Conv2d(num_channels, 48, 10, stride=4, padding=1), nn.ReLU()),
+            nn.MaxPool2d(3, stride=2),
+            *(nn.Conv2d(48, 64, 3), nn.ReLU()),
+            nn.MaxPool2d(2, stride=2),
+            nn.Flatten(),
+        )
+        self.texture = _branch(num_points * 3)
+        self.light = _branch(11)
+        with torch.no_grad():
+            last = self.light[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.copy_(torch.tensor(INITIAL_LIGHT))
+        self.register_buffer("mean_colour", torch.tensor(MEAN_COLOUR), persistent=False)
+
+    def forward(self, low_level: Float[Tensor, "batch channels rows columns"]) -> TextureAndLight:
+        """Regress colours and lighting."""
+        shared = self.trunk(low_level)
+        return TextureAndLight(
+            texture=self.mean_colour + self.texture(shared).unflatten(1, (-1, 3)),
+            lighting_vector=self.light(shared),
+        )
+
+
+def _branch(num_outputs: int) -> nn.Sequential:
+    """Linear 256→64, ReLU, linear; nearly constant weights and no bias to start with."""
+    first, last = nn.Linear(256, 64), nn.Linear(64, num_outputs)
+    for layer in (first, last):
+        nn.init.normal_(layer.weight, std=_SMALL_STD)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(first, nn.ReLU(), last)
