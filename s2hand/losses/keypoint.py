@@ -1,4 +1,4 @@
-"""Losses between projected joints and detected 2D keypoints: E_loc (Eq. 3), E_ori (Eq. 4)."""
+"""Losses on 2D keypoints: E_loc (Eq. 3), E_ori (Eq. 4), E_2d (Eq. 10) and E_con (Eq. 11)."""
 
 from typing import Literal
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from s2hand.hand.joints import BONES
 from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.losses.norm import safe_norm
 from s2hand.types import Confidence, KeypointsPx
 
 KeypointForm = Literal["paper", "released"]
@@ -70,7 +71,7 @@ def keypoint_2d_loss(
         Paper Eq. 3, which does not say whether its SmoothL1 acts on coordinates or on distances;
         the released code's acts on distances, and so does this in both forms.
     """
-    distance = _norm(projected_keypoints_px - detected_keypoints_px) * px_scale
+    distance = safe_norm(projected_keypoints_px - detected_keypoints_px) * px_scale
     weights = keypoint_weights(detection_confidence, form)
     return LossSum(
         total=(weights * smooth_l1(distance, knee_px)).sum(),
@@ -100,15 +101,71 @@ def bone_direction_loss(
     return LossSum(total=total, count=count_like(total, weights.numel()))
 
 
+def heatmap_keypoint_count(confidence: Confidence, form: KeypointForm) -> Float[Tensor, ""]:
+    """Return what E_2d is divided by; it depends on the detections alone."""
+    if form == "paper":
+        return count_like(confidence, confidence.numel())
+    return confidence.square().sum()
+
+
+def heatmap_keypoint_loss(
+    heatmap_keypoints_px: Float[Tensor, "stacks batch 21 2"],
+    detected_keypoints_px: Float[Tensor, "batch 21 2"],
+    detection_confidence: Float[Tensor, "batch 21"],
+    *,
+    px_scale: float,
+    knee_px: float = 5.0,
+    form: KeypointForm = "paper",
+) -> LossSum:
+    """Compare what the 2D keypoint estimator finds with detected keypoints (E_2d).
+
+    Args:
+        heatmap_keypoints_px: the estimate of each of the estimator's stacks; their terms are added.
+        detected_keypoints_px: the detector's keypoints in the same image.
+        detection_confidence: 0 to 1; 0 removes a keypoint.
+        px_scale: 224 / image size, as for :func:`keypoint_2d_loss`.
+        knee_px: where the smooth-L1 turns linear, 224-equivalent pixels; ``paper`` only.
+        form: ``paper`` averages confidence · ρ(d) over all keypoints; ``released`` takes
+            confidence² · d and divides by the sum of confidence².
+
+    References:
+        Paper Eq. 10, which names no stacks; the released code adds them up.
+    """
+    distance = safe_norm(heatmap_keypoints_px - detected_keypoints_px) * px_scale
+    if form == "paper":
+        total = (detection_confidence * smooth_l1(distance, knee_px)).sum()
+    else:
+        total = (detection_confidence.square() * distance).sum()
+    return LossSum(total=total, count=heatmap_keypoint_count(detection_confidence, form))
+
+
+def keypoint_consistency_loss(
+    projected_keypoints_px: KeypointsPx,
+    heatmap_keypoints_px: KeypointsPx,
+    *,
+    px_scale: float,
+    knee_px: float = 5.0,
+) -> LossSum:
+    """Draw the projected joints and the 2D estimator's keypoints together (E_con).
+
+    The mean of ρ(d) over frames and keypoints, without confidences; both sides receive gradients.
+
+    Args:
+        projected_keypoints_px: joints projected into the input image.
+        heatmap_keypoints_px: the estimate of the estimator's last stack.
+        px_scale: 224 / image size, as for :func:`keypoint_2d_loss`.
+        knee_px: where the smooth-L1 turns linear, 224-equivalent pixels.
+
+    References:
+        Paper Eq. 11.
+    """
+    distance = safe_norm(projected_keypoints_px - heatmap_keypoints_px) * px_scale
+    total = smooth_l1(distance, knee_px).sum()
+    return LossSum(total=total, count=count_like(total, distance.numel()))
+
+
 def _bone_directions(
     keypoints_px: KeypointsPx, starts: list[int], ends: list[int]
 ) -> Float[Tensor, "*batch 20 2"]:
     bones = keypoints_px[..., ends, :] - keypoints_px[..., starts, :]
-    return bones / (_norm(bones)[..., None] + _UNIT_EPSILON_PX)
-
-
-def _norm(vectors: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n"]:
-    """Euclidean length, whose gradient at zero is zero instead of NaN."""
-    squared = vectors.square().sum(-1)
-    is_zero = squared == 0
-    return torch.where(is_zero, 0.0, torch.where(is_zero, 1.0, squared).sqrt())
+    return bones / (safe_norm(bones)[..., None] + _UNIT_EPSILON_PX)

@@ -1,4 +1,4 @@
-"""E_loc and E_ori against numbers computed by hand, obvious loops and finite differences."""
+"""Keypoint losses against numbers computed by hand, obvious loops and finite differences."""
 
 import math
 
@@ -12,7 +12,10 @@ from scipy.optimize import approx_fprime
 from s2hand.hand.joints import BONES
 from s2hand.losses.keypoint import (
     bone_direction_loss,
+    heatmap_keypoint_count,
+    heatmap_keypoint_loss,
     keypoint_2d_loss,
+    keypoint_consistency_loss,
     keypoint_count,
     keypoint_weights,
     smooth_l1,
@@ -160,3 +163,102 @@ def test_coinciding_keypoints_have_finite_gradients():
 def test_weights_of_the_paper_are_the_confidences():
     confidence = torch.rand(2, 21)
     assert torch.equal(keypoint_weights(confidence, "paper"), confidence)
+
+
+def random_stacks(seed, stacks=2):
+    """Keypoints of each stack of a 2D estimator, near and far from the detections."""
+    projected, detected, confidence = random_keypoints(seed, batch=2)
+    generator = torch.Generator().manual_seed(seed + 1)
+    noise = torch.randn(stacks, 2, 21, 2, generator=generator, dtype=torch.float64)
+    return projected + 5 * noise, detected, confidence
+
+
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_heatmap_keypoints_agree_with_a_loop_over_stacks(form):
+    heatmap, detected, confidence = random_stacks(8)
+    mean = 0.0
+    for stack in heatmap:
+        total = weights = 0.0
+        for sample in range(2):
+            for joint in range(21):
+                con = confidence[sample, joint].item()
+                d = 1.5 * math.dist(stack[sample, joint].tolist(), detected[sample, joint].tolist())
+                if form == "paper":
+                    total += con * (d * d / 8 if d < 4 else d - 2)
+                    weights += 1
+                else:
+                    total += con * con * d
+                    weights += con * con
+        mean += total / weights
+    loss = heatmap_keypoint_loss(
+        heatmap, detected, confidence, px_scale=1.5, knee_px=4.0, form=form
+    )
+    assert loss.mean().item() == pytest.approx(mean, rel=1e-12)
+    torch.testing.assert_close(loss.count, heatmap_keypoint_count(confidence, form))
+
+
+def test_one_stack_of_the_paper_is_the_location_loss():
+    heatmap, detected, confidence = random_stacks(9, stacks=1)
+    ours = heatmap_keypoint_loss(heatmap, detected, confidence, px_scale=2.0)
+    expected = keypoint_2d_loss(heatmap[0], detected, confidence, px_scale=2.0)
+    torch.testing.assert_close(ours.total, expected.total)
+    torch.testing.assert_close(ours.count, expected.count)
+
+
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_heatmap_keypoints_without_any_confidence_cost_nothing(form):
+    heatmap, detected, confidence = random_stacks(10)
+    heatmap.requires_grad_()
+    none = torch.zeros_like(confidence)
+    loss = heatmap_keypoint_loss(heatmap, detected, none, px_scale=1.0, form=form).mean()
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(heatmap.grad, torch.zeros_like(heatmap))
+
+
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_heatmap_gradients_agree_with_finite_differences(form):
+    heatmap, detected, confidence = random_stacks(11)
+    if form == "paper":
+        heatmap[0, 0, 0] = detected[0, 0]  # no distance: the gradient is zero, not NaN
+    heatmap.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda points: heatmap_keypoint_loss(
+            points, detected, confidence, px_scale=1.5, form=form
+        ).mean(),
+        heatmap,
+    )
+
+
+def test_released_heatmap_gradient_is_zero_where_the_distance_is():
+    _, detected, confidence = random_stacks(12)
+    heatmap = detected[None].clone().requires_grad_()
+    heatmap_keypoint_loss(
+        heatmap, detected, confidence, px_scale=1.0, form="released"
+    ).mean().backward()
+    assert torch.equal(heatmap.grad, torch.zeros_like(heatmap))
+
+
+def test_consistency_is_the_mean_smooth_distance_of_the_branches():
+    projected = torch.zeros(2, 21, 2, dtype=torch.float64)
+    heatmap = projected.clone()
+    heatmap[0, 4] = torch.tensor([3.0, 4.0])  # distance 5 at scale 1, 10 at scale 2
+    heatmap[1, 9, 0] = 1.5  # distance 3 at scale 2
+    loss = keypoint_consistency_loss(projected, heatmap, px_scale=2.0, knee_px=4.0)
+    assert loss.count.item() == 42
+    assert loss.total.item() == pytest.approx((10 - 2) + 9 / 8)
+
+
+def test_consistency_gradients_reach_both_branches():
+    projected, heatmap, _ = random_keypoints(13, batch=2)
+    projected[0, 0] = heatmap[0, 0]
+    projected.requires_grad_()
+    heatmap.requires_grad_()
+
+    def mean(ours, theirs):
+        return keypoint_consistency_loss(ours, theirs, px_scale=1.5).mean()
+
+    assert torch.autograd.gradcheck(mean, (projected, heatmap))
+    mean(projected, heatmap).backward()
+    assert projected.grad.abs().max() > 0
+    torch.testing.assert_close(projected.grad, -heatmap.grad)

@@ -1,0 +1,137 @@
+"""Texture losses against NumPy written out, known outliers and finite differences."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2hand.losses.appearance import texture_prior, texture_shape_loss
+
+FORMS = ["paper", "released"]
+
+
+def random_textures(seed, batch=3, points=40):
+    """Textures with a few outliers, and confidences."""
+    generator = torch.Generator().manual_seed(seed)
+    options = {"generator": generator, "dtype": torch.float64}
+    texture = 0.5 + 0.1 * torch.randn(batch, points, 3, **options)
+    texture[:, :2] += torch.randn(batch, 2, 3, **options)
+    return texture, torch.rand(batch, 21, **options)
+
+
+def test_one_outlier_costs_its_distance_from_the_mean():
+    """Nine points at 0 and one at 1: mean 0.1, σ = √0.1 = 0.316, and 0.9 is beyond two σ."""
+    texture = torch.zeros(1, 10, 3, dtype=torch.float64)
+    texture[0, 4, 1] = 1.0
+    loss = texture_prior(texture, torch.ones(1, 21, dtype=torch.float64))
+    assert loss.mean().item() == pytest.approx(0.9 / 30)
+
+
+def test_convention_sigma_is_unbiased():
+    """Four points at 0 and one at 1 deviate by 0.8: two σ are 0.894 unbiased, 0.8 otherwise."""
+    texture = torch.zeros(1, 5, 3, dtype=torch.float64)
+    texture[0, 0] = 1.0
+    texture[0, 0, 2] = 1.01
+    confidence = torch.ones(1, 21, dtype=torch.float64)
+    assert texture_prior(texture, confidence).mean().item() == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texture_prior_agrees_with_a_loop(form):
+    texture, confidence = random_textures(0)
+    total = count = 0.0
+    for sample, con in zip(texture.numpy(), confidence.numpy(), strict=True):
+        cost = 0.0
+        for channel in sample.T:
+            mean, sigma = channel.mean(), channel.std(ddof=1)
+            cost += sum(abs(c - mean) for c in channel if abs(c - mean) > 2 * sigma)
+        weight = 1.0 if form == "paper" else con.mean() ** 2
+        total += weight * cost / sample.size
+        count += weight
+    loss = texture_prior(texture, confidence, form=form)
+    assert total > 0
+    assert loss.total.item() == pytest.approx(total, rel=1e-12)
+    assert loss.count.item() == pytest.approx(count, rel=1e-12)
+
+
+def test_released_texture_prior_leaves_out_frames_below_the_least_confidence():
+    texture, confidence = random_textures(1, batch=2)
+    confidence = confidence.clamp(min=0.2)
+    confidence[0, 3] = 0.1
+    both = texture_prior(texture, confidence, form="released", min_confidence=0.1)
+    second = texture_prior(texture[1:], confidence[1:], form="released")
+    torch.testing.assert_close(both.total, second.total)
+    torch.testing.assert_close(both.count, second.count)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_plain_texture_costs_nothing_and_has_finite_gradients(form):
+    texture = torch.full((2, 778, 3), 0.6, requires_grad=True)
+    loss = texture_prior(texture, torch.ones(2, 21), form=form).mean()
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(texture.grad, torch.zeros_like(texture))
+
+
+def test_released_texture_prior_without_any_confidence_is_zero():
+    texture, confidence = random_textures(2)
+    texture.requires_grad_()
+    loss = texture_prior(texture, torch.zeros_like(confidence), form="released").mean()
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(texture.grad, torch.zeros_like(texture))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texture_prior_gradients_agree_with_finite_differences(form):
+    texture, confidence = random_textures(3, batch=2, points=15)
+    texture.requires_grad_()
+    assert texture_prior(texture, confidence, form=form).mean() > 0
+    assert torch.autograd.gradcheck(
+        lambda t: texture_prior(t, confidence, form=form).mean(), texture
+    )
+
+
+def test_texture_and_shape_are_norms_over_all_elements_summed_over_the_frames():
+    generator = np.random.default_rng(4)
+    texture, betas = generator.random((2, 3, 5, 3)), generator.normal(size=(2, 3, 10))
+    expected = 0.0
+    for clip in range(2):
+        for frame in range(3):
+            for values in (texture[clip], betas[clip]):
+                difference = (values[frame] - values.sum(axis=0) / 3).ravel()
+                expected += math.sqrt((difference**2).sum())
+    loss = texture_shape_loss(torch.from_numpy(texture), torch.from_numpy(betas))
+    assert loss.count.item() == 2
+    assert loss.total.item() == pytest.approx(expected, rel=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**16), shift=st.floats(-3, 3), scale=st.floats(0.1, 5))
+def test_texture_and_shape_see_only_differences_and_grow_with_them(seed, shift, scale):
+    generator = torch.Generator().manual_seed(seed)
+    texture = torch.rand(2, 4, 6, 3, generator=generator, dtype=torch.float64)
+    betas = torch.randn(2, 4, 10, generator=generator, dtype=torch.float64)
+    loss = texture_shape_loss(texture, betas).mean()
+    changed = texture_shape_loss(scale * texture + shift, scale * betas - shift).mean()
+    torch.testing.assert_close(changed, scale * loss)
+
+
+def test_a_clip_of_one_look_costs_nothing_and_has_finite_gradients():
+    texture = torch.full((1, 4, 778, 3), 0.25, requires_grad=True)
+    betas = torch.full((1, 4, 10), 0.5, requires_grad=True)
+    loss = texture_shape_loss(texture, betas).mean()
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(texture.grad, torch.zeros_like(texture))
+    assert torch.equal(betas.grad, torch.zeros_like(betas))
+
+
+def test_texture_and_shape_gradients_agree_with_finite_differences():
+    generator = torch.Generator().manual_seed(5)
+    texture = torch.rand(2, 3, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    betas = torch.randn(2, 3, 10, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t, b: texture_shape_loss(t, b).mean(), (texture, betas))
