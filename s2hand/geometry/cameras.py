@@ -1,16 +1,50 @@
-"""The perspective camera, and what cropping, resizing and rotating an image do to it.
+"""Cameras, and what cropping, resizing and rotating an image do to it.
 
 Convention of the whole project: OpenCV camera frame (x right, y down, z forward), metres; pixel
 (0, 0) is the **centre** of the top-left pixel, so an image of width w spans -0.5 to w - 0.5.
 """
 
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+CameraModel = Literal["perspective", "orthographic"]
+
+
+def homogeneous_pixels(
+    points: Float[Tensor, "*batch points 3"],
+    intrinsics_px: Float[Tensor, "*batch 3 3"],
+    camera: CameraModel = "perspective",
+) -> Float[Tensor, "*batch points 3"]:
+    """Return the points' pixels as (u·w, v·w, w), which is defined at any depth.
+
+    Convention:
+        ``perspective``: K·(x, y, z), so that w is the depth in metres. ``orthographic``:
+        K·(x, y, 1), so that w is 1, K's focal entries are pixels per metre and its principal
+        point is where the optical axis meets the image.
+
+    Args:
+        points: Metres, OpenCV camera frame.
+        intrinsics_px: Camera matrices; the last row must be (0, 0, 1).
+        camera: How points are projected.
+
+    Raises:
+        ValueError: If the camera is neither.
+    """
+    if camera not in get_args(CameraModel):
+        known = " or ".join(get_args(CameraModel))
+        raise ValueError(f"camera must be {known}, got '{camera}'")
+    if camera == "orthographic":
+        points = torch.cat((points[..., :2], torch.ones_like(points[..., 2:])), dim=-1)
+    return points @ intrinsics_px.transpose(-1, -2)
+
 
 def project(
-    points: Float[Tensor, "*batch points 3"], intrinsics_px: Float[Tensor, "*batch 3 3"]
+    points: Float[Tensor, "*batch points 3"],
+    intrinsics_px: Float[Tensor, "*batch 3 3"],
+    camera: CameraModel = "perspective",
 ) -> Float[Tensor, "*batch points 2"]:
     """Project points in front of the camera to pixels.
 
@@ -20,8 +54,9 @@ def project(
     Args:
         points: Metres, OpenCV camera frame.
         intrinsics_px: Camera matrices; the last row must be (0, 0, 1).
+        camera: As in :func:`homogeneous_pixels`.
     """
-    homogeneous = points @ intrinsics_px.transpose(-1, -2)
+    homogeneous = homogeneous_pixels(points, intrinsics_px, camera)
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 

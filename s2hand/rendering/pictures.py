@@ -68,7 +68,7 @@ def turn_about_vertical(
     vertices: Float[Tensor, "*batch verts 3"], angle_rad: float
 ) -> Float[Tensor, "*batch verts 3"]:
     """Turn meshes about the camera's y axis, for a look from another side."""
-    axis_angle = torch.tensor([0.0, angle_rad, 0.0], dtype=vertices.dtype)
+    axis_angle = vertices.new_tensor([0.0, angle_rad, 0.0])
     return vertices @ axis_angle_to_matrix(axis_angle).mT
 
 

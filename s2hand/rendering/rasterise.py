@@ -1,4 +1,10 @@
-"""The CPU rasteriser: nearest face, barycentric coordinates and depth of every pixel."""
+"""The CPU rasteriser: nearest face, barycentric coordinates and depth of every pixel.
+
+The compiled core works on homogeneous pixels p = (u·w, v·w, w) and on camera-frame depths. A face
+with corners p0, p1, p2 gives three planes, the cross products of its corners taken in pairs; at
+pixel x = (u, v, 1) their values are to each other as the perspective-correct weights of the point
+seen, whatever the signs of w. An orthographic camera is the case w = 1.
+"""
 
 from dataclasses import dataclass
 from typing import no_type_check
@@ -9,7 +15,9 @@ from numba import njit, prange
 
 NO_FACE = -1
 """The face id of a pixel that sees no face."""
-_MIN_SPAN = 1e-18  # six times the volume of (camera centre, face) in m³; below it is seen edge-on
+FRONT, UNSEEN, BACK = 1, 0, -1
+"""How a face turns to the camera; edge-on, non-finite and culled faces are unseen."""
+_MIN_SINE_SQUARED = 1e-24  # of the angles between the first corner and two sides: below is edge-on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,15 +63,14 @@ def rasterise(
         raise ValueError(
             f"faces must name vertices 0..{num_vertices - 1}, got {faces.min()}..{faces.max()}"
         )
-    batched_faces = np.broadcast_to(faces, (num_images, *faces.shape[-2:]))
     face_id = np.empty((num_images, height, width), np.int32)
     barycentric = np.empty((num_images, height, width, 3), np.float32)
     depth_m = np.empty((num_images, height, width), np.float32)
+    points = vertices.astype(np.float64) @ intrinsics_px.astype(np.float64).swapaxes(1, 2)
     _rasterise_batch(
-        np.ascontiguousarray(vertices, np.float64),
-        np.ascontiguousarray(np.linalg.inv(intrinsics_px.astype(np.float64))),
-        np.ascontiguousarray(intrinsics_px, np.float64),
-        np.asarray(batched_faces, np.int64),
+        points,
+        np.ascontiguousarray(vertices[..., 2], np.float64),
+        np.asarray(np.broadcast_to(faces, (num_images, *faces.shape[-2:])), np.int64),
         near_m,
         cull_back_faces,
         face_id,
@@ -90,107 +97,147 @@ def interpolate(
     return result
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def face_planes(
+    points: np.ndarray,
+    faces: np.ndarray,
+    cull_back_faces: bool,  # noqa: FBT001 (compiled code takes no keyword-only arguments)
+    planes: np.ndarray,
+    facing: np.ndarray,
+) -> None:
+    """Write three planes (rows) and ``FRONT``, ``UNSEEN`` or ``BACK`` for each face."""
+    for face in range(faces.shape[0]):
+        for i in range(3):
+            j, k = faces[face, (i + 1) % 3], faces[face, (i + 2) % 3]
+            planes[face, i, 0] = points[j, 1] * points[k, 2] - points[j, 2] * points[k, 1]
+            planes[face, i, 1] = points[j, 2] * points[k, 0] - points[j, 0] * points[k, 2]
+            planes[face, i, 2] = points[j, 0] * points[k, 1] - points[j, 1] * points[k, 0]
+        # A front face turns counter-clockwise as seen, which makes the span negative.
+        facing[face] = -turn(points, faces[face, 0], faces[face, 1], faces[face, 2])
+        if cull_back_faces and facing[face] == BACK:
+            facing[face] = UNSEEN
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@no_type_check
+def turn(points: np.ndarray, a: int, b: int, c: int) -> int:
+    """Return the sign of det(a, b, c), 0 where the camera centre lies in the corners' plane."""
+    # Differences keep the digits that a product of three nearly equal corners would lose.
+    ax, ay, az = points[a, 0], points[a, 1], points[a, 2]
+    bx, by, bz = points[b, 0] - ax, points[b, 1] - ay, points[b, 2] - az
+    cx, cy, cz = points[c, 0] - ax, points[c, 1] - ay, points[c, 2] - az
+    span = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    size = (
+        (ax * ax + ay * ay + az * az)
+        * (bx * bx + by * by + bz * bz)
+        * (cx * cx + cy * cy + cz * cz)
+    )
+    if not span * span > _MIN_SINE_SQUARED * size:
+        return 0
+    return 1 if span > 0 else -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def rasterise_image(
-    vertices: np.ndarray,
-    inverse_intrinsics: np.ndarray,
-    intrinsics: np.ndarray,
+    points: np.ndarray,
+    corner_depth_m: np.ndarray,
     faces: np.ndarray,
+    planes: np.ndarray,
+    facing: np.ndarray,
     near_m: float,
-    cull_back_faces: bool,  # noqa: FBT001 (compiled code takes no keyword-only arguments)
     face_id: np.ndarray,
-    barycentric: np.ndarray,
     depth_m: np.ndarray,
 ) -> None:
-    """Rasterise one image into the three given arrays; the compiled core of ``rasterise``."""
+    """Write the nearest face and its depth at every pixel centre of one image."""
     height, width = face_id.shape
     face_id[:] = NO_FACE
-    barycentric[:] = 0
     depth_m[:] = np.inf
-    edges = np.empty((3, 3))
+    round_depth = depth_m.dtype.type
     for face in range(faces.shape[0]):
-        corners = faces[face]
-        determinant = _edge_functions(vertices, corners, inverse_intrinsics, edges)
-        # A front face turns counter-clockwise as seen, which makes this determinant negative.
-        if not abs(determinant) > _MIN_SPAN or (cull_back_faces and determinant > 0):
+        if facing[face] == UNSEEN:
             continue
         left, right, top, bottom = _bounding_box(
-            vertices, corners, intrinsics, near_m, height, width
+            points, corner_depth_m, faces[face], near_m, height, width
         )
-        inverse = 1.0 / determinant
+        if left >= right or top >= bottom:
+            continue
+        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+        z0, z1, z2 = corner_depth_m[i], corner_depth_m[j], corner_depth_m[k]
+        inside = -float(facing[face])
+        x0, x1, x2 = planes[face, 0, 0], planes[face, 1, 0], planes[face, 2, 0]
         for row in range(top, bottom):
+            v0 = planes[face, 0, 1] * row + planes[face, 0, 2]
+            v1 = planes[face, 1, 1] * row + planes[face, 1, 2]
+            v2 = planes[face, 2, 1] * row + planes[face, 2, 2]
             for column in range(left, right):
-                e0 = (edges[0, 0] * column + edges[0, 1] * row + edges[0, 2]) * inverse
-                e1 = (edges[1, 0] * column + edges[1, 1] * row + edges[1, 2]) * inverse
-                e2 = (edges[2, 0] * column + edges[2, 1] * row + edges[2, 2]) * inverse
+                e0 = inside * (x0 * column + v0)
+                e1 = inside * (x1 * column + v1)
+                e2 = inside * (x2 * column + v2)
                 if e0 < 0 or e1 < 0 or e2 < 0:
                     continue
-                inverse_depth = e0 + e1 + e2
-                if not inverse_depth * near_m <= 1.0 or inverse_depth <= 0:
-                    continue
-                depth = np.float32(1.0 / inverse_depth)
-                if depth < depth_m[row, column]:
+                depth = round_depth((e0 * z0 + e1 * z1 + e2 * z2) / (e0 + e1 + e2))
+                if depth >= near_m and depth < depth_m[row, column]:
                     depth_m[row, column] = depth
                     face_id[row, column] = face
-                    barycentric[row, column, 0] = e0 / inverse_depth
-                    barycentric[row, column, 1] = e1 / inverse_depth
-                    barycentric[row, column, 2] = e2 / inverse_depth
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 @no_type_check
-def _edge_functions(
-    vertices: np.ndarray, corners: np.ndarray, inverse_intrinsics: np.ndarray, edges: np.ndarray
-) -> float:
-    """Write the three functions of (u, v, 1) that are positive inside; return det(v0, v1, v2).
+def weights_at(
+    planes: np.ndarray, face: int, row: int, column: int
+) -> tuple[float, float, float, float]:
+    """Return the barycentric weights of the point of a face that a pixel sees, and the planes' sum.
 
-    Function i is the ray's triple product with the other two corners. Divided by the determinant,
-    the three add up to the inverse depth, and are to each other as the barycentric weights.
+    The weights are the planes' values divided by their sum.
     """
-    determinant = 0.0
-    for i in range(3):
-        j, k = corners[(i + 1) % 3], corners[(i + 2) % 3]
-        x = vertices[j, 1] * vertices[k, 2] - vertices[j, 2] * vertices[k, 1]
-        y = vertices[j, 2] * vertices[k, 0] - vertices[j, 0] * vertices[k, 2]
-        z = vertices[j, 0] * vertices[k, 1] - vertices[j, 1] * vertices[k, 0]
-        for axis in range(3):
-            edges[i, axis] = (
-                x * inverse_intrinsics[0, axis]
-                + y * inverse_intrinsics[1, axis]
-                + z * inverse_intrinsics[2, axis]
-            )
-        if i == 0:
-            first = corners[0]
-            determinant = x * vertices[first, 0] + y * vertices[first, 1] + z * vertices[first, 2]
-    return determinant
+    e0 = planes[face, 0, 0] * column + planes[face, 0, 1] * row + planes[face, 0, 2]
+    e1 = planes[face, 1, 0] * column + planes[face, 1, 1] * row + planes[face, 1, 2]
+    e2 = planes[face, 2, 0] * column + planes[face, 2, 1] * row + planes[face, 2, 2]
+    total = e0 + e1 + e2
+    return e0 / total, e1 / total, e2 / total, total
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def write_weights(planes: np.ndarray, face_id: np.ndarray, barycentric: np.ndarray) -> None:
+    """Write the barycentric weights of every pixel of one image, zero where no face is seen."""
+    for row in range(face_id.shape[0]):
+        for column in range(face_id.shape[1]):
+            face = face_id[row, column]
+            if face == NO_FACE:
+                barycentric[row, column] = 0
+                continue
+            weights = weights_at(planes, face, row, column)
+            for corner in range(3):
+                barycentric[row, column, corner] = weights[corner]
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 @no_type_check
 def _bounding_box(
-    vertices: np.ndarray,
+    points: np.ndarray,
+    depth_m: np.ndarray,
     corners: np.ndarray,
-    intrinsics: np.ndarray,
     near_m: float,
     height: int,
     width: int,
 ) -> tuple[int, int, int, int]:
     """Give the pixel range (left, right, top, bottom; ends excluded) that a face can cover."""
     left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
-    num_behind = 0
+    reaches_behind, farthest = False, -np.inf
     for i in range(3):
-        x, y, z = vertices[corners[i], 0], vertices[corners[i], 1], vertices[corners[i], 2]
-        if z < near_m:
-            num_behind += 1
+        u, v, w = points[corners[i], 0], points[corners[i], 1], points[corners[i], 2]
+        farthest = max(farthest, depth_m[corners[i]])
+        if w <= 0:
+            reaches_behind = True
             continue
-        u = (intrinsics[0, 0] * x + intrinsics[0, 1] * y) / z + intrinsics[0, 2]
-        v = (intrinsics[1, 0] * x + intrinsics[1, 1] * y) / z + intrinsics[1, 2]
-        left, right = min(left, u), max(right, u)
-        top, bottom = min(top, v), max(bottom, v)
-    if num_behind == 3:
+        left, right = min(left, u / w), max(right, u / w)
+        top, bottom = min(top, v / w), max(bottom, v / w)
+    if farthest < near_m:
         return 0, 0, 0, 0
-    if num_behind > 0:  # the projection of a face that crosses the near plane has no simple bound
+    if reaches_behind:  # what is seen of such a face has no simple bound
         return 0, width, 0, height
     if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
         return 0, 0, 0, 0
@@ -203,12 +250,11 @@ def _bounding_box(
     )
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, parallel=True, error_model="numpy")
 @no_type_check
 def _rasterise_batch(
-    vertices: np.ndarray,
-    inverse_intrinsics: np.ndarray,
-    intrinsics: np.ndarray,
+    points: np.ndarray,
+    corner_depth_m: np.ndarray,
     faces: np.ndarray,
     near_m: float,
     cull_back_faces: bool,  # noqa: FBT001
@@ -217,14 +263,17 @@ def _rasterise_batch(
     depth_m: np.ndarray,
 ) -> None:
     for image in prange(face_id.shape[0]):
+        planes = np.empty((faces.shape[1], 3, 3))
+        facing = np.empty(faces.shape[1], np.int8)
+        face_planes(points[image], faces[image], cull_back_faces, planes, facing)
         rasterise_image(
-            vertices[image],
-            inverse_intrinsics[image],
-            intrinsics[image],
+            points[image],
+            corner_depth_m[image],
             faces[image],
+            planes,
+            facing,
             near_m,
-            cull_back_faces,
             face_id[image],
-            barycentric[image],
             depth_m[image],
         )
+        write_weights(planes, face_id[image], barycentric[image])

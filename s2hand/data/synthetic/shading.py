@@ -23,7 +23,7 @@ from s2hand.data.synthetic.visibility import (
     lit_share,
     smooth_normals,
 )
-from s2hand.rendering.rasterise import rasterise_image
+from s2hand.rendering.rasterise import face_planes, rasterise_image, write_weights
 
 LIGHT_FIELDS = 7
 """Direction to the light (3), colour (3), softness of its shadow's border in map pixels."""
@@ -92,6 +92,9 @@ def paint(
     face_id = np.empty((height, width), np.int32)
     weights = np.empty((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
+    points = np.empty_like(middle)
+    planes = np.empty((len(faces), 3, 3))
+    facing = np.empty(len(faces), np.int8)
     shaded_face = np.full((height, width), -1, np.int32)
     shaded = np.ones((height, width, 4), np.float32)
     colour[:] = 0
@@ -103,8 +106,10 @@ def paint(
         camera[1, 2] = intrinsics[1, 2] - window[1] + (k * 0.5698402910 + 0.25) % 1.0 - 0.5
         shift = (k // 2 * 0.6180339887 + 0.5) % 1.0 - 0.5
         vertices = (1 - moment) * start + moment * end
-        inverse = np.linalg.inv(camera)
-        rasterise_image(vertices, inverse, camera, faces, 0.05, _CULL, face_id, weights, depth)
+        _project(vertices, camera, points)
+        face_planes(points, faces, _CULL, planes, facing)
+        rasterise_image(points, points[:, 2], faces, planes, facing, 0.05, face_id, depth)
+        write_weights(planes, face_id, weights)
         if k == num_subframes // 2:
             _look_at_joints(joint_px, window, face_id, depth, material, seen_at_joint)
         if k % 2 == 0:
@@ -172,6 +177,17 @@ def _add_subframe(
                 shaded[row, column, channel] = rgb[channel]
             for channel in range(4):
                 colour[row, column, channel] += shaded[row, column, channel]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+@no_type_check
+def _project(vertices: np.ndarray, camera: np.ndarray, points: np.ndarray) -> None:
+    """Write homogeneous pixels; the last row of the camera matrix is (0, 0, 1)."""
+    for vertex in range(len(vertices)):
+        x, y, z = vertices[vertex, 0], vertices[vertex, 1], vertices[vertex, 2]
+        points[vertex, 0] = camera[0, 0] * x + camera[0, 1] * y + camera[0, 2] * z
+        points[vertex, 1] = camera[1, 0] * x + camera[1, 1] * y + camera[1, 2] * z
+        points[vertex, 2] = z
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s2hand.geometry.cameras import (
+    CameraModel,
     crop_affine,
     crop_intrinsics,
+    homogeneous_pixels,
     project,
     resize_affine,
     resize_intrinsics,
@@ -101,3 +104,30 @@ def test_batches_of_maps_are_maps_of_batches() -> None:
     together = crop_affine(boxes, 64)
     for box, affine in zip(boxes, together, strict=True):
         torch.testing.assert_close(crop_affine(box, 64), affine)
+
+
+def test_homogeneous_pixels_are_the_camera_matrix_times_the_point() -> None:
+    points = _points()
+    torch.testing.assert_close(homogeneous_pixels(points, K), torch.stack([K @ p for p in points]))
+    behind = torch.tensor([[0.1, 0.2, -0.3]], dtype=torch.float64)
+    assert homogeneous_pixels(behind, K)[0, 2] == -0.3
+
+
+def test_convention_orthographic_focal_entries_are_pixels_per_metre() -> None:
+    near = torch.tensor([[0.01, -0.02, 0.3], [0.01, -0.02, 5.0]], dtype=torch.float64)
+    expected = torch.tensor([[480 * 0.01 + 111, 480 * -0.02 + 113]]).double().expand(2, 2)
+    torch.testing.assert_close(project(near, K, "orthographic"), expected)
+    assert (homogeneous_pixels(near, K, "orthographic")[:, 2] == 1).all()
+
+
+@pytest.mark.parametrize("camera", ["perspective", "orthographic"])
+def test_homogeneous_pixels_have_the_gradients_of_finite_differences(camera: CameraModel) -> None:
+    inputs = (_points().requires_grad_(), K.clone().requires_grad_())
+    assert torch.autograd.gradcheck(lambda p, k: homogeneous_pixels(p, k, camera), inputs)
+
+
+def test_an_unknown_camera_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In tests the type checker would refuse it first.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="camera must be perspective or orthographic, got 'fish'"):
+        homogeneous_pixels(_points(), K, "fish")  # type: ignore[arg-type]
