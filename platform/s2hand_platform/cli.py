@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from s2hand_platform.errors import PlatformError, SpecError
 from s2hand_platform.execution.settings import RunSettings, RunSummary
@@ -160,7 +161,7 @@ def sweep(
     if as_json:
         typer.echo(json.dumps([_sweep_trial_json(trial) for trial in ranked], indent=2))
     else:
-        _console().print(_sweep_table(spec.title, spec.metric, ranked))
+        _console().print(_sweep_table(spec, ranked))
     _exit_if_failed(summary)
 
 
@@ -276,7 +277,9 @@ def _resumable() -> Iterator[None]:
 
 
 def _complain(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False)
+    Console(stderr=True).print(
+        f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True
+    )
 
 
 def _exit_if_failed(summary: RunSummary) -> None:
@@ -314,14 +317,18 @@ def _show_plan(planned: Plan, console: Console) -> None:
     )
 
 
-def _sweep_table(title: str, metric: str, ranked: Sequence[SweepTrial]) -> Table:
-    paths = list(dict.fromkeys(path for trial in ranked for path in trial.point))
-    table = Table("trial", *paths, metric, "status", title=title)
+def _sweep_table(spec: SweepSpec, ranked: Sequence[SweepTrial]) -> Table:
+    table = Table("trial", *spec.space, spec.metric, "status", title=spec.title)
+    table.caption, table.caption_justify = Text("\n".join(spec.notes), style="dim"), "left"
     for trial in ranked:
-        values = [f"{trial.point[path]:.4g}" for path in paths]
-        value = "–" if trial.value is None else f"{trial.value:.4g}"
+        values = [_short(trial.point[path]) for path in spec.space]
+        value = "–" if trial.value is None else _short(trial.value)
         table.add_row(trial.trial_id[:12], *values, value, trial.status.replace("_", " "))
     return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sweep_trial_json(trial: SweepTrial) -> dict[str, Any]:

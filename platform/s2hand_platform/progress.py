@@ -116,7 +116,7 @@ class ProgressSink:
 
     def _print(self, line: str) -> None:
         console = self._live.console if self._live is not None else self._console
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _name(trial: PlannedTrial) -> str:

@@ -73,12 +73,12 @@ class Place:
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
-        spec = load_table(name_or_path, self.experiment).over(self.scale.base)
+        spec = load_table(name_or_path, self.experiment).at(self.scale)
         return spec.over(self._data(spec.dataset))
 
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
-        spec = load_sweep(name_or_path, self.experiment).over(self.scale.base)
+        spec = load_sweep(name_or_path, self.experiment).at(self.scale)
         return spec.over(self._data(spec.dataset))
 
     def seeds(self, count: int | None) -> range:

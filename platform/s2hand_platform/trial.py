@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from s2hand_platform.errors import ExecutionError, PlatformError, StopTrial
-from s2hand_platform.experiments.protocol import Evaluation, Experiment, Scalars, TrialContext
+from s2hand_platform.experiments.protocol import Evaluation, Experiment, Scalars
 from s2hand_platform.identity import CodeFingerprint, check_same_code, code_fingerprint
+from s2hand_platform.pictures import write_picture
 from s2hand_platform.planning import PlannedTrial
 from s2hand_platform.store.records import AttemptRecord, AttemptStatus, Environment
 from s2hand_platform.store.results import ResultStore
@@ -41,7 +45,7 @@ class TrialOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalContext:
-    """The surroundings of a trial with one worker; each report goes to ``on_report``."""
+    """Where a worker runs and writes; each report goes to ``on_report``."""
 
     checkpoint_dir: Path
     stage_dir: Path
@@ -63,7 +67,7 @@ def trial_folders(workspace: Workspace, trial_id: str) -> tuple[Path, Path]:
 
 
 def run_trial(
-    request: TrialRequest, experiment: Experiment, context: TrialContext, store: ResultStore
+    request: TrialRequest, experiment: Experiment, context: LocalContext, store: ResultStore
 ) -> TrialOutcome:
     """Train (or go on training), evaluate and record one trial; every rank calls it.
 
@@ -127,14 +131,14 @@ class _Attempt:
         self,
         request: TrialRequest,
         experiment: Experiment,
-        context: TrialContext,
+        context: LocalContext,
         store: ResultStore,
     ) -> None:
         self._request = request
         self._experiment = experiment
-        self._context = _Recording(context)
         self._store = store
         self._number = store.next_attempt(request.trial.trial_id)
+        self._context = _Recording(context, self._number)
         self._started = datetime.now(UTC)
 
     def run(self) -> TrialOutcome:
@@ -177,10 +181,11 @@ class _Attempt:
 
 
 class _Recording:
-    """A context that keeps what is reported, in a file that outlives a killed process."""
+    """What the experiment sees; keeps what is reported in files that outlive a killed process."""
 
-    def __init__(self, context: TrialContext) -> None:
+    def __init__(self, context: LocalContext, attempt: int) -> None:
         self._context = context
+        self._attempt = attempt
         self.rank = context.rank
         self.world_size = context.world_size
         self.device = context.device
@@ -194,6 +199,11 @@ class _Recording:
             with self._file.open("a") as file:
                 file.write(f"\n{line}\n")  # behind a line that a killed process did not finish
         self._context.report(epoch, metrics)
+
+    def log_picture(
+        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> None:
+        write_picture(self.checkpoint_dir, self._attempt, name, epoch, picture)
 
     def curve(self) -> list[tuple[int, dict[str, float]]]:
         """Return the last report of every epoch; an epoch that was trained again counts once."""
@@ -270,7 +280,8 @@ def last_outcome(store: ResultStore, trial_id: str) -> TrialOutcome | None:
 
 def cause(error: BaseException) -> str:
     """Say in one line what went wrong."""
-    return f"{type(error).__name__}: {error}"
+    lines = (line.strip() for line in str(error).splitlines())
+    return f"{type(error).__name__}: {'; '.join(line for line in lines if line)}"
 
 
 _NEVER_PASSES = (

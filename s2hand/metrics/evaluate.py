@@ -12,9 +12,10 @@ from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
 from s2hand.metrics.alignment import align_procrustes, align_root
-from s2hand.metrics.appearance import sequence_deviation
+from s2hand.metrics.appearance import shape_sd, texture_sd
 from s2hand.metrics.errors import CM_PER_M, point_errors
 from s2hand.metrics.f_score import f_scores
+from s2hand.metrics.keypoints_2d import frame_auc, keypoint_errors_px
 from s2hand.metrics.pck import sample_auc
 from s2hand.metrics.smoothness import (
     acceleration_error_mm,
@@ -65,6 +66,15 @@ METRICS: dict[str, MetricDescription] = {
     "acc_err_mm": _lower("mm/frame²", "ACC-ERR: mean distance of accelerations"),
     "quaternion_rad": _lower("rad", "detour of rotations over 3 frames, mean of 16 joints"),
     "shape_sd": _lower("1", "standard deviation of betas over a sequence's frames"),
+    "texture_sd": _lower("1", "standard deviation of the texture over a sequence's frames"),
+    "photometric_error": _lower("1", "mean colour difference over the rendered hand, 0 to 1"),
+    "silhouette_error": _lower("1", "1 - IoU of the rendered and the true hand's silhouette"),
+    "detected_keypoint_px": _lower("px", "mean error of the detections, 224-equivalent pixels"),
+    "projected_keypoint_px": _lower("px", "mean error of projected joints, 224-equivalent pixels"),
+    "heatmap_keypoint_px": _lower("px", "mean error of the 2D branch, 224-equivalent pixels"),
+    "detected_keypoint_auc": _higher("1", "area under Figure 6's curve of the detections"),
+    "projected_keypoint_auc": _higher("1", "area under Figure 6's curve of projected joints"),
+    "heatmap_keypoint_auc": _higher("1", "area under Figure 6's curve of the 2D branch"),
 }
 """Metric key → what it means. ``mm/frame²`` is what papers print as mm/s²."""
 
@@ -79,11 +89,27 @@ class Predictions:
     """Full axis-angle, mean pose included."""
     global_orient: Float[np.ndarray, "n 3"]
     betas: Float[np.ndarray, "n 10"]
-    projected_keypoints_px: Float[np.ndarray, "n 21 2"] | None = None
-    """Projected joints in pixels of the network's input, for overlays; metrics project anew."""
+    keypoints: "KeypointPredictions | None" = None
+    """Keypoints in the network's input; None leaves their metrics out."""
+    texture: Float[np.ndarray, "n points 3"] | None = None
+    """Colours as the network gives them, C of Eq. 21."""
+    fit: dict[str, Float[np.ndarray, "n"]] | None = None
+    """``photometric_error`` and ``silhouette_error`` per sample, measured on the pictures."""
 
     def __len__(self) -> int:
         return len(self.joints)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeypointPredictions:
+    """Keypoints of every frame in pixels of the network's input, and that input's camera."""
+
+    image_size_px: int
+    intrinsics_px: Float[np.ndarray, "n 3 3"]
+    detected: Float[np.ndarray, "n 21 2"]
+    projected: Float[np.ndarray, "n 21 2"]
+    heatmap: Float[np.ndarray, "n 21 2"] | None = None
+    """The 2D branch's; None where a model has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +118,7 @@ class SetEvaluation:
 
     metrics: dict[str, float]
     samples: dict[str, Float[np.ndarray, "n"]]
-    """One value per sample for every metric but ``shape_sd``; its mean over samples that are not
+    """One value per sample for every metric but the ``_sd``; its mean over samples that are not
     NaN is the metric. Smoothness metrics stand at a window's middle frame, NaN at other frames."""
     sample_ids: tuple[str, ...]
     evaluator_id: str = EVALUATOR_ID
@@ -102,7 +128,8 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
     """Measure predictions against a table's truth.
 
     Metrics whose truth the table lacks are left out: vertex metrics without ``vertices``, joint
-    metrics without ``joints``, smoothness and shape metrics without sequences.
+    metrics without ``joints``, smoothness and deviations without sequences; likewise those of
+    what was not predicted.
 
     Raises:
         DataError: If the numbers of frames differ, or a prediction is not finite.
@@ -116,10 +143,18 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
     windows = consecutive_windows(table.sequences, table.frames)
     if len(windows):
         samples |= _smoothness_samples(predictions, table.joints, windows)
-    metrics = {name: float(np.nanmean(values)) for name, values in samples.items()}
-    deviations = sequence_deviation(predictions.betas, table.sequences)
-    if deviations:
-        metrics["shape_sd"] = float(np.mean(list(deviations.values())))
+    if table.joints is not None and predictions.keypoints is not None:
+        samples |= _keypoint_samples(predictions.keypoints, table.joints)
+    samples |= predictions.fit or {}
+    metrics = {
+        name: float(np.nanmean(values))
+        for name, values in samples.items()
+        if not np.isnan(values).all()
+    }
+    deviations = {"shape_sd": shape_sd(predictions.betas, table.sequences)}
+    if predictions.texture is not None:
+        deviations["texture_sd"] = texture_sd(predictions.texture, table.sequences)
+    metrics |= {name: value for name, value in deviations.items() if value is not None}
     return SetEvaluation(metrics=metrics, samples=samples, sample_ids=table.sample_ids)
 
 
@@ -131,7 +166,7 @@ def _check(predictions: Predictions, table: FrameTable) -> None:
         )
     for column in fields(predictions):
         values = getattr(predictions, column.name)
-        if values is None or column.name == "projected_keypoints_px":
+        if not isinstance(values, np.ndarray):
             continue
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if not finite.all():
@@ -164,6 +199,21 @@ def _joint_samples(
         "pa_auc_j_0_50mm": sample_auc(aligned_m),
         "projected_mpjpe_px": point_errors(predicted_px, truth_px).mean(axis=1),
     }
+
+
+def _keypoint_samples(
+    keypoints: KeypointPredictions, true_joints: Float[np.ndarray, "n 21 3"]
+) -> dict[str, np.ndarray]:
+    samples = {}
+    for name in ("detected", "projected", "heatmap"):
+        points = getattr(keypoints, name)
+        if points is not None:
+            errors = keypoint_errors_px(
+                points, true_joints, keypoints.intrinsics_px, keypoints.image_size_px
+            )
+            samples[f"{name}_keypoint_px"] = errors.mean(axis=1)
+            samples[f"{name}_keypoint_auc"] = frame_auc(errors)
+    return samples
 
 
 def _vertex_samples(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
 from tiny_experiment import TinyConfig, TinyExperiment
 
 from s2hand_platform.experiments.protocol import TrialContext
@@ -26,6 +28,11 @@ class _Reports:
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._context.report(epoch, metrics)
         self._after(epoch)
+
+    def log_picture(
+        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> None:
+        self._context.log_picture(name, epoch, picture)
 
 
 class SlowExperiment(TinyExperiment):
@@ -50,6 +57,15 @@ class CrashingExperiment(TinyExperiment):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         super().train(config, seed, _Reports(context, crash))
+
+
+class HopelessExperiment(TinyExperiment):
+    """Cannot be trained, however often it is tried."""
+
+    code_packages = ("ray_experiments", "tiny_experiment")
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+        raise ValueError("no clip is that short")
 
 
 class PairedExperiment(TinyExperiment):

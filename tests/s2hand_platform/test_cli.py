@@ -52,6 +52,9 @@ epochs = 3
 """
 
 
+NOT_FINITE = "not finite\n" + "lower the learning rate or look at the samples, " * 4
+
+
 class DataError(Exception):
     pass
 
@@ -69,7 +72,7 @@ class BrittleExperiment(TinyExperiment):
 
     def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
         if config.learning_rate > 0.4:
-            raise ArithmeticError("not finite")
+            raise ArithmeticError(NOT_FINITE)
         super().train(config, seed, context)
 
 
@@ -144,6 +147,57 @@ def test_failed_trials_are_named_and_the_others_run(
     printed = capsys.readouterr()
     assert "failed: ArithmeticError: not finite" in printed.err
     assert "tiny.curved seed 0 finished" in printed.err
+
+
+def test_failed_points_of_a_grid_are_listed_in_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    text = GRID.replace("[0.01, 0.1, 0.3]", "[0.5, 0.1, 0.6, 0.3]")
+    (project / "sweeps" / "rates.toml").write_text(text)
+    command = ("sweep", "rates", "--without-ray")
+    assert call(monkeypatch, *command, "--json") == cli.EXIT_FAILED_TRIALS
+    printed = capsys.readouterr()
+    ranked = json.loads(printed.out)
+    assert [trial["point"]["learning_rate"] for trial in ranked] == [0.3, 0.1, 0.5, 0.6]
+    assert [trial["status"] for trial in ranked] == ["finished"] * 2 + ["failed"] * 2
+    reason = f"ArithmeticError: {NOT_FINITE.strip()}".replace("\n", "; ")
+    assert [line.strip() for line in printed.err.splitlines() if "error: trial" in line] == [
+        f"error: trial {trial['trial_id'][:12]} failed: {reason}" for trial in ranked[2:]
+    ]
+    # Run again, only the failed ones are tried.
+    assert call(monkeypatch, *command) == cli.EXIT_FAILED_TRIALS
+    printed = capsys.readouterr()
+    assert "2 trials to run, 2 reused" in printed.err
+    assert ranked[2]["trial_id"][:12] in printed.out
+
+
+def test_ranking_of_words_with_the_notes_of_recipe_and_scale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    grid = GRID.replace("learning_rate = [0.01, 0.1, 0.3]", 'data.dataset = ["line", "curve"]')
+    (project / "sweeps" / "rates.toml").write_text(f'notes = ["Of the recipe."]\n{grid}')
+    (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["[1] Small."]\n{SCALE}')
+    assert call(monkeypatch, "sweep", "rates", "--without-ray") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [word for line in lines for word in ("line", "curve") if f" {word} " in line] == [
+        "line",
+        "curve",
+    ]
+    assert [line.strip() for line in lines[-2:]] == ["Of the recipe.", "[1] Small."]
+
+
+def test_tables_show_the_notes_of_recipe_and_scale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    (project / "sweeps" / "tiny.toml").write_text(f'notes = ["Of the recipe."]\n{TABLE}')
+    (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["Small."]\n{SCALE}')
+    (project / "sweeps" / "scales" / "full.toml").write_text(SCALE)
+    assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
+    assert "- Of the recipe.\n- Small.\n" in capsys.readouterr().out
+    call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1")
+    assert "· Of the recipe.\n· Small.\n" in capsys.readouterr().out
+    call(monkeypatch, "table", "tiny", "--scale", "full", "--format", "markdown")
+    assert "Small." not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray_experiments import CrashingExperiment, PairedExperiment, SlowExperiment
+from ray_experiments import (
+    CrashingExperiment,
+    HopelessExperiment,
+    PairedExperiment,
+    SlowExperiment,
+)
 from tiny_experiment import TinyExperiment
 
 from s2hand_platform.errors import ExecutionError
@@ -19,6 +24,7 @@ from s2hand_platform.execution import tuner
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
 from s2hand_platform.execution.session import Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
+from s2hand_platform.pictures import read_pictures
 from s2hand_platform.planning import Plan, PlannedTrial, plan_table
 from s2hand_platform.spec.schema import ColumnSpec, LogUniform, RowSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
@@ -205,6 +211,9 @@ class TestRay:
         curve = store.curves([outcome.trial_id for outcome in summary.outcomes])
         assert len(curve) == 2 * 4 * 2
         assert '"threads": 1' in store.trials()["environment_json"].iloc[0]
+        for outcome in summary.outcomes:
+            drawn = read_pictures(workspace.checkpoints_dir / outcome.trial_id, attempt=0)
+            assert [(picture.name, picture.epoch) for picture in drawn] == [("fit", 1), ("fit", 3)]
         again = run(TinyExperiment(), workspace, spec, sink)
         assert (again.outcomes, again.reused) == ((), 2)
         assert_nothing_left_behind()
@@ -229,6 +238,17 @@ class TestRay:
         assert [json.loads(line)["epoch"] for line in lines if line] == [0, 1, 2, 3]
         assert max(sink.epochs) == 3
         assert_nothing_left_behind()
+
+    def test_hopeless_trial_is_tried_once_and_prints_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        sink = Listener()
+        summary = run(HopelessExperiment(), Workspace(tmp_path), table({}), sink)
+        assert [outcome.reason for outcome in sink.outcomes] == [
+            "ValueError: no clip is that short"
+        ]
+        assert [outcome.status for outcome in summary.failed] == ["failed"]
+        assert capsys.readouterr().out == ""  # which belongs to tables and JSON
 
     def test_lost_tune_process_frees_its_workers_resources(self, tmp_path: Path) -> None:
         sink = Listener()

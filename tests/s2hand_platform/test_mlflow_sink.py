@@ -1,14 +1,20 @@
+import json
 import socket
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tiny_experiment import TinyExperiment
+from PIL import Image
+from tiny_experiment import TinyConfig, TinyExperiment, draw
 
 from s2hand_platform.execution.local import run_in_process
+from s2hand_platform.experiments.protocol import TrialContext
 from s2hand_platform.planning import Plan, plan_table
 from s2hand_platform.spec.published import (
     PublishedCell,
@@ -165,7 +171,111 @@ def test_server_that_is_down_loses_nothing(
     assert later.num_spooled == 0
     attempts = runs(workspace, "attempt")
     assert len(attempts) == 4
+    assert list(pictures(workspace, "flat")) == [1]
     assert attempts["flat seed 0"].data.metrics["test/error"] > 0
+
+
+def pictures(workspace: Workspace, row: str, attempt: int = 0) -> dict[int, list[Path]]:
+    """Find what MLflow's page shows of a row's first seed: step → full-size files."""
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    tags = {"paper.row": row, "trial.attempt": str(attempt)}
+    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    (found,) = [
+        run
+        for run in client.search_runs([experiment.experiment_id], wanted)
+        if run.data.tags["seed"] == "0"
+    ]
+    files = [
+        Path(client.download_artifacts(found.info.run_id, info.path))
+        for info in client.list_artifacts(found.info.run_id, "images")
+    ]
+    assert bool(files) == (found.data.tags.get("mlflow.loggedImages") == "True")
+    steps: dict[int, list[Path]] = defaultdict(list)
+    for file in files:
+        name, _, step, *_ = file.name.split("+")
+        assert name == "fit"
+        if file.suffix == ".png":
+            steps[int(step)].append(file)
+    return steps
+
+
+def run_once(workspace: Workspace, experiment: TinyExperiment, epochs: int = 4) -> None:
+    """Run one trial, as a process of its own would."""
+    spec = replace(SPEC, base={"epochs": epochs}, rows=SPEC.rows[1:])
+    sink = mlflow_sink(workspace, data="curve")
+    plan = plan_table(spec, experiment, ResultStore(workspace.store_dir), [0])
+    try:
+        run_in_process(plan, experiment, workspace, sink)
+    finally:
+        sink.close()
+    assert sink.num_spooled == 0
+
+
+class EndingExperiment(TinyExperiment):
+    """Is ended after the third epoch, if there is something to end it."""
+
+    def __init__(self, end: BaseException | None = None) -> None:
+        self._end = end
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+        if self._end is not None:
+            super().train(replace(config, epochs=3), seed, context)
+            raise self._end
+        super().train(config, seed, context)
+
+
+def test_pictures_lie_at_their_step(workspace: Workspace, tiny: TinyExperiment) -> None:
+    run(workspace, tiny)
+    ((step, (file,)),) = pictures(workspace, "curved").items()
+    assert step == 1
+    trial = runs(workspace, "attempt")["curved seed 0"].data.tags["trial.id"]
+    state = json.loads((workspace.checkpoints_dir / trial / "state.json").read_text())
+    with Image.open(file) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), draw(state["w"]))
+
+
+def test_resumed_trial_shows_each_picture_once(workspace: Workspace) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_once(workspace, EndingExperiment(KeyboardInterrupt()))
+    assert list(pictures(workspace, "curved")) == [1]
+    (checkpoint,) = workspace.checkpoints_dir.glob("*/state.json")
+    checkpoint.unlink()  # so that the picture is drawn again
+    run_once(workspace, EndingExperiment())
+    assert {step: len(files) for step, files in pictures(workspace, "curved").items()} == {
+        1: 1,
+        3: 1,
+    }
+
+
+def test_pictures_belong_to_the_attempt_that_drew_them(workspace: Workspace) -> None:
+    run_once(workspace, EndingExperiment(RuntimeError()))
+    run_once(workspace, EndingExperiment())
+    assert list(pictures(workspace, "curved", attempt=0)) == [1]
+    assert list(pictures(workspace, "curved", attempt=1)) == [3]
+
+
+def test_numbers_do_not_wait_for_pictures(
+    workspace: Workspace,
+    tiny: TinyExperiment,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_arguments: Any, **_named: Any) -> None:
+        raise PermissionError("no access to the artifacts")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_image", refuse)
+        run_once(workspace, tiny)
+    child = runs(workspace, "attempt")["curved seed 0"]
+    assert child.info.status == "FINISHED"
+    assert "test/error" in child.data.metrics
+    assert pictures(workspace, "curved") == {}
+    assert [record.getMessage() for record in caplog.records if "lacks" in record.getMessage()] == [
+        f"MLflow's run {child.info.run_id} lacks pictures: no access to the artifacts"
+    ]
+    run_once(workspace, tiny)  # nothing to train, but something to tell
+    assert list(pictures(workspace, "curved")) == [1, 3]
 
 
 def numbered(count: int) -> list[dict[str, Any]]:

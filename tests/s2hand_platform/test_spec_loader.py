@@ -239,11 +239,59 @@ def test_faults_of_a_sweep(write: Write, tiny: TinyExperiment) -> None:
     ]
 
 
+SCALE = """
+title = "s"
+seeds = 3
+notes = ["Eight epochs are too many."]
+[data]
+size = "demo"
+image_size_px = 64
+[base]
+epochs = 2
+"""
+
+
+def test_recipes_take_base_and_notes_of_a_scale(write: Write, tiny: TinyExperiment) -> None:
+    scale = load_scale(write(SCALE, "tenth.toml"))
+    notes = 'notes = ["Own."]\n'
+    for spec in (load_table(write(notes + TABLE), tiny), load_sweep(write(notes + SWEEP), tiny)):
+        assert spec.notes == ("Own.",)
+        assert spec.at(scale).notes == ("Own.", "Eight epochs are too many.")
+        assert spec.at(scale).base == {"data": {"dataset": "curve"}, "epochs": 2}
+
+
+def test_a_scale_leaves_out_rows_that_need_what_it_leaves_out(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    scale = load_scale(write('leaves_out = ["data.noise"]\n' + SCALE, "tenth.toml"))
+    table = load_table(write(TABLE), tiny).at(scale)
+    assert [row.id for row in table.rows] == ["full_model"]  # the other one sets data.noise
+    assert table.contrasts == ()
+    (row,) = expand_table(table, tiny)
+    assert row.config.data.noise == 0
+    kept = load_table(write(TABLE.replace('"data.noise" = 0.2', '"data.noise" = 0')), tiny)
+    assert len(kept.at(scale).rows) == 2
+    assert kept.at(scale).contrasts == kept.contrasts
+
+
+@pytest.mark.parametrize(
+    ("notes", "fault"),
+    [
+        ('"text"', "mine.toml: notes: must be a list, got 'text'"),
+        ('["text", 2]', "mine.toml: notes: must hold texts only, got 2"),
+    ],
+)
+def test_notes_of_a_scale_are_a_list_of_texts(write: Write, notes: str, fault: str) -> None:
+    text = SCALE.replace('["Eight epochs are too many."]', notes)
+    assert faults_of(load_scale, write(text)) == [fault]
+
+
 def test_a_scale_is_read(write: Write) -> None:
     text = 'title = "s"\nseeds = 3\n[data]\nsize = "demo"\nimage_size_px = 64\n[base]\nepochs = 2\n'
     scale = load_scale(write(text))
     assert (scale.seeds, scale.data_size, scale.image_size_px) == (3, "demo", 64)
     assert scale.base == {"epochs": 2}
+    assert scale.notes == ()
     bad = text.replace("seeds = 3", "seeds = 0").replace('"demo"', '"dem"')
     assert faults_of(load_scale, write(bad)) == [
         "mine.toml: seeds: must be at least 1, got 0",

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import UInt8
+
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
 
@@ -82,6 +85,8 @@ class TinyExperiment:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state))
                 temporary.replace(path)
+                if epoch % 2:
+                    context.log_picture("fit", epoch, draw(state["w"]))
             loss = sum(_errors(state["w"], points)) / len(points)
             context.report(epoch, {"loss/total": loss, "validation/error": loss})
 
@@ -91,6 +96,15 @@ class TinyExperiment:
 
     def baselines(self, config: TinyConfig) -> dict[str, Evaluation]:
         return {"zero": _evaluation([0, 0, 0], config)}
+
+
+def draw(w: list[float]) -> UInt8[np.ndarray, "16 24 3"]:
+    """Draw the parabola in orange."""
+    picture = np.zeros((16, 24, 3), np.uint8)
+    for column in range(24):
+        height = 8 - 4 * _predict(w, column / 12 - 1)
+        picture[min(15, max(0, round(height))), column] = 255, 128, 0
+    return picture
 
 
 def _checked(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from s2hand_platform.execution.search import PlannedSearch, scheduler_for
 from s2hand_platform.execution.session import SLOT, Cluster, WorkerResources, connect
@@ -218,10 +219,11 @@ class _Run:
             self._sink.ended(self._trials[trial_id], outcome)
 
 
-class _Telling(tune.Callback):
-    """Tells a run what Tune sees."""
+class _Telling(TrialProgressCallback):
+    """Tells a run what Tune sees, in the place of Tune's own that prints to the standard output."""
 
     def __init__(self, run: _Run) -> None:
+        super().__init__()
         self._run = run
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
+from jaxtyping import UInt8
+
 Scalars = Mapping[str, float]
 
 
@@ -59,6 +62,18 @@ class TrialContext(Protocol):
         """Report progress; may raise ``StopTrial`` when a scheduler ends the trial early.
 
         Every rank calls it, with the same epoch.
+        """
+
+    def log_picture(
+        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> None:
+        """Show an RGB picture of the training; only rank 0 calls it.
+
+        It reaches the tracker with the next report, so it is best drawn before its epoch's. Drawn
+        again after a resume, it counts once.
+
+        Raises:
+            ValueError: if ``name`` has other characters than letters, digits, ``_`` and ``-``.
         """
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from s2hand.hand.loader import load_hand_model
 from s2hand.inference import load_model, predict
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
-from s2hand.model import S2Hand
+from s2hand.model import HAND_ALONE, Output, S2Hand
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
 from s2hand_platform.workspace import Workspace
@@ -118,7 +118,7 @@ class S2HandExperiment:
             held_out = _Split(load_validation(config), config)
 
             def validate(model: S2Hand) -> dict[str, float]:
-                metrics = held_out.evaluate(model).metrics
+                metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
                 return {f"validation/{name}": value for name, value in metrics.items()}
 
         s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
@@ -126,19 +126,22 @@ class S2HandExperiment:
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
         model = load_model(context.checkpoint_dir, config).to(context.device)
-        tables = _evaluation_tables(config)
+        tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
         if config.data.validation_fraction > 0:
             tables["validation"] = load_validation(config)
-        return _join(
-            {split: _Split(table, config).evaluate(model) for split, table in tables.items()}
-        )
+        results = {}
+        for split, table in tables.items():
+            # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
+            outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
+            results[split] = _Split(table, config).evaluate(model, outputs=outputs)
+        return _join(results)
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
         hand = load_hand_model(config.model.hand_model or None)
         results = {
             split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
-            for split, table in _evaluation_tables(config).items()
+            for split, table in _evaluation_tables(config, with_train=False).items()
         }
         return {"constant mean pose": _join(results)}
 
@@ -151,8 +154,9 @@ class _Split:
         self._frames = FrameDataset.from_config(table, config)
         self._batch_size = config.runtime.evaluation_batch_size
 
-    def evaluate(self, model: S2Hand) -> SetEvaluation:
-        return evaluate(predict(model, self._frames, batch_size=self._batch_size), self._table)
+    def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
+        predictions = predict(model, self._frames, batch_size=self._batch_size, outputs=outputs)
+        return evaluate(predictions, self._table)
 
 
 @lru_cache(maxsize=8)
@@ -160,10 +164,11 @@ def _fingerprint_dataset(root: str) -> str:
     return fingerprint_dataset(Path(root))
 
 
-def _evaluation_tables(config: S2HandConfig) -> dict[str, FrameTable]:
-    """Test frames, and training frames where a sequence metric is wanted of them."""
+def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
+    """Test frames, and training frames: always of sequences, for their smoothness."""
     train, test = load_datasets(config)
-    return {"test": test, "train": train} if config.data.dataset == "ho3d" else {"test": test}
+    is_wanted = with_train or config.data.dataset == "ho3d"
+    return {"test": test, "train": train} if is_wanted else {"test": test}
 
 
 def _join(results: Mapping[str, SetEvaluation]) -> Evaluation:

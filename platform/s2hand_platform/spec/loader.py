@@ -38,7 +38,7 @@ _SWEEP_KEYS = (
     "title", "dataset", "notes", "base", "space", "search", "scheduler", "metric", "mode",
     "num_trials",
 )  # fmt: skip
-_SCALE_KEYS = ("title", "seeds", "data", "base")
+_SCALE_KEYS = ("leaves_out", "title", "seeds", "notes", "data", "base")
 _ROW_KEYS = ("id", "label", "overrides", "comparable")
 _CONTRAST_KEYS = ("row", "baseline", "columns", "expected")
 
@@ -159,6 +159,8 @@ def load_scale(name_or_path: str | Path) -> ScaleSpec:
         seeds=root.integer("seeds", 1),
         data_size=data.choice("size", ("demo", "small", "full")),
         image_size_px=data.integer("image_size_px", 32),
+        leaves_out=root.texts("leaves_out"),
+        notes=root.texts("notes"),
     )
     faults.raise_if_any()
     return spec

@@ -64,6 +64,20 @@ class TableSpec:
         """Return the table with ``overrides`` (dotted or nested) laid over its base."""
         return replace(self, base=lay_over(self.base, overrides))
 
+    def at(self, scale: "ScaleSpec") -> "TableSpec":
+        """Return the table at a scale, whose base lies over its own and whose notes come last.
+
+        Rows that need what the scale leaves out go, with the contrasts that name them.
+        """
+        rows = tuple(row for row in self.rows if not scale.lacks(row.overrides))
+        ids = {row.id for row in rows}
+        return replace(
+            self.over(scale.whole_base),
+            rows=rows,
+            contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
+            notes=(*self.notes, *scale.notes),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
@@ -114,6 +128,10 @@ class SweepSpec:
         """Return the sweep with ``overrides`` (dotted or nested) laid over its base."""
         return replace(self, base=lay_over(self.base, overrides))
 
+    def at(self, scale: "ScaleSpec") -> "SweepSpec":
+        """Return the sweep at a scale, whose base lies over its own and whose notes come last."""
+        return replace(self.over(scale.whole_base), notes=(*self.notes, *scale.notes))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScaleSpec:
@@ -127,3 +145,17 @@ class ScaleSpec:
     """Size of the synthetic benchmark: ``demo``, ``small`` or ``full``."""
     image_size_px: int
     """Stored image size of the synthetic benchmark."""
+    leaves_out: tuple[str, ...] = ()
+    """Dotted configuration paths, for instance of losses' weights, that are 0 at this size. A row
+    that sets one of them to something else cannot be measured at this size."""
+    notes: tuple[str, ...] = ()
+    """What a reader of any table measured at this size must know."""
+
+    @property
+    def whole_base(self) -> dict[str, Any]:
+        """The overrides, with zeros for what is left out."""
+        return lay_over(self.base, dict.fromkeys(self.leaves_out, 0.0))
+
+    def lacks(self, overrides: Mapping[str, Any]) -> bool:
+        """Return whether dotted overrides ask for something that is left out."""
+        return any(overrides.get(path) for path in self.leaves_out)

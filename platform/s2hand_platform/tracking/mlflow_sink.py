@@ -3,21 +3,26 @@
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-_FINITE_WAITS = {
+_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-for _name, _value in _FINITE_WAITS.items():
+"""Finite waits; and the standard output belongs to tables and JSON."""
+for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
 from filelock import FileLock  # noqa: E402 - MLflow reads the variables above when imported
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from PIL import Image  # noqa: E402
 
+from s2hand_platform.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
 from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
@@ -58,8 +63,8 @@ def mlflow_sink(workspace: Workspace, *, data: str, uri: str | None = None) -> S
 class MlflowRuns:
     """Applies operations to MLflow's runs.
 
-    Runs are found by their tags, and metrics are keyed by name, step and time, so that applying
-    an operation twice changes nothing.
+    Runs are found by their tags, metrics are keyed by name, step and time, and pictures by name and
+    step, so that applying an operation twice changes nothing.
     """
 
     def __init__(self, workspace: Workspace, uri: str) -> None:
@@ -69,6 +74,8 @@ class MlflowRuns:
         self._opened: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
         self._run_ids: dict[tuple[str, ...], str] = {}
+        self._pictures: dict[str, set[tuple[str, int]]] = {}
+        self._without_pictures: set[str] = set()
 
     def apply(self, operation: Operation) -> None:
         """Apply one operation.
@@ -98,7 +105,9 @@ class MlflowRuns:
                 self._child(operation)
             case "metrics":
                 points = [Metric(*point) for point in _in_mlflow_order(operation["points"])]
-                self._log_metrics(self._child(operation), points)
+                run_id = self._child(operation)
+                self._log_metrics(run_id, points)
+                self._log_pictures(run_id, operation)
             case "end":
                 self._end(operation)
             case "stored":
@@ -117,6 +126,7 @@ class MlflowRuns:
     def _end(self, operation: Operation) -> None:
         run_id = self._child(operation)
         self._log(run_id, operation["values"], operation)
+        self._log_pictures(run_id, operation)
         if operation["reason"]:
             self._client.set_tag(run_id, "trial.reason", operation["reason"])
         self._client.set_terminated(run_id, _STATUS[operation["status"]], operation["time_ms"])
@@ -129,6 +139,7 @@ class MlflowRuns:
             return
         whole = {**operation, "attempt": outcome.attempt}
         run_id = self._child(whole)
+        self._log_pictures(run_id, whole)
         if self._client.get_run(run_id).info.status in _ENDED:
             return
         curve = store.curves([operation["trial"]])
@@ -145,6 +156,46 @@ class MlflowRuns:
     def _log_metrics(self, run_id: str, points: list[Metric]) -> None:
         for first in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
+
+    def _log_pictures(self, run_id: str, operation: Operation) -> None:
+        """Log what the attempt has drawn and the run does not show.
+
+        Where artifacts lie may be out of reach though MLflow answers. Numbers never wait for
+        pictures: a run that cannot get one gets no more of them until another process tries.
+        """
+        drawn = read_pictures(
+            self._workspace.checkpoints_dir / operation["trial"], operation["attempt"]
+        )
+        if not drawn or run_id in self._without_pictures:
+            return
+        try:
+            if run_id not in self._pictures:
+                self._pictures[run_id] = self._pictures_of(run_id)
+            for picture in drawn:
+                self._log_picture(run_id, picture)
+        except Exception as error:  # noqa: BLE001 - every kind of artifact store has its own
+            self._without_pictures.add(run_id)
+            _LOG.warning("MLflow's run %s lacks pictures: %s", run_id, error)
+
+    def _log_picture(self, run_id: str, picture: PictureFile) -> None:
+        key = (picture.name, picture.epoch)
+        if key not in self._pictures[run_id]:
+            with Image.open(picture.path) as image:
+                self._client.log_image(
+                    run_id,
+                    image,
+                    key=picture.name,
+                    step=picture.epoch,
+                    timestamp=int(picture.path.stat().st_mtime * 1000),
+                    synchronous=True,
+                )
+            self._pictures[run_id].add(key)
+
+    def _pictures_of(self, run_id: str) -> set[tuple[str, int]]:
+        """Read name and step from the files of a run; the small copy is written last."""
+        names = (Path(file.path).name for file in self._client.list_artifacts(run_id, "images"))
+        parts = (name.split("+") for name in names if name.endswith("+compressed.webp"))
+        return {(name, int(step)) for name, _, step, *_ in parts}
 
     def _row(self, operation: Operation) -> str:
         """Find or make the run of a table's row."""
