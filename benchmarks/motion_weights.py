@@ -17,7 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2hand.config import ClipConfig, DataConfig, ModelConfig, S2HandConfig, StageConfig
+from s2hand.config import (
+    ClipConfig,
+    DataConfig,
+    LossConfig,
+    LossWeights,
+    ModelConfig,
+    S2HandConfig,
+    StageConfig,
+)
 from s2hand.data.build import load_train
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
@@ -31,6 +39,11 @@ from s2hand.training.loop import train
 
 PUBLISHED_WEIGHT = 0.05
 """Of the quaternion loss (paper §4.3)."""
+
+GEOMETRIC = LossWeights(
+    pixel=0, ssim=0, texture_prior=0, heatmap_keypoint=0, keypoint_consistency=0
+)
+"""What the norms are measured with respect to does not depend on picture or 2D branch."""
 
 THRESHOLDS_RAD = (0.02, 0.05, 0.1, 0.2)
 
@@ -47,6 +60,7 @@ def main() -> None:
         model=ModelConfig(
             encoder="small", pretrained="none", image_size_px=arguments.image_size
         ),
+        losses=LossConfig(weights=GEOMETRIC),
         data=DataConfig(dataset="ho3d", root=str(arguments.data)),
         stages=(
             StageConfig(
@@ -82,8 +96,8 @@ def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, 
     for rows in batches[:num_batches]:
         batch = dataset.batch(rows, clip_length=clips.num_frames, generator=generator)
         with torch.no_grad():
-            prediction = model(batch.images, batch.intrinsics_px)
-        full_pose = torch.cat([prediction.global_orient[:, None], prediction.hand_pose], dim=1)
+            hand = model(batch.images, batch.intrinsics_px).hand
+        full_pose = torch.cat([hand.global_orient[:, None], hand.hand_pose], dim=1)
         full_pose.requires_grad_()
         for name, loss in losses.items():
             quaternions = axis_angle_to_quaternion(full_pose).unflatten(0, (-1, clips.num_frames))

@@ -12,10 +12,17 @@ from s2hand.errors import ConfigurationError
 
 DatasetName = Literal["freihand", "ho3d"]
 EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "small"]
-PresetName = Literal["paper", "released"]
+PresetName = Literal["paper", "released", "small"]
+BranchName = Literal["3d", "2d", "both"]
 
-MOTION_LOSSES = ("quaternion", "temporal", "smooth")
+MOTION_LOSSES = ("quaternion", "temporal", "smooth", "texture_shape")
 """Losses over the frames of a clip; they act only in stages that sample clips."""
+
+KEYPOINT_BRANCH_LOSSES = ("heatmap_keypoint",)
+"""Losses of the 2D branch alone."""
+
+CONSISTENCY_LOSSES = ("keypoint_consistency",)
+"""Losses between the two branches; they act only in stages that train both."""
 
 
 def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
@@ -46,6 +53,12 @@ class ModelConfig:
     """Where the network's translation is measured. ``crop``: in a camera of fixed focal length
     that looks through the image's centre, so that a crop shows all it takes. ``camera``: in the
     dataset's camera, as the released code; for crops the image alone cannot tell it."""
+    albedo: Literal["vertex", "face"] = "vertex"
+    """What the texture head colours: the 778 vertices (paper) or the 1538 faces (released)."""
+    keypoint_stacks: int = 2
+    """Hourglasses of the 2D keypoint estimator, one after the other."""
+    keypoint_channels: int = 256
+    """Features of the 2D keypoint estimator."""
     hand_model: str = ""
     """Path of a MANO_RIGHT.pkl; empty means ``S2HAND_MANO`` or else the embedded hand."""
 
@@ -60,6 +73,16 @@ class ModelConfig:
             "model.pretrained must be 'none' for the encoder 'small'",
             pretrained=self.pretrained,
         )
+        _require(
+            self.keypoint_stacks >= 1,
+            "model.keypoint_stacks must be at least 1",
+            keypoint_stacks=self.keypoint_stacks,
+        )
+        _require(
+            self.keypoint_channels >= 8 and self.keypoint_channels % 8 == 0,
+            "model.keypoint_channels must be a positive multiple of 8",
+            keypoint_channels=self.keypoint_channels,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,21 +93,37 @@ class LossWeights:
     """E_loc (Eq. 3)."""
     bone_direction: float = 0.1
     """E_ori (Eq. 4)."""
+    pixel: float = 5e-3
+    """E_pixel (Eq. 6)."""
+    ssim: float = 1e-3
+    """E_SSIM (Eq. 7)."""
+    mean_colour: float = 0.0
+    """Difference of the mean colours; an option of the released code, 1e-3 there."""
     shape_prior: float = 1e-2
     """E_beta (Eq. 9)."""
+    texture_prior: float = 5e-3
+    """E_C (Eq. 9)."""
     bone_length_prior: float = 100.0
     """E_s (Eq. 9)."""
     joint_angle_prior: float = 0.1
     """E_J (Eq. 9)."""
+    mesh_laplacian: float = 0.0
+    """Roughness of the mesh; an option of the released code, 0.1 there."""
     posture_prior: float = 0.0
     """Gaussian prior on the posture's PCA coefficients; ours, for trainings too short to learn
     posture from keypoints alone."""
+    heatmap_keypoint: float = 1e-3
+    """E_2d (Eq. 10)."""
+    keypoint_consistency: float = 2e-4
+    """E_con (Eq. 11)."""
     quaternion: float = 0.0
     """E_quat (Eq. 17); the paper's S2HAND(V) uses 0.05."""
     temporal: float = 0.0
     """Squared rotation between neighbouring frames; formula and weight in ``docs/method.md``."""
     smooth: float = 0.0
     """Rotation between neighbouring frames beyond a threshold; see ``docs/method.md``."""
+    texture_shape: float = 0.0
+    """E_T&S (Eq. 21), texture and shape alike over a clip; the paper's S2HAND(V) uses 0.01."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -104,6 +143,15 @@ class LossConfig:
     keypoint_2d: Literal["paper", "released"] = "paper"
     """``paper``: mean of confidence-weighted distances. ``released``: weights (con·w)² with the
     wrist ×2 and tips ×1.5, divided by their sum over the batch."""
+    photometric: Literal["paper", "released"] = "paper"
+    """How ``pixel`` and ``texture_prior`` are averaged. ``paper``: per picture inside the rendered
+    silhouette, times the summed confidence. ``released``: over whole pictures, the hand on white
+    against the masked input on black, weighted with the squared mean confidence."""
+    photometric_min_confidence: float = 0.0
+    """Pictures with a keypoint below this count nothing in ``released`` averages (0: all count;
+    the released code has 0.1 for FreiHAND)."""
+    heatmap_keypoint: Literal["paper", "released"] = "paper"
+    """``paper``: as E_loc. ``released``: plain distances, weighted with squared confidences."""
     bone_length_prior: Literal["squared", "absolute"] = "squared"
     joint_angle_prior: Literal["anatomical", "axis_angle"] = "anatomical"
     """``anatomical``: twist, spread and bend in each joint's frame. ``axis_angle``: MANO's raw
@@ -123,6 +171,11 @@ class LossConfig:
             self.smooth_threshold_rad >= 0,
             "losses.smooth_threshold_rad must not be negative",
             smooth_threshold_rad=self.smooth_threshold_rad,
+        )
+        _require(
+            0 <= self.photometric_min_confidence < 1,
+            "losses.photometric_min_confidence must lie in 0 up to 1",
+            photometric_min_confidence=self.photometric_min_confidence,
         )
 
 
@@ -212,14 +265,50 @@ class ClipConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QuaternionPhase:
+    """From one epoch of a stage of clips on: other clips, another weight of the quaternion loss."""
+
+    from_epoch: int
+    """Epoch within the stage, from 0."""
+    frame_interval: int
+    num_frames: int
+    weight: float
+
+    def __post_init__(self) -> None:
+        _require(
+            self.from_epoch >= 0,
+            "quaternion_schedule: from_epoch must not be negative",
+            from_epoch=self.from_epoch,
+        )
+        _require(
+            self.frame_interval >= 1,
+            "quaternion_schedule: frame_interval must be at least 1",
+            frame_interval=self.frame_interval,
+        )
+        _require(
+            self.num_frames >= 2,
+            "quaternion_schedule: num_frames must be at least 2",
+            num_frames=self.num_frames,
+        )
+        _require(
+            math.isfinite(self.weight) and self.weight >= 0,
+            "quaternion_schedule: weight must be finite and not negative",
+            weight=self.weight,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StageConfig:
-    """One part of a training: what is sampled, for how long, at which learning rate."""
+    """One part of a training: what is trained on which samples, how long, at which rate."""
 
     name: str
     epochs: int
     learning_rate: float
     decay_every_epochs: int
     decay_factor: float
+    branch: BranchName = "both"
+    """``3d``: all but the 2D branch. ``2d``: the keypoint estimator alone; a stage that has
+    nothing to train, because no 2D loss has a weight, is left out. ``both``: everything."""
     samples: Literal["frames", "clips"] = "frames"
     """``clips`` switches the motion losses on and takes batches of ``clips.frames_per_batch``."""
 
@@ -258,6 +347,11 @@ class OptimiserConfig:
     adam_beta2: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the convolutional parts; geometry is always float32."""
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    """Layout of images and convolutions."""
+    compile: bool = False
+    """Compile the convolutional parts with ``torch.compile``; takes minutes at the start, and
+    gives other roundings."""
 
     def __post_init__(self) -> None:
         _require(
@@ -287,17 +381,38 @@ class RuntimeConfig:
     evaluation_batch_size: int = 256
     report_every_epochs: int = 1
     """Epochs between reports and checkpoints; the last epoch of a stage always reports."""
+    picture_every_epochs: int = 10
+    """Epochs between pictures of reconstructions, in stages that train the texture (0: none); a
+    picture comes with a report, and with the last one of a stage."""
 
 
-PAPER_STAGES = (
-    StageConfig(
-        name="image", epochs=90, learning_rate=1e-3, decay_every_epochs=30, decay_factor=0.5
-    ),
-    StageConfig(
-        name="finetune", epochs=60, learning_rate=2.5e-4, decay_every_epochs=20, decay_factor=1 / 3
-    ),
-)
-"""Paper §4.3: 90 epochs halved every 30, then 60 epochs divided by 3 every 20."""
+def _staged(
+    *, apart_epochs: int, together_epochs: int, step: int, last_step: int, factor: float
+) -> tuple[StageConfig, ...]:
+    """Both branches apart, then together."""
+    first = StageConfig(
+        name="image",
+        epochs=apart_epochs,
+        learning_rate=1e-3,
+        decay_every_epochs=step,
+        decay_factor=0.5,
+        branch="3d",
+    )
+    return (
+        first,
+        replace(first, name="keypoints", branch="2d"),
+        StageConfig(
+            name="finetune",
+            epochs=together_epochs,
+            learning_rate=2.5e-4,
+            decay_every_epochs=last_step,
+            decay_factor=factor,
+        ),
+    )
+
+
+PAPER_STAGES = _staged(apart_epochs=90, together_epochs=60, step=30, last_step=20, factor=1 / 3)
+"""Paper §4.3: each branch 90 epochs, halved every 30; together 60, divided by 3 every 20."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,6 +423,9 @@ class S2HandConfig:
     losses: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
+    quaternion_schedule: tuple[QuaternionPhase, ...] = ()
+    """Phases of the stages of clips, by epoch; before the first one, ``clips`` and the quaternion
+    loss's own weight hold."""
     stages: tuple[StageConfig, ...] = PAPER_STAGES
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -328,6 +446,23 @@ class S2HandConfig:
             "a motion loss needs a stage with samples='clips'",
             **{name: value for name, value in weights.items() if value},
         )
+        _require(
+            samples_clips or not self.quaternion_schedule,
+            "quaternion_schedule needs a stage with samples='clips'",
+            quaternion_schedule=self.quaternion_schedule,
+        )
+        starts = [phase.from_epoch for phase in self.quaternion_schedule]
+        _require(
+            starts == sorted(set(starts)),
+            "the phases of quaternion_schedule must have rising from_epoch",
+            from_epochs=starts,
+        )
+        for phase in self.quaternion_schedule:
+            self.clips_of(phase)
+
+    def clips_of(self, phase: QuaternionPhase) -> ClipConfig:
+        """Return the clips of a phase; a batch keeps its number of frames."""
+        return replace(self.clips, frame_interval=phase.frame_interval, num_frames=phase.num_frames)
 
 
 OPERATIONAL_FIELDS = frozenset({"data.root", "model.hand_model", "runtime"})
@@ -342,29 +477,29 @@ PRESETS: dict[PresetName, S2HandConfig] = {
             use_mean_shape=True,
             rotation_centre="origin_flipped",
             translation_frame="camera",
+            albedo="face",
         ),
         losses=LossConfig(
-            weights=replace(LossWeights(), bone_length_prior=0.1, shape_prior=0.0),
+            weights=replace(LossWeights(), bone_length_prior=0.1, shape_prior=0.0, ssim=0.0),
             keypoint_2d="released",
+            photometric="released",
+            photometric_min_confidence=0.1,
+            heatmap_keypoint="released",
             bone_length_prior="absolute",
             joint_angle_prior="axis_angle",
         ),
-        stages=(
-            StageConfig(
-                name="image",
-                epochs=120,
-                learning_rate=1e-3,
-                decay_every_epochs=30,
-                decay_factor=0.5,
-            ),
-            StageConfig(
-                name="finetune",
-                epochs=60,
-                learning_rate=2.5e-4,
-                decay_every_epochs=20,
-                decay_factor=0.5,
-            ),
+        stages=_staged(apart_epochs=120, together_epochs=60, step=30, last_step=20, factor=0.5),
+    ),
+    "small": S2HandConfig(
+        model=ModelConfig(
+            encoder="small",
+            pretrained="none",
+            image_size_px=96,
+            keypoint_stacks=1,
+            keypoint_channels=64,
         ),
+        stages=_staged(apart_epochs=30, together_epochs=15, step=10, last_step=5, factor=1 / 3),
     ),
 }
-"""``paper`` follows the text, ``released`` the code that the authors published."""
+"""``paper`` follows the text, ``released`` the code that the authors published, ``small`` is what
+experiments on a CPU use: the paper's losses with small networks and images."""

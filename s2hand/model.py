@@ -1,23 +1,52 @@
-"""S2Hand: from an image and its camera to a hand in camera space."""
+"""S2Hand: from an image and its camera to a textured hand in camera space, and its picture."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from s2hand.config import S2HandConfig
+from s2hand.config import LossWeights, S2HandConfig
 from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
-from s2hand.networks.encoder import build_encoder
+from s2hand.networks.encoder import EfficientNetEncoder, SmallEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
+from s2hand.networks.keypoint_estimator import KeypointEstimator
+from s2hand.networks.texture_light_head import TextureLightHead
+from s2hand.rendering import Lighting, MeshTopology, Rendering, render
 
 UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 """Fingers up, palm to the camera: a third of a turn about (1, 1, 1), from MANO's rest frame."""
 
 REFERENCE_FOCAL = 2.14
 """Focal length over image side for which the head's depth is the hand's depth (FreiHAND's)."""
+
+Output = Literal["hand", "appearance", "rendering", "heatmaps"]
+"""What a forward pass can be asked for. ``rendering`` needs ``appearance``, that needs ``hand``."""
+
+HAND_ALONE: frozenset[Output] = frozenset({"hand"})
+"""What is computed at inference."""
+
+OUTPUTS_OF_LOSSES: dict[str, frozenset[Output]] = {
+    **dict.fromkeys(("texture_prior", "texture_shape"), frozenset({"hand", "appearance"})),
+    **dict.fromkeys(
+        ("pixel", "ssim", "mean_colour"), frozenset({"hand", "appearance", "rendering"})
+    ),
+    "heatmap_keypoint": frozenset({"heatmaps"}),
+    "keypoint_consistency": frozenset({"hand", "heatmaps"}),
+}
+"""What losses need beside the hand, which all others need alone."""
+
+PARTS: dict[str, Output] = {
+    "encoder": "hand",
+    "head": "hand",
+    "texture_light_head": "appearance",
+    "keypoint_estimator": "heatmaps",
+}
+"""The trained parts, and the output that each is for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,28 +65,55 @@ class HandPrediction:
     projected_keypoints_px: Float[Tensor, "batch 21 2"]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appearance:
+    """Texture and light of the hands of a batch."""
+
+    texture: Float[Tensor, "batch points 3"]
+    """C per vertex (778) or face (1538), before the tanh; what the losses regularise."""
+    lighting: Lighting
+
+    @property
+    def albedo(self) -> Float[Tensor, "batch points 3"]:
+        """The colours that are lit: tanh(C), as the released code."""
+        return self.texture.tanh()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What a forward pass was asked for; None is what it was not."""
+
+    hand: HandPrediction | None = None
+    appearance: Appearance | None = None
+    rendering: Rendering | None = None
+    """The hand on black."""
+    heatmap_keypoints_px: Float[Tensor, "stacks batch 21 2"] | None = None
+    """Keypoints of the 2D branch, after every hourglass."""
+
+
 class S2Hand(nn.Module):
-    """The model of the paper's §3.2, geometry only.
+    """The model of the paper's §3.2.
+
+    Encoder and geometry head are always there, the other parts where a loss needs them.
 
     Args:
         config: what to build.
         use_pretrained: False leaves ImageNet weights out, for a model that is about to be loaded.
 
     References:
-        Paper §3.2.1 and §3.2.2; ``docs/method.md`` lists where the released code differs.
+        Paper §3.2.1 to §3.2.3; ``docs/method.md`` lists where the released code differs.
     """
+
+    encoder: EfficientNetEncoder | SmallEncoder
+    head: GeometryHead
+    texture_light_head: TextureLightHead
+    keypoint_estimator: KeypointEstimator
 
     def __init__(self, config: S2HandConfig, *, use_pretrained: bool = True) -> None:
         super().__init__()
         self.config = config.model
         self.precision = config.optimiser.precision
-        is_flipped = config.model.rotation_centre == "origin_flipped"
-        self.encoder = build_encoder(config.model, use_pretrained=use_pretrained)
-        self.head = GeometryHead(
-            self.encoder.num_features,
-            initial_orient=(0.0, 0.0, 0.0) if is_flipped else UPRIGHT_ORIENT,
-            rotation_output=config.model.rotation_output,
-        )
+        self.memory_format = memory_format(config.optimiser.memory_format)
         hand = load_hand_model(config.model.hand_model or None)
         self.hand_fingerprint = hand.fingerprint
         self.hand_layer = HandLayer(
@@ -66,19 +122,114 @@ class S2Hand(nn.Module):
             use_mean_pose=True,
             rotation_centre=config.model.rotation_centre,
         )
+        self.topology = MeshTopology.from_faces(self.hand_layer.faces, len(hand.v_template))
+        needed = parts_of_losses(weighted_losses(config))
+        for name in (part for part in PARTS if part in {"encoder", "head", *needed}):
+            # Each part has its own random numbers: its initial weights are the same whichever
+            # other parts there are, so that trainings with and without them can share a stage.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed((torch.initial_seed() + list(PARTS).index(name)) % 2**63)
+                self.add_module(name, self._build_part(name, use_pretrained=use_pretrained))
+
+    def _build_part(self, name: str, *, use_pretrained: bool) -> nn.Module:
+        config = self.config
+        if name == "encoder":
+            return build_encoder(config, use_pretrained=use_pretrained)
+        if name == "head":
+            is_flipped = config.rotation_centre == "origin_flipped"
+            return GeometryHead(
+                self.encoder.num_features,
+                initial_orient=(0.0, 0.0, 0.0) if is_flipped else UPRIGHT_ORIENT,
+                rotation_output=config.rotation_output,
+            )
+        if name == "texture_light_head":
+            return TextureLightHead(
+                self.encoder.num_low_level_channels,
+                num_points=len(self.hand_layer.faces)
+                if config.albedo == "face"
+                else self.topology.num_vertices,
+            )
+        return KeypointEstimator(
+            config.image_size_px,
+            num_stacks=config.keypoint_stacks,
+            num_channels=config.keypoint_channels,
+        )
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the trained parts that this model has, by name."""
+        return {name: getattr(self, name) for name in PARTS if hasattr(self, name)}
+
+    @property
+    def outputs(self) -> frozenset[Output]:
+        """Return everything that this model's parts can compute."""
+        found = {PARTS[name] for name in self.parts}
+        return frozenset({*found, "rendering"} if "appearance" in found else found)
 
     def forward(
         self,
         images: Float[Tensor, "batch 3 height width"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
-    ) -> HandPrediction:
-        """Reconstruct one hand per image.
+        *,
+        outputs: Collection[Output] = HAND_ALONE,
+    ) -> Prediction:
+        """Reconstruct one hand per image; only what is asked for is computed.
 
         Args:
             images: RGB, 0 to 1, ``model.image_size_px`` square.
             intrinsics_px: camera matrix of the image as it is given, after crop and resize.
+            outputs: what to compute; at inference the hand alone.
         """
-        features = self._encode(images)
+        images = images.contiguous(memory_format=self.memory_format)
+        hand = appearance = rendering = heatmap_keypoints_px = None
+        if "heatmaps" in outputs:
+            with self._convolutions(images):
+                heatmap_keypoints_px = self.keypoint_estimator(images)
+        if set(outputs) & {"hand", "appearance", "rendering"}:
+            with self._convolutions(images):
+                features = self.encoder(images)
+            hand = self._decode(features.pooled.float(), intrinsics_px)
+        if hand is not None and set(outputs) & {"appearance", "rendering"}:
+            with self._convolutions(images):
+                painted = self.texture_light_head(features.low_level)
+            appearance = Appearance(
+                texture=painted.texture.float(),
+                lighting=Lighting.from_vector(painted.lighting_vector.float()),
+            )
+        if hand is not None and appearance is not None and "rendering" in outputs:
+            rendering = self.render(hand.vertices, appearance, intrinsics_px)
+        return Prediction(
+            hand=hand,
+            appearance=appearance,
+            rendering=rendering,
+            heatmap_keypoints_px=heatmap_keypoints_px,
+        )
+
+    def render(
+        self,
+        vertices: Float[Tensor, "batch 778 3"],
+        appearance: Appearance,
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+    ) -> Rendering:
+        """Draw hands on black, at the size of the input image."""
+        if self.topology.faces.device != vertices.device:
+            self.topology = self.topology.to(vertices.device)
+        return render(
+            vertices,
+            self.topology,
+            appearance.albedo,
+            appearance.lighting,
+            intrinsics_px,
+            height=self.config.image_size_px,
+            width=self.config.image_size_px,
+        )
+
+    def _decode(
+        self,
+        features: Float[Tensor, "batch features"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+    ) -> HandPrediction:
+        """Turn features into a posed hand in the camera's frame."""
         parameters = self.head(features)
         betas = parameters.betas
         if self.config.use_mean_shape:
@@ -105,13 +256,39 @@ class S2Hand(nn.Module):
             projected_keypoints_px=project(hand.joints, intrinsics_px),
         )
 
-    def _encode(self, images: Tensor) -> Float[Tensor, "batch features"]:
-        """Run the convolutions in the configured precision; geometry stays in float32."""
-        with torch.autocast(
+    def _convolutions(self, images: Tensor) -> torch.autocast:
+        """Run convolutions in the configured precision; geometry stays in float32."""
+        return torch.autocast(
             images.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"
-        ):
-            features: Tensor = self.encoder(images)
-        return features.float()
+        )
+
+
+def weighted_losses(config: S2HandConfig) -> set[str]:
+    """Name the losses that have a weight in any stage."""
+    weights = config.losses.weights
+    names = {name for name in LossWeights.__slots__ if getattr(weights, name) > 0}
+    if any(phase.weight > 0 for phase in config.quaternion_schedule):
+        names.add("quaternion")
+    return names
+
+
+def outputs_of_losses(names: Collection[str]) -> frozenset[Output]:
+    """Return what the model has to compute for losses."""
+    found: set[Output] = set()
+    for name in names:
+        found |= OUTPUTS_OF_LOSSES.get(name, HAND_ALONE)
+    return frozenset(found)
+
+
+def parts_of_losses(names: Collection[str]) -> tuple[str, ...]:
+    """Return the parts of the model that losses train."""
+    outputs = outputs_of_losses(names)
+    return tuple(part for part, output in PARTS.items() if output in outputs)
+
+
+def memory_format(name: str) -> torch.memory_format:
+    """Return torch's memory format of the name that configurations use."""
+    return torch.channels_last if name == "channels_last" else torch.contiguous_format
 
 
 def crop_to_camera(

@@ -149,12 +149,16 @@ class HandLayer(nn.Module):
         )
 
     @property
-    def rest_joints(self) -> Float[Tensor, "21 3"]:
-        """Joints of the mean shape at rest (all rotations zero), OpenPose order, metres."""
+    def rest_vertices(self) -> Float[Tensor, "778 3"]:
+        """Vertices of the mean shape at rest (all rotations zero), metres."""
         template = self._template.view(3, 778)
         identity = torch.eye(3, dtype=template.dtype, device=template.device).flatten().repeat(15)
-        at_rest = template + (identity @ self._directions[10:]).view(3, 778)
-        joints = torch.cat((self._rest_joints.view(16, 3), at_rest.T[self._tips]))
+        return (template + (identity @ self._directions[10:]).view(3, 778)).T
+
+    @property
+    def rest_joints(self) -> Float[Tensor, "21 3"]:
+        """Joints of the mean shape at rest (all rotations zero), OpenPose order, metres."""
+        joints = torch.cat((self._rest_joints.view(16, 3), self.rest_vertices[self._tips]))
         return joints[self._order]
 
     def _full_hand_pose(self, hand_pose_pca: Tensor | None, hand_pose: Tensor | None) -> Tensor:

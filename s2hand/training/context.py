@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
 
 @runtime_checkable
 class TrainingContext(Protocol):
@@ -33,6 +37,11 @@ class TrainingContext(Protocol):
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Take note of an epoch's metrics; may raise to end the training there."""
 
+    def log_picture(
+        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> None:
+        """Keep a picture of how far the training is; worker 0 calls it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalContext:
@@ -49,3 +58,11 @@ class LocalContext:
         """Pass the metrics to ``on_report``."""
         if self.on_report is not None:
             self.on_report(epoch, metrics)
+
+    def log_picture(
+        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> None:
+        """Write ``pictures/<name>_<epoch>.png`` into the checkpoint folder."""
+        folder = self.checkpoint_dir / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{name}_{epoch:04d}.png")

@@ -16,7 +16,14 @@ from s2hand.training.checkpoint import load_checkpoint, require_same
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
 from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun, Validation
-from s2hand.training.stages import exclusive, fingerprint_code, stage_id, stage_identity
+from s2hand.training.stages import (
+    exclusive,
+    fingerprint_code,
+    stage_id,
+    stage_identity,
+    stage_parts,
+    trained_stages,
+)
 from s2hand.training.workers import Workers
 
 
@@ -54,6 +61,7 @@ def train(
             f"got {context.world_size}"
         )
     workers = Workers(rank=context.rank, world_size=context.world_size)
+    indices = trained_stages(config)
     identities = stage_identities(config, seed=seed, device_type=torch.device(context.device).type)
     folders = [context.stage_dir / stage_id(identity) for identity in identities[:-1]]
     folders.append(context.checkpoint_dir)
@@ -65,17 +73,19 @@ def train(
     dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
     is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
-    for index in range(len(folders) - 1 if is_in_last_stage else 0, len(folders)):
+    for place in range(len(indices) - 1 if is_in_last_stage else 0, len(indices)):
         run = StageRun(
             config=config,
-            index=index,
-            identity=identities[index],
+            index=indices[place],
+            is_last=place == len(indices) - 1,
+            epochs_before=sum(config.stages[index].epochs for index in indices[:place]),
+            identity=identities[place],
             seed=seed,
             model=model,
             dataset=dataset,
             context=context,
             workers=workers,
-            folder=folders[index],
+            folder=folders[place],
             validate=validate,
         )
         with exclusive(run.folder, workers):
@@ -83,23 +93,25 @@ def train(
 
 
 def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> list[dict[str, Any]]:
-    """Collect what identifies each stage of a training, the data and the code included."""
+    """Collect what identifies each stage that is trained, the data and the code included."""
     fingerprints = {
         "data": fingerprint_dataset(Path(config.data.root)),
         "hand": load_hand_model(config.model.hand_model or None).fingerprint,
         "code": fingerprint_code(),
     }
     identities: list[dict[str, Any]] = []
-    for index in range(len(config.stages)):
+    previous_ids: dict[str, str] = {}
+    for index in trained_stages(config):
         identity = stage_identity(
             config,
             index,
             seed=seed,
             device_type=device_type,
             fingerprints=fingerprints,
-            previous_id=stage_id(identities[-1]) if identities else "",
+            previous_ids=previous_ids,
         )
         identities.append(identity)
+        previous_ids |= dict.fromkeys(stage_parts(config, index), stage_id(identity))
     return identities
 
 
@@ -110,6 +122,9 @@ def _build_model(config: S2HandConfig, seed: int, device: str, workers: Workers)
     if workers.world_size > 1 and torch.device(device).type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model.to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    model.to(memory_format=model.memory_format)  # type: ignore[call-overload]  # torch's stub
     workers.copy_from_first(model)
+    if config.optimiser.compile:
+        for name in model.parts.keys() - {"head"}:
+            model.parts[name].compile()
     return model

@@ -1,6 +1,24 @@
-"""The learning rate of an epoch."""
+"""What holds in an epoch: its learning rate, its clips, its weights."""
 
-from s2hand.config import StageConfig
+from dataclasses import dataclass, replace
+
+from s2hand.config import ClipConfig, S2HandConfig, StageConfig
+from s2hand.losses.objective import active_weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """What some epochs of a stage have in common."""
+
+    clips: ClipConfig | None
+    """None where frames are sampled singly."""
+    weights: dict[str, float]
+    """The terms that act, by name."""
+
+    @property
+    def clip_length(self) -> int:
+        """Frames of a clip; 1 where frames are sampled singly."""
+        return self.clips.num_frames if self.clips else 1
 
 
 def learning_rate(stage: StageConfig, epoch: int) -> float:
@@ -10,3 +28,27 @@ def learning_rate(stage: StageConfig, epoch: int) -> float:
         Paper §4.3; the steps are fields of the stage.
     """
     return stage.learning_rate * stage.decay_factor ** (epoch // stage.decay_every_epochs)
+
+
+def phase_of(config: S2HandConfig, stage: StageConfig, epoch: int) -> Phase:
+    """Return what holds in an epoch (from 0) of a stage; ``quaternion_schedule`` can change it."""
+    weights, clips = config.losses.weights, config.clips
+    uses_clips = stage.samples == "clips"
+    begun = [each for each in config.quaternion_schedule if each.from_epoch <= epoch]
+    if uses_clips and begun:
+        clips, weights = config.clips_of(begun[-1]), replace(weights, quaternion=begun[-1].weight)
+    return Phase(
+        clips=clips if uses_clips else None,
+        weights=active_weights(weights, branch=stage.branch, uses_clips=uses_clips),
+    )
+
+
+def losses_of(config: S2HandConfig, stage: StageConfig) -> frozenset[str]:
+    """Name every loss that acts in some epoch of a stage."""
+    starts = [0, *(each.from_epoch for each in config.quaternion_schedule)]
+    return frozenset(
+        name
+        for epoch in starts
+        if epoch < stage.epochs
+        for name in phase_of(config, stage, epoch).weights
+    )

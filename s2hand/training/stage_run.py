@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import nn
 
 from s2hand.config import S2HandConfig, StageConfig
 from s2hand.data.clips import ClipSampler, FrameSampler
@@ -24,8 +25,9 @@ from s2hand.training.checkpoint import (
 )
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.schedule import learning_rate
-from s2hand.training.stages import stage_id
+from s2hand.training.pictures import draw_reconstructions
+from s2hand.training.schedule import Phase, learning_rate, phase_of
+from s2hand.training.stages import stage_id, stage_parts
 from s2hand.training.step import TrainingStep, move_batch
 from s2hand.training.workers import Workers
 
@@ -34,6 +36,9 @@ FINAL_NAME = "final.pt"
 
 LATEST_NAME = "latest.pt"
 """The unfinished stage after its latest report."""
+
+NUM_PICTURED_FRAMES = 6
+"""Training frames, evenly spread, that the pictures of a training's progress show."""
 
 Validation = Callable[[S2Hand], Mapping[str, float]]
 """Metrics of a model under training, by name."""
@@ -46,6 +51,10 @@ class StageRun:
     config: S2HandConfig
     index: int
     """Place of the stage in ``config.stages``."""
+    is_last: bool
+    """Whether its weights are the training's."""
+    epochs_before: int
+    """Epochs of the stages before it."""
     identity: Mapping[str, Any]
     seed: int
     model: S2Hand
@@ -63,20 +72,25 @@ class StageRun:
         return self.config.stages[self.index]
 
     @property
-    def clip_length(self) -> int:
-        """Frames of a clip; 1 where frames are sampled singly."""
-        return self.config.clips.num_frames if self.stage.samples == "clips" else 1
+    def parts(self) -> dict[str, nn.Module]:
+        """The parts of the model that the stage trains."""
+        names = stage_parts(self.config, self.index)
+        return {name: part for name, part in self.model.parts.items() if name in names}
 
     def run(self) -> None:
         """Bring the model to the end of the stage, from wherever the folder has it."""
         final = self.folder / FINAL_NAME
         if final.is_file():
-            self.model.load_state_dict(self._load(final).model)
+            self.model.load_state_dict(self._load(final).model, strict=self.is_last)
             return
         step = self._build_step()
         first_epoch = self._resume(step.optimiser)
-        sampler = self._build_sampler()
+        phase = sampler = None
         for epoch in range(first_epoch, self.stage.epochs):
+            new_phase = phase_of(self.config, self.stage, epoch)
+            if sampler is None or new_phase != phase:
+                phase, sampler = new_phase, self._build_sampler(new_phase)
+                step.objective = self._build_objective(new_phase)
             metrics = self._train_epoch(epoch, step, sampler.epoch(epoch))
             epochs_done = epoch + 1
             is_last = epochs_done == self.stage.epochs
@@ -84,7 +98,8 @@ class StageRun:
                 self._save(LATEST_NAME, epochs_done, step.optimiser.state_dict())
                 if self.validate is not None and self.workers.rank == 0:
                     metrics |= self.validate(self.model)
-                self.context.report(self._epochs_before() + epoch, metrics)
+                self._log_picture(epoch, is_last_epoch=is_last)
+                self.context.report(self.epochs_before + epoch, metrics)
         self._save(FINAL_NAME, self.stage.epochs, {})
         if self.workers.rank == 0:
             (self.folder / LATEST_NAME).unlink(missing_ok=True)
@@ -97,42 +112,41 @@ class StageRun:
         rate = learning_rate(self.stage, epoch)
         for group in step.optimiser.param_groups:
             group["lr"] = rate
-        self.model.train()
-        sums = torch.zeros(len(step.objective.weights), device=self.context.device)
+        self.model.eval()
+        for part in self.parts.values():
+            part.train()
+        weights, clip_length = step.objective.weights, step.objective.clip_length
+        sums = torch.zeros(len(weights), device=self.context.device)
         for rows in batches:
             batch = self.dataset.batch(
-                self._own_share(rows), clip_length=self.clip_length, generator=generator
+                self._own_share(rows, clip_length), clip_length=clip_length, generator=generator
             )
             sums += step.run(move_batch(batch, self.context.device))
         step.require_finite()
-        terms = dict(zip(step.objective.weights, (sums / len(batches)).tolist(), strict=True))
+        terms = dict(zip(weights, (sums / len(batches)).tolist(), strict=True))
         num_frames = sum(len(rows) for rows in batches)
         return {
-            "loss/total": sum(step.objective.weights[name] * terms[name] for name in terms),
+            "loss/total": sum(weights[name] * terms[name] for name in terms),
             **{f"loss/{name}": value for name, value in terms.items()},
             "learning_rate": rate,
             "train/images_per_s": num_frames / (time.perf_counter() - started),
         }
 
-    def _own_share(self, rows: Int[np.ndarray, "frames"]) -> Int[np.ndarray, "share"]:
+    def _own_share(
+        self, rows: Int[np.ndarray, "frames"], clip_length: int
+    ) -> Int[np.ndarray, "share"]:
         """Return this worker's part of a global batch, whole clips."""
-        clips = rows.reshape(-1, self.clip_length)
+        clips = rows.reshape(-1, clip_length)
         return np.array_split(clips, self.workers.world_size)[self.workers.rank].ravel()
 
     def _build_step(self) -> TrainingStep:
         settings = self.config.optimiser
-        _require_usable_shares(self.config, self.clip_length)
         ids = self.dataset.table.sample_ids
         return TrainingStep(
             model=self.model,
-            objective=Objective(
-                self.config.losses,
-                image_size_px=self.config.model.image_size_px,
-                clip_length=self.clip_length,
-                rest_joints=self.model.hand_layer.rest_joints,
-            ),
+            objective=self._build_objective(phase_of(self.config, self.stage, 0)),
             optimiser=torch.optim.Adam(
-                self.model.parameters(),
+                [weight for part in self.parts.values() for weight in part.parameters()],
                 lr=self.stage.learning_rate,
                 betas=(settings.adam_beta1, settings.adam_beta2),
                 fused=True,
@@ -142,15 +156,36 @@ class StageRun:
             name_samples=lambda index: [ids[row] for row in index.tolist()],
         )
 
-    def _build_sampler(self) -> FrameSampler | ClipSampler:
+    def _build_objective(self, phase: Phase) -> Objective:
+        _require_usable_shares(self.config, phase.clip_length)
+        layer = self.model.hand_layer
+        return Objective(
+            self.config.losses,
+            phase.weights,
+            image_size_px=self.config.model.image_size_px,
+            clip_length=phase.clip_length,
+            rest_joints=layer.rest_joints,
+            rest_vertices=layer.rest_vertices,
+            faces=layer.faces,
+        )
+
+    def _build_sampler(self, phase: Phase) -> FrameSampler | ClipSampler:
         seed = derive_seed(self.seed, "samples", self.index)
         table = self.dataset.table
-        if self.stage.samples == "clips":
-            return ClipSampler(table.sequences, table.frames, self.config.clips, seed)
+        if phase.clips is not None:
+            return ClipSampler(table.sequences, table.frames, phase.clips, seed)
         return FrameSampler(len(table), self.config.optimiser.batch_size, seed)
 
-    def _epochs_before(self) -> int:
-        return sum(stage.epochs for stage in self.config.stages[: self.index])
+    def _log_picture(self, epoch: int, *, is_last_epoch: bool) -> None:
+        """Show what the model makes of the first frames, at the chosen interval."""
+        every = self.config.runtime.picture_every_epochs
+        is_due = every > 0 and (is_last_epoch or (epoch + 1) % every == 0)
+        if self.workers.rank > 0 or not is_due or "texture_light_head" not in self.parts:
+            return
+        rows = np.linspace(0, len(self.dataset) - 1, NUM_PICTURED_FRAMES).astype(np.int64)
+        batch = move_batch(self.dataset.batch(rows), self.context.device)
+        picture = draw_reconstructions(self.model, batch)
+        self.context.log_picture("reconstructions", self.epochs_before + epoch, picture)
 
     def _load(self, path: Path) -> Checkpoint:
         checkpoint = load_checkpoint(path, device=self.context.device)
@@ -163,7 +198,7 @@ class StageRun:
         if not path.is_file():
             return 0
         checkpoint = self._load(path)
-        self.model.load_state_dict(checkpoint.model)
+        self.model.load_state_dict(checkpoint.model, strict=self.is_last)
         optimiser.load_state_dict(checkpoint.optimiser)
         return checkpoint.epochs_done
 
@@ -173,11 +208,19 @@ class StageRun:
                 stage_id=stage_id(self.identity),
                 identity=dict(self.identity),
                 epochs_done=epochs_done,
-                model=self.model.state_dict(),
+                model=self._state(),
                 optimiser=optimiser_state,
             )
             save_checkpoint(checkpoint, self.folder / name)
         self.workers.wait()
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        """Return the weights to keep: of the parts that were trained, at the end of all."""
+        state = self.model.state_dict()
+        if self.is_last:
+            return state
+        trained = self.parts
+        return {name: value for name, value in state.items() if name.split(".")[0] in trained}
 
 
 def _require_usable_shares(config: S2HandConfig, clip_length: int) -> None:

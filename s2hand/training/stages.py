@@ -5,27 +5,43 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from s2hand.config import MOTION_LOSSES, ModelConfig, S2HandConfig
+from s2hand.config import ModelConfig, S2HandConfig
+from s2hand.errors import ConfigurationError
+from s2hand.model import parts_of_losses
+from s2hand.training.schedule import losses_of
 from s2hand.training.workers import Workers
 
 _TRAINING_SOURCES = (
     *("config.py", "model.py", "types.py"),
-    *("hand", "geometry", "networks", "losses", "keypoints", "data", "training"),
+    *("hand", "geometry", "rendering", "networks", "losses", "keypoints", "data", "training"),
 )
 """Parts of the package whose code can change a training."""
 
 _FIELDS_OF_LOSSES = {
     "keypoint_2d": ("keypoint_2d", "keypoint_knee_px"),
+    "pixel": ("photometric", "photometric_min_confidence"),
+    "mean_colour": ("photometric_min_confidence",),
+    "texture_prior": ("photometric", "photometric_min_confidence"),
+    "heatmap_keypoint": ("heatmap_keypoint", "keypoint_knee_px"),
+    "keypoint_consistency": ("keypoint_knee_px",),
     "bone_length_prior": ("bone_length_prior",),
     "joint_angle_prior": ("joint_angle_prior",),
     "smooth": ("smooth_threshold_rad",),
 }
-"""Fields of ``LossConfig`` that take effect only while the term has a weight."""
+"""Fields of ``LossConfig`` that take effect, beside the weight, where a term acts."""
+
+_FIELDS_OF_PARTS = {
+    "encoder": ("encoder", "pretrained", "image_size_px"),
+    "head": ("use_mean_shape", "rotation_output", "rotation_centre", "translation_frame"),
+    "texture_light_head": ("albedo",),
+    "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px"),
+}
+"""Fields of ``ModelConfig`` that take effect where a part of the model is trained."""
 
 _FIELDS_OF_DATASETS = {
     "freihand": ("rotation_deg",),
@@ -36,6 +52,26 @@ _FIELDS_OF_DATASETS = {
 _LOCK_POLL_S = 0.5
 
 
+def trained_stages(config: S2HandConfig) -> list[int]:
+    """Return the places of the stages that have something to train.
+
+    Raises:
+        ConfigurationError: if no stage has.
+    """
+    indices = [i for i, stage in enumerate(config.stages) if losses_of(config, stage)]
+    if not indices:
+        raise ConfigurationError(
+            "no loss has a weight in any stage, so there is nothing to train; give one of "
+            "losses.weights a positive value"
+        )
+    return indices
+
+
+def stage_parts(config: S2HandConfig, index: int) -> tuple[str, ...]:
+    """Name the parts of the model that a stage trains."""
+    return parts_of_losses(losses_of(config, config.stages[index]))
+
+
 def stage_identity(
     config: S2HandConfig,
     index: int,
@@ -43,12 +79,12 @@ def stage_identity(
     seed: int,
     device_type: str,
     fingerprints: Mapping[str, str],
-    previous_id: str,
+    previous_ids: Mapping[str, str],
 ) -> dict[str, Any]:
     """Collect everything that determines a stage's outcome, as plain data.
 
     Only what takes effect enters: two trainings that differ in a motion loss alone share the
-    stages that sample frames.
+    stages that sample frames, and all share the stage of the 2D branch, whatever their encoders.
 
     Args:
         config: the whole configuration.
@@ -56,27 +92,30 @@ def stage_identity(
         seed: the training's seed.
         device_type: ``cpu`` or ``cuda``, which round differently.
         fingerprints: SHA-256 of the data, the hand model and the code.
-        previous_id: id of the stage before; empty for the first.
+        previous_ids: part of the model → id of the latest stage that trained it.
     """
-    uses_clips = config.stages[index].samples == "clips"
+    stage = config.stages[index]
+    uses_clips = stage.samples == "clips"
+    parts = stage_parts(config, index)
     dump = dataclasses.asdict(config)
     return {
         "stage": _without(dump["stages"][index], ["name"]),
-        "model": model_identity(config.model),
-        "losses": _effective_losses(dump["losses"], uses_clips=uses_clips),
+        "model": model_identity(config.model, parts),
+        "losses": _effective_losses(dump["losses"], losses_of(config, stage)),
         "data": _effective_data(dump["data"]),
         "clips": dump["clips"] if uses_clips else {},
+        "quaternion_schedule": list(dump["quaternion_schedule"]) if uses_clips else [],
         "optimiser": _without(dump["optimiser"], ["batch_size"] if uses_clips else []),
         "seed": seed,
         "device": device_type,
         "fingerprints": dict(fingerprints),
-        "previous": previous_id,
+        "previous": {part: previous_ids[part] for part in parts if part in previous_ids},
     }
 
 
-def model_identity(model: ModelConfig) -> dict[str, Any]:
-    """Dump the model's settings, but for the path of the hand model."""
-    return _without(dataclasses.asdict(model), ["hand_model"])
+def model_identity(model: ModelConfig, parts: Sequence[str]) -> dict[str, Any]:
+    """Dump the settings that take effect in some parts of the model."""
+    return {field: getattr(model, field) for part in parts for field in _FIELDS_OF_PARTS[part]}
 
 
 def stage_id(identity: Mapping[str, Any]) -> str:
@@ -121,19 +160,10 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _effective_losses(losses: dict[str, Any], *, uses_clips: bool) -> dict[str, Any]:
-    weights = {
-        name: weight
-        for name, weight in losses["weights"].items()
-        if weight > 0 and (uses_clips or name not in MOTION_LOSSES)
-    }
-    unused = [
-        field
-        for name, fields in _FIELDS_OF_LOSSES.items()
-        if name not in weights
-        for field in fields
-    ]
-    return _without(losses, unused) | {"weights": weights}
+def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[str, Any]:
+    fields = {field for name in active for field in _FIELDS_OF_LOSSES.get(name, ())}
+    weights = {name: weight for name, weight in losses["weights"].items() if name in active}
+    return {field: losses[field] for field in sorted(fields)} | {"weights": weights}
 
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:

@@ -69,15 +69,13 @@ class TrainingStep:
     def accumulate(self, batch: Batch) -> Float[Tensor, "terms"]:
         """Compute the gradient of the global batch and leave it on the parameters."""
         names = tuple(self.objective.weights)
-        counts = self.objective.counts(batch.detection_confidence)
+        counts = self.objective.counts(batch)
         self.workers.add_up([counts[name] for name in names])
         totals = torch.zeros(len(names), device=batch.images.device)
         self.optimiser.zero_grad(set_to_none=True)
         for part in split_batch(batch, self.micro_batch_size):
-            prediction = self.model(part.images, part.intrinsics_px)
-            sums = self.objective.sums(
-                prediction, part.detected_keypoints_px, part.detection_confidence
-            )
+            prediction = self.model(part.images, part.intrinsics_px, outputs=self.objective.outputs)
+            sums = self.objective.sums(prediction, part)
             weighted_total(sums, counts, self.objective.weights).backward()
             totals += torch.stack([sums[name].total.detach() for name in names])
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]

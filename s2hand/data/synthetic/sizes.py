@@ -60,8 +60,8 @@ SIZES: dict[SizeName, SyntheticSize] = {
     ),
     "small": SyntheticSize(
         train=SplitSize(
-            images=12_800,
-            sequences=136,
+            images=6400,
+            sequences=64,
             min_frames=60,
             max_frames=150,
             subjects=48,
@@ -69,8 +69,8 @@ SIZES: dict[SizeName, SyntheticSize] = {
             objects=80,
         ),
         test=SplitSize(
-            images=1600,
-            sequences=24,
+            images=800,
+            sequences=16,
             min_frames=60,
             max_frames=150,
             subjects=16,

@@ -9,7 +9,15 @@ from s2hand.config import PRESETS, ModelConfig, S2HandConfig
 from s2hand.model import REFERENCE_FOCAL, UPRIGHT_ORIENT, S2Hand, crop_to_camera
 
 SIZE = 32
-SMALL = S2HandConfig(model=ModelConfig(encoder="small", pretrained="none", image_size_px=SIZE))
+SMALL = S2HandConfig(
+    model=ModelConfig(
+        encoder="small",
+        pretrained="none",
+        image_size_px=SIZE,
+        keypoint_stacks=2,
+        keypoint_channels=8,
+    )
+)
 
 
 def with_model(**changes):
@@ -40,23 +48,86 @@ def test_the_untrained_hand_is_upright_and_faces_the_camera(model):
 
 def test_the_projection_is_the_joints_seen_by_the_camera(model):
     intrinsics = torch.stack([camera(), camera(80.0, 3.0, 40.0)])
-    prediction = model(torch.rand(2, 3, SIZE, SIZE), intrinsics)
+    prediction = model(torch.rand(2, 3, SIZE, SIZE), intrinsics).hand
     seen = prediction.joints @ intrinsics.transpose(1, 2)
     torch.testing.assert_close(prediction.projected_keypoints_px, seen[..., :2] / seen[..., 2:])
     assert prediction.vertices.shape == (2, 778, 3)
 
 
-def test_all_parameters_but_unused_ones_learn():
+def test_all_parameters_learn():
     model = S2Hand(SMALL)
-    prediction = model(torch.rand(4, 3, SIZE, SIZE), camera().expand(4, 3, 3))
-    (prediction.projected_keypoints_px.square().sum() + prediction.vertices.sum()).backward()
+    images = torch.rand(4, 3, SIZE, SIZE)
+    prediction = model(images, camera().expand(4, 3, 3), outputs=model.outputs)
+    loss = prediction.rendering.image.square().sum() + prediction.hand.vertices.sum()
+    (loss + prediction.heatmap_keypoints_px.square().sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_only_what_is_asked_for_is_computed(model):
+    images, intrinsics = torch.rand(2, 3, SIZE, SIZE), camera().expand(2, 3, 3)
+    assert model.outputs == {"hand", "appearance", "rendering", "heatmaps"}
+    called = []
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: called.append(name))
+        for name, part in model.parts.items()
+    ]
+    expected = {
+        ("hand",): ["encoder", "head"],
+        ("heatmaps",): ["keypoint_estimator"],
+        ("rendering",): ["encoder", "head", "texture_light_head"],
+    }
+    for outputs, parts in expected.items():
+        called.clear()
+        prediction = model(images, intrinsics, outputs=outputs)
+        assert called == parts
+        assert (prediction.hand is None) == (outputs == ("heatmaps",))
+        assert (prediction.heatmap_keypoints_px is None) == (outputs != ("heatmaps",))
+    for hook in hooks:
+        hook.remove()
+
+
+def test_parts_that_no_loss_needs_are_not_there_and_change_nothing():
+    weights = replace(
+        SMALL.losses.weights, pixel=0.0, ssim=0.0, texture_prior=0.0, heatmap_keypoint=0.0,
+        keypoint_consistency=0.0,
+    )  # fmt: skip
+    geometric = replace(SMALL, losses=replace(SMALL.losses, weights=weights))
+    states = []
+    for config in (SMALL, geometric):
+        torch.manual_seed(3)
+        states.append(S2Hand(config).state_dict())
+    whole, part = states
+    assert {name.split(".")[0] for name in part} == {"encoder", "head"}
+    assert all(torch.equal(whole[name], value) for name, value in part.items())
+
+
+def test_the_untrained_hand_has_the_mean_colour_and_is_seen(model):
+    prediction = model(
+        torch.rand(1, 3, SIZE, SIZE), camera()[None], outputs=("appearance", "rendering")
+    )
+    torch.testing.assert_close(
+        prediction.appearance.albedo.mean(dim=(0, 1)),
+        torch.tensor([200.0, 150.0, 150.0]).div(256).tanh(),
+        atol=0.02,
+        rtol=0,
+    )
+    covered = prediction.rendering.silhouette.mean()
+    assert 0.02 < covered < 0.9
+
+
+def test_the_released_preset_colours_faces():
+    model = S2Hand(with_model(albedo="face")).eval()
+    prediction = model(
+        torch.rand(1, 3, SIZE, SIZE), camera()[None], outputs=("appearance", "rendering")
+    )
+    assert prediction.appearance.texture.shape == (1, 1538, 3)
+    assert prediction.rendering.image.isfinite().all()
 
 
 def test_mean_shape_replaces_the_coefficients():
     torch.manual_seed(0)
     model = S2Hand(with_model(use_mean_shape=True)).eval()
-    prediction = model(torch.rand(2, 3, SIZE, SIZE), camera().expand(2, 3, 3))
+    prediction = model(torch.rand(2, 3, SIZE, SIZE), camera().expand(2, 3, 3)).hand
     assert torch.equal(prediction.betas, torch.zeros(2, 10))
 
 
@@ -81,7 +152,8 @@ def test_in_the_crop_frame_the_crop_shows_what_the_network_said(zoom, x, y):
 def test_in_the_camera_frame_the_translation_is_the_network_s():
     torch.manual_seed(0)
     model = S2Hand(with_model(translation_frame="camera")).eval()
-    prediction = model(torch.rand(2, 3, SIZE, SIZE), camera(90.0, 100.0, -30.0).expand(2, 3, 3))
+    images = torch.rand(2, 3, SIZE, SIZE)
+    prediction = model(images, camera(90.0, 100.0, -30.0).expand(2, 3, 3)).hand
     torch.testing.assert_close(
         prediction.transl, torch.tensor([[0.0, 0.0, 0.65]]).expand(2, 3), atol=0.01, rtol=0
     )
@@ -92,23 +164,26 @@ def test_bfloat16_touches_the_convolutions_only():
     config = replace(SMALL, optimiser=replace(SMALL.optimiser, precision="bfloat16"))
     model = S2Hand(config).eval()
     images = torch.rand(2, 3, SIZE, SIZE)
-    prediction = model(images, camera().expand(2, 3, 3))
+    whole = model(images, camera().expand(2, 3, 3), outputs=model.outputs)
+    prediction = whole.hand
     exact = S2Hand(SMALL).eval()
     exact.load_state_dict(model.state_dict())
-    reference = exact(images, camera().expand(2, 3, 3))
+    reference = exact(images, camera().expand(2, 3, 3)).hand
+    assert whole.heatmap_keypoints_px.dtype == torch.float32
+    assert whole.appearance.texture.dtype == whole.rendering.image.dtype == torch.float32
     for each in fields(prediction):
         assert getattr(prediction, each.name).dtype == torch.float32
     assert not torch.equal(prediction.hand_pose, reference.hand_pose)
     torch.testing.assert_close(prediction.joints, reference.joints, atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("preset", ["paper", "released", "small"])
 def test_presets_build_and_reconstruct(preset):
     config = PRESETS[preset]
     config = replace(config, model=replace(config.model, pretrained="none", image_size_px=64))
     model = S2Hand(config).eval()
     with torch.no_grad():
-        prediction = model(torch.rand(1, 3, 64, 64), camera(120.0, 31.5, 31.5)[None])
+        prediction = model(torch.rand(1, 3, 64, 64), camera(120.0, 31.5, 31.5)[None]).hand
     assert prediction.joints.isfinite().all()
     assert (prediction.joints[..., 2] > 0.3).all()
 

@@ -53,15 +53,18 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> FrameTable:
 
 @pytest.fixture
 def config() -> S2HandConfig:
-    """A stage of frames, then one of clips with the quaternion loss."""
+    """A stage for each branch, then both on clips with the quaternion loss."""
     return S2HandConfig(
-        model=ModelConfig(encoder="small", pretrained="none", image_size_px=IMAGE_SIZE_PX),
+        model=ModelConfig(encoder="small", pretrained="none", image_size_px=IMAGE_SIZE_PX,
+                          keypoint_stacks=1, keypoint_channels=8),
         losses=LossConfig(weights=LossWeights(quaternion=0.05)),
         data=Data(dataset="ho3d"),
         clips=ClipConfig(num_frames=2, frame_interval=2, frames_per_batch=8),
         stages=(
             StageConfig(name="image", epochs=2, learning_rate=1e-3, decay_every_epochs=1,
-                        decay_factor=0.5),
+                        decay_factor=0.5, branch="3d"),
+            StageConfig(name="keypoints", epochs=1, learning_rate=1e-3, decay_every_epochs=1,
+                        decay_factor=0.5, branch="2d"),
             StageConfig(name="motion", epochs=2, learning_rate=1e-4, decay_every_epochs=1,
                         decay_factor=0.5, samples="clips"),
         ),
@@ -93,4 +96,4 @@ def make_context(tmp_path: Path) -> Callable[..., LocalContext]:
 @pytest.fixture
 def one_stage(config: S2HandConfig) -> S2HandConfig:
     """The stage of clips alone."""
-    return replace(config, stages=config.stages[1:])
+    return replace(config, stages=config.stages[-1:])

@@ -9,6 +9,8 @@ import torch
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import CheckpointError
 from s2hand.inference import load_model, predict
+from s2hand.metrics.evaluate import evaluate
+from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.loop import train
 
 
@@ -26,12 +28,47 @@ def test_predictions_are_the_model_s_whatever_the_batch(trained, config, table):
     parts = predict(model, dataset, batch_size=5)
     np.testing.assert_allclose(parts.joints, whole.joints, atol=1e-5)
     batch = dataset.batch([3])
-    alone = model(batch.images, batch.intrinsics_px)
+    alone = model(batch.images, batch.intrinsics_px).hand
     np.testing.assert_allclose(whole.joints[3], alone.joints[0].detach(), atol=1e-5)
     np.testing.assert_allclose(
-        whole.projected_keypoints_px[3], alone.projected_keypoints_px[0].detach(), atol=1e-3
+        whole.keypoints.projected[3], alone.projected_keypoints_px[0].detach(), atol=1e-3
     )
     assert len(whole) == len(table)
+    # The hand alone, unless more is asked for.
+    assert whole.texture is None
+    assert whole.keypoints.heatmap is None
+    assert not whole.fit
+
+
+def test_everything_can_be_predicted_and_measured(trained, config, table):
+    model = load_model(trained, config)
+    dataset = FrameDataset(table, 32)
+    with torch.no_grad():
+        hands = model(*(getattr(dataset.batch(range(16)), n) for n in ("images", "intrinsics_px")))
+    known = replace(table, joints=hands.hand.joints.numpy(), vertices=hands.hand.vertices.numpy())
+    predictions = predict(model, FrameDataset(known, 32), batch_size=7, outputs=model.outputs)
+    assert predictions.texture.shape == (16, 778, 3)
+    metrics = evaluate(predictions, known).metrics
+    # Compared with its own hands: their joints and silhouettes fit, pictures of noise do not.
+    assert metrics["projected_keypoint_px"] == pytest.approx(0, abs=1e-2)
+    assert metrics["projected_keypoint_auc"] == pytest.approx(1, abs=0.02)
+    assert metrics["silhouette_error"] < 0.1
+    assert metrics["photometric_error"] > 0.05
+    assert metrics["detected_keypoint_px"] > 5
+    assert metrics["heatmap_keypoint_px"] > 5
+    assert metrics["texture_sd"] > 0
+
+
+def test_a_stage_s_checkpoint_is_no_whole_model(trained, config, make_context):
+    stages = [load_checkpoint(path) for path in make_context().stage_dir.glob("*/final.pt")]
+    parts = {frozenset(name.split(".")[0] for name in stage.model) for stage in stages}
+    assert parts == {
+        frozenset({"keypoint_estimator"}),
+        frozenset({"encoder", "head", "texture_light_head"}),
+    }
+    for path in make_context().stage_dir.glob("*/final.pt"):
+        with pytest.raises(CheckpointError, match="lacks the weights of"):
+            load_model(path, config)
 
 
 def test_loading_leaves_the_random_numbers_alone(trained, config):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import s2hand.training.stage_run
-from s2hand.config import LossConfig, LossWeights
+from s2hand.config import LossConfig, LossWeights, QuaternionPhase
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
@@ -55,14 +55,19 @@ def test_a_training_reports_every_term_and_leaves_its_weights(config, make_conte
     reports = []
     context = make_context(on_report=recorder(reports))
     train(config, seed=0, context=context)
-    assert [epoch for epoch, _ in reports] == [0, 1, 2, 3]
+    assert [epoch for epoch, _ in reports] == [0, 1, 2, 3, 4]
     rates = [metrics["learning_rate"] for _, metrics in reports]
-    assert rates == [1e-3, 5e-4, 1e-4, 5e-5]
-    image, motion = reports[1][1], reports[2][1]
+    assert rates == [1e-3, 5e-4, 1e-3, 1e-4, 5e-5]
+    image, keypoints, motion = (reports[place][1] for place in (1, 2, 3))
     assert "loss/quaternion" in motion
-    assert "loss/quaternion" not in image  # a term that does not act is not computed
+    assert "loss/keypoint_consistency" in motion
+    # A term that does not act is not computed.
+    assert not image.keys() & {"loss/quaternion", "loss/heatmap_keypoint"}
+    assert {name for name in keypoints if name.startswith("loss/")} == {
+        "loss/total", "loss/heatmap_keypoint",
+    }  # fmt: skip
     weights = config.losses.weights
-    for metrics in (image, motion):
+    for metrics in (image, keypoints, motion):
         terms = [name for name in metrics if name.startswith("loss/") and name != "loss/total"]
         named = {name: getattr(weights, name.removeprefix("loss/")) for name in terms}
         assert metrics["loss/total"] == pytest.approx(
@@ -88,7 +93,7 @@ def test_the_same_seed_gives_the_same_losses_bit_for_bit(config, make_context, t
     assert not torch.equal(runs[0][1][name], final_weights(other)[name])
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 2, 3])
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3, 4])
 def test_stopped_after_any_epoch_and_resumed_gives_the_same_weights(
     config, make_context, tmp_path, epoch
 ):
@@ -99,7 +104,7 @@ def test_stopped_after_any_epoch_and_resumed_gives_the_same_weights(
     reports = []
     resumed = make_context("stopped", recorder(reports))
     train(config, seed=0, context=resumed)
-    assert [each for each, _ in reports] == list(range(epoch + 1, 4))
+    assert [each for each, _ in reports] == list(range(epoch + 1, 5))
     assert_same_weights(final_weights(whole), final_weights(resumed))
 
 
@@ -109,7 +114,7 @@ def test_killed_between_reports_goes_back_to_the_latest(
     config = replace(
         config,
         runtime=replace(config.runtime, report_every_epochs=2),
-        stages=(replace(config.stages[1], epochs=4),),
+        stages=(replace(config.stages[2], epochs=4),),
     )
     whole, killed = make_context("whole"), make_context("killed")
     train(config, seed=0, context=whole)
@@ -142,11 +147,49 @@ def test_trials_that_differ_in_a_motion_loss_share_the_stage_of_frames(config, m
     train(config, seed=0, context=make_context("quaternion"))
     reports = []
     train(other, seed=0, context=make_context("temporal", recorder(reports)))
-    assert [epoch for epoch, _ in reports] == [2, 3]
+    assert [epoch for epoch, _ in reports] == [3, 4]
     first = load_checkpoint(make_context("quaternion").checkpoint_dir / "final.pt")
     second = load_checkpoint(make_context("temporal").checkpoint_dir / "final.pt")
     assert first.identity["previous"] == second.identity["previous"]
     assert first.stage_id != second.stage_id
+
+
+def test_a_row_without_the_2d_branch_shares_the_stage_of_the_3d_branch(config, make_context):
+    weights = replace(config.losses.weights, heatmap_keypoint=0.0, keypoint_consistency=0.0)
+    without = replace(config, losses=replace(config.losses, weights=weights))
+    train(config, seed=0, context=make_context("with"))
+    reports = []
+    train(without, seed=0, context=make_context("without", recorder(reports)))
+    assert [epoch for epoch, _ in reports] == [2, 3]  # the last stage alone, after two epochs
+    first, second = (
+        load_checkpoint(make_context(name).checkpoint_dir / "final.pt")
+        for name in ("with", "without")
+    )
+    shared = second.identity["previous"]
+    assert shared.items() < first.identity["previous"].items()
+    assert not any(name.startswith("keypoint_estimator") for name in second.model)
+
+
+def test_the_quaternion_schedule_acts_epoch_by_epoch(config, make_context):
+    phase = QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=4, weight=0.0)
+    scheduled = replace(config, quaternion_schedule=(phase,))
+    reports = []
+    train(scheduled, seed=0, context=make_context(on_report=recorder(reports)))
+    assert "loss/quaternion" in reports[3][1]
+    assert "loss/quaternion" not in reports[4][1]
+
+
+def test_pictures_are_drawn_where_asked_for_and_change_nothing(config, make_context, tmp_path):
+    weights = []
+    for every in (0, 1):
+        runtime = replace(config.runtime, picture_every_epochs=every)
+        context = replace(make_context(f"every{every}"), stage_dir=tmp_path / f"stages{every}")
+        train(replace(config, runtime=runtime), seed=0, context=context)
+        weights.append(final_weights(context))
+        pictures = sorted(path.name for path in context.checkpoint_dir.glob("pictures/*.png"))
+        expected = [0, 1, 3, 4] if every else []  # the stage of the 2D branch has no texture
+        assert pictures == [f"reconstructions_{epoch:04d}.png" for epoch in expected]
+    assert_same_weights(*weights)
 
 
 def test_two_trials_at_once_train_the_shared_stage_once(config, make_context):
@@ -169,7 +212,7 @@ def test_two_trials_at_once_train_the_shared_stage_once(config, make_context):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(trained) == [0, 1, 2, 2, 3, 3]
+    assert sorted(trained) == [0, 1, 2, 3, 3, 4, 4]
 
 
 def test_the_stage_of_another_seed_is_another(config):
@@ -179,7 +222,7 @@ def test_the_stage_of_another_seed_is_another(config):
 
 def test_a_checkpoint_of_another_configuration_is_refused_by_field(config, make_context):
     train(config, seed=0, context=make_context())
-    stages = (config.stages[0], replace(config.stages[1], learning_rate=3e-4))
+    stages = (*config.stages[:2], replace(config.stages[2], learning_rate=3e-4))
     other = replace(config, stages=stages)
     with pytest.raises(CheckpointError, match=r"stage\.learning_rate: 0\.0001 .* 0\.0003"):
         train(other, seed=0, context=make_context())
@@ -197,9 +240,10 @@ def test_a_truncated_checkpoint_is_refused_by_name(config, make_context):
 def test_a_non_finite_loss_names_its_term_and_samples(config, make_context, monkeypatch):
     forward = S2Hand.forward
 
-    def broken(self, images, intrinsics_px):
-        prediction = forward(self, images, intrinsics_px)
-        return replace(prediction, betas=prediction.betas * float("nan"))
+    def broken(self, images, intrinsics_px, *, outputs):
+        prediction = forward(self, images, intrinsics_px, outputs=outputs)
+        hand = replace(prediction.hand, betas=prediction.hand.betas * float("nan"))
+        return replace(prediction, hand=hand)
 
     monkeypatch.setattr(S2Hand, "forward", broken)
     with pytest.raises(NonFiniteLossError, match=r"'shape_prior' .* samples \[S\d/000\d, ") as info:

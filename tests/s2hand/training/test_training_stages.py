@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from s2hand.config import LossConfig, LossWeights, StageConfig
+from s2hand.config import LossConfig, LossWeights, QuaternionPhase, StageConfig
+from s2hand.errors import ConfigurationError
 from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.schedule import learning_rate
-from s2hand.training.stages import exclusive, fingerprint_code, stage_id, stage_identity
+from s2hand.training.schedule import learning_rate, losses_of, phase_of
+from s2hand.training.stages import (
+    exclusive,
+    fingerprint_code,
+    stage_id,
+    stage_identity,
+    stage_parts,
+    trained_stages,
+)
 from s2hand.training.workers import Workers
 
 ALONE = Workers(rank=0, world_size=1)
@@ -17,7 +25,7 @@ ALONE = Workers(rank=0, world_size=1)
 
 def identify(config, index=0, **changes):
     settings = {
-        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d"}, "previous_id": "",
+        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d"}, "previous_ids": {},
     }  # fmt: skip
     return stage_id(stage_identity(config, index, **(settings | changes)))
 
@@ -34,32 +42,90 @@ def test_what_does_not_act_in_a_stage_of_frames_does_not_enter_it(config):
         replace(config, data=replace(config.data, rotation_deg=10.0, root="/elsewhere")),
         replace(config, runtime=replace(config.runtime, report_every_epochs=2)),
         replace(config, model=replace(config.model, hand_model="/another/place.pkl")),
-        replace(config, stages=(replace(config.stages[0], name="renamed"), config.stages[1])),
+        replace(config, stages=(replace(config.stages[0], name="renamed"), *config.stages[1:])),
+        replace(config, model=replace(config.model, keypoint_channels=16)),
+        with_weights(config, heatmap_keypoint=0.0, keypoint_consistency=0.0),
+        replace(
+            config,
+            quaternion_schedule=(
+                QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=2, weight=0.1),
+            ),
+        ),
     ]
     assert {identify(each) for each in same} == {identify(config)}
 
 
 def test_what_acts_in_a_stage_enters_it(config):
-    motion = identify(config, index=1)
-    assert identify(with_weights(config, quaternion=0.1), index=1) != motion
+    motion = identify(config, index=2)
+    assert identify(with_weights(config, quaternion=0.1), index=2) != motion
     others = [
         replace(config, clips=replace(config.clips, frame_interval=1)),
         replace(config, optimiser=replace(config.optimiser, micro_batch_size=4)),
         replace(config, data=replace(config.data, crop_jitter=False)),
         replace(config, losses=LossConfig(weights=LossWeights(), keypoint_knee_px=3.0)),
-    ]
-    assert motion not in {identify(each, index=1) for each in others}
+        replace(config, losses=LossConfig(weights=LossWeights(), photometric="released")),
+        replace(config, model=replace(config.model, keypoint_channels=16)),
+        replace(config, model=replace(config.model, albedo="face")),
+        replace(config, optimiser=replace(config.optimiser, memory_format="contiguous")),
+        replace(config, quaternion_schedule=(
+            QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=2, weight=0.05),)),
+    ]  # fmt: skip
+    assert motion not in {identify(each, index=2) for each in others}
     for change in (
         {"seed": 1}, {"device_type": "cuda"}, {"fingerprints": {"data": "e"}},
-        {"previous_id": "x"},
+        {"previous_ids": {"encoder": "x"}},
     ):  # fmt: skip
-        assert identify(config, index=1, **change) != motion
+        assert identify(config, index=2, **change) != motion
+
+
+def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
+    same = [
+        replace(config, model=replace(config.model, encoder="efficientnet-b0", albedo="face")),
+        with_weights(config, bone_direction=0.0, pixel=0.0),
+    ]
+    assert {identify(each, index=1) for each in same} == {identify(config, index=1)}
+    other = replace(config, losses=replace(config.losses, heatmap_keypoint="released"))
+    assert identify(other, index=1) != identify(config, index=1)
+
+
+def test_a_stage_without_a_loss_is_left_out(config):
+    geometric = with_weights(config, heatmap_keypoint=0.0, keypoint_consistency=0.0)
+    assert trained_stages(config) == [0, 1, 2]
+    assert trained_stages(geometric) == [0, 2]
+    assert stage_parts(config, 1) == ("keypoint_estimator",)
+    assert stage_parts(geometric, 2) == ("encoder", "head", "texture_light_head")
+    nothing = with_weights(config, **dict.fromkeys(LossWeights.__slots__, 0.0))
+    with pytest.raises(ConfigurationError, match="nothing to train"):
+        trained_stages(nothing)
+
+
+def test_the_quaternion_schedule_changes_clips_and_weight_by_epoch(config):
+    schedule = (
+        QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=4, weight=0.2),
+        QuaternionPhase(from_epoch=3, frame_interval=2, num_frames=2, weight=0.0),
+    )
+    scheduled = replace(config, quaternion_schedule=schedule)
+    stage = config.stages[2]
+    phases = [phase_of(scheduled, stage, epoch) for epoch in range(4)]
+    assert [(p.clips.frame_interval, p.clips.num_frames) for p in phases] == [
+        (2, 2), (1, 4), (1, 4), (2, 2),
+    ]  # fmt: skip
+    assert [p.weights.get("quaternion") for p in phases] == [0.05, 0.2, 0.2, None]
+    assert {p.clips.frames_per_batch for p in phases} == {8}
+    frames = phase_of(scheduled, config.stages[0], 3)
+    assert frames.clips is None
+    assert frames.clip_length == 1
+    assert "quaternion" in losses_of(scheduled, stage)
+    with pytest.raises(ConfigurationError, match="rising from_epoch"):
+        replace(config, quaternion_schedule=schedule[::-1])
+    with pytest.raises(ConfigurationError, match=r"multiple of clips\.num_frames"):
+        replace(config, quaternion_schedule=(replace(schedule[0], num_frames=3),))
 
 
 def test_the_batch_size_matters_where_frames_are_sampled(config):
     other = replace(config, optimiser=replace(config.optimiser, batch_size=16))
     assert identify(other, index=0) != identify(config, index=0)
-    assert identify(other, index=1) == identify(config, index=1)
+    assert identify(other, index=2) == identify(config, index=2)
 
 
 def test_ids_and_code_are_full_hashes(config):

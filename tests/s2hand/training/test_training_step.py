@@ -12,30 +12,42 @@ import torch.multiprocessing as mp
 from s2hand.config import LossConfig, LossWeights
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
-from s2hand.losses.objective import Objective, weighted_total
+from s2hand.losses.objective import Objective, active_weights, weighted_total
 from s2hand.model import S2Hand
 from s2hand.training.step import TrainingStep, split_batch
 from s2hand.training.workers import Workers
 
 LOSSES = LossConfig(
-    weights=LossWeights(posture_prior=0.01, quaternion=0.05, temporal=0.05, smooth=0.05),
+    weights=LossWeights(
+        **dict.fromkeys(("posture_prior", "mesh_laplacian", "mean_colour", "texture_shape"), 0.01),
+        **dict.fromkeys(("quaternion", "temporal", "smooth"), 0.05),
+    ),
     keypoint_2d="released",
+    photometric="released",
+    heatmap_keypoint="released",
     smooth_threshold_rad=0.0,
 )
-"""Every term, and the keypoint loss whose count depends on the detections."""
+"""Every term, in the forms whose counts depend on the detections."""
 
 
 def frozen_model(config):
     """Batch statistics frozen, so that a frame's prediction does not depend on its batch."""
     torch.manual_seed(0)
-    return S2Hand(config).eval()
+    return S2Hand(replace(config, losses=LOSSES)).eval()
 
 
-def build_step(model, *, micro_batch_size, workers):
+def build_step(model, *, micro_batch_size, workers, losses=LOSSES):
+    layer = model.hand_layer
     return TrainingStep(
         model=model,
         objective=Objective(
-            LOSSES, image_size_px=32, clip_length=2, rest_joints=model.hand_layer.rest_joints
+            losses,
+            active_weights(losses.weights, branch="both", uses_clips=True),
+            image_size_px=32,
+            clip_length=2,
+            rest_joints=layer.rest_joints,
+            rest_vertices=layer.rest_vertices,
+            faces=layer.faces,
         ),
         optimiser=torch.optim.Adam(model.parameters()),
         workers=workers,
@@ -63,11 +75,8 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
     terms = step.accumulate(batch)
     ours = gradients(model)
     model.zero_grad()
-    sums = step.objective.sums(
-        model(batch.images, batch.intrinsics_px),
-        batch.detected_keypoints_px,
-        batch.detection_confidence,
-    )
+    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
+    sums = step.objective.sums(prediction, batch)
     counts = {name: each.count for name, each in sums.items()}
     weighted_total(sums, counts, step.objective.weights).backward()
     for name, gradient in gradients(model).items():
@@ -79,12 +88,9 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
 def test_counts_are_those_of_the_losses(config, batch):
     model = frozen_model(config)
     step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-    sums = step.objective.sums(
-        model(batch.images, batch.intrinsics_px),
-        batch.detected_keypoints_px,
-        batch.detection_confidence,
-    )
-    counts = step.objective.counts(batch.detection_confidence)
+    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
+    sums = step.objective.sums(prediction, batch)
+    counts = step.objective.counts(batch)
     assert counts.keys() == sums.keys() == set(LossWeights.__slots__)
     for name, each in sums.items():
         torch.testing.assert_close(counts[name], each.count)
@@ -132,6 +138,39 @@ def test_two_workers_give_the_gradient_of_one(config, batch, tmp_path):
         assert names == ["sample of 0", "sample of 1"]
         for name, gradient in gradients(model).items():
             torch.testing.assert_close(theirs[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+def train_alone_and_report(rank, folder, config, batch, world_size):
+    """A few steps with batch statistics and drop-outs as they are in training."""
+    torch.set_num_threads(1)
+    if world_size > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size
+        )
+    model = frozen_model(config).train()
+    workers = Workers(rank=rank, world_size=world_size)
+    step = build_step(model, micro_batch_size=0, workers=workers)
+    share = list(split_batch(batch, 8 // world_size))[rank]
+    terms = torch.stack([step.run(share) for _ in range(6)])
+    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+    torch.save((terms, weights), Path(folder) / f"{world_size}-{rank}.pt")
+    if world_size > 1:
+        dist.destroy_process_group()
+
+
+def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
+    """Each worker normalises with its own half of the batch: alike, not equal."""
+    train_alone_and_report(0, tmp_path, config, batch, 1)
+    mp.spawn(train_alone_and_report, args=(str(tmp_path), config, batch, 2), nprocs=2)
+    alone, weights = torch.load(tmp_path / "1-0.pt")
+    first, first_weights = torch.load(tmp_path / "2-0.pt")
+    second, second_weights = torch.load(tmp_path / "2-1.pt")
+    assert torch.equal(first, second)
+    assert torch.equal(first_weights, second_weights)
+    names = list(active_weights(LOSSES.weights, branch="both", uses_clips=True))
+    keypoints = names.index("keypoint_2d")
+    torch.testing.assert_close(first[:, keypoints], alone[:, keypoints], rtol=0.2, atol=0)
+    assert not torch.equal(weights, first_weights)
 
 
 def test_a_micro_batch_that_cuts_a_clip_is_refused(batch):
