@@ -309,11 +309,16 @@ class StageConfig:
     branch: BranchName = "both"
     """``3d``: all but the 2D branch. ``2d``: the keypoint estimator alone; a stage that has
     nothing to train, because no 2D loss has a weight, is left out. ``both``: everything."""
+    without: tuple[str, ...] = ()
+    """Losses that do not act in this stage although they have a weight; the released code trains
+    texture and light in its last stage only."""
     samples: Literal["frames", "clips"] = "frames"
     """``clips`` switches the motion losses on and takes batches of ``clips.frames_per_batch``."""
 
     def __post_init__(self) -> None:
         where = f"stages.{self.name}"
+        unknown = sorted(set(self.without) - set(LossWeights.__slots__))
+        _require(not unknown, f"{where}.without must name losses", unknown=unknown)
         _require(self.name.isidentifier(), "a stage's name must be an identifier", name=self.name)
         _require(self.epochs >= 1, f"{where}.epochs must be at least 1", epochs=self.epochs)
         _require(
@@ -387,7 +392,13 @@ class RuntimeConfig:
 
 
 def _staged(
-    *, apart_epochs: int, together_epochs: int, step: int, last_step: int, factor: float
+    *,
+    apart_epochs: int,
+    together_epochs: int,
+    step: int,
+    last_step: int,
+    factor: float,
+    first_without: tuple[str, ...] = (),
 ) -> tuple[StageConfig, ...]:
     """Both branches apart, then together."""
     first = StageConfig(
@@ -399,7 +410,7 @@ def _staged(
         branch="3d",
     )
     return (
-        first,
+        replace(first, without=first_without),
         replace(first, name="keypoints", branch="2d"),
         StageConfig(
             name="finetune",
@@ -410,6 +421,9 @@ def _staged(
         ),
     )
 
+
+PICTURE_LOSSES = ("pixel", "ssim", "mean_colour", "texture_prior")
+"""Losses that train texture and light."""
 
 PAPER_STAGES = _staged(apart_epochs=90, together_epochs=60, step=30, last_step=20, factor=1 / 3)
 """Paper §4.3: each branch 90 epochs, halved every 30; together 60, divided by 3 every 20."""
@@ -488,7 +502,14 @@ PRESETS: dict[PresetName, S2HandConfig] = {
             bone_length_prior="absolute",
             joint_angle_prior="axis_angle",
         ),
-        stages=_staged(apart_epochs=120, together_epochs=60, step=30, last_step=20, factor=0.5),
+        stages=_staged(
+            apart_epochs=120,
+            together_epochs=60,
+            step=30,
+            last_step=20,
+            factor=0.5,
+            first_without=PICTURE_LOSSES,
+        ),
     ),
     "small": S2HandConfig(
         model=ModelConfig(
@@ -498,8 +519,16 @@ PRESETS: dict[PresetName, S2HandConfig] = {
             keypoint_stacks=1,
             keypoint_channels=64,
         ),
-        stages=_staged(apart_epochs=30, together_epochs=15, step=10, last_step=5, factor=1 / 3),
+        stages=_staged(
+            apart_epochs=30,
+            together_epochs=15,
+            step=10,
+            last_step=5,
+            factor=1 / 3,
+            first_without=PICTURE_LOSSES,
+        ),
     ),
 }
 """``paper`` follows the text, ``released`` the code that the authors published, ``small`` is what
-experiments on a CPU use: the paper's losses with small networks and images."""
+experiments on a CPU use: the paper's losses with small networks and images, and the released
+code's way of training texture and light last."""

@@ -48,7 +48,7 @@ DataOption = Annotated[
 ]
 ScaleOption = Annotated[
     str | None,
-    typer.Option(help="demo, small or full; else demo on synthetic data and full on other."),
+    typer.Option(help="demo, compact, small or full; else demo on synthetic data, full on other."),
 ]
 SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="How many seeds; else as many as the scale takes.")

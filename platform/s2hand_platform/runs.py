@@ -119,7 +119,7 @@ def reproduce(
         table: a name in ``sweeps/``, or the path of a TOML file.
         data: ``synthetic``, a dataset's name, or a folder in its layout.
         seeds: how many; None is what the scale takes.
-        scale: ``demo``, ``small`` or ``full``; None is ``demo`` on synthetic data, else ``full``.
+        scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is S2HAND.
         how: where trials run; None is a Ray on this machine.

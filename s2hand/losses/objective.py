@@ -10,9 +10,9 @@ from s2hand.config import (
     CONSISTENCY_LOSSES,
     KEYPOINT_BRANCH_LOSSES,
     MOTION_LOSSES,
-    BranchName,
     LossConfig,
     LossWeights,
+    StageConfig,
 )
 from s2hand.data.sample import Batch
 from s2hand.geometry.rotations import axis_angle_to_quaternion
@@ -44,18 +44,18 @@ _Terms = dict[str, Callable[[], LossSum]]
 """How each of some terms is evaluated; only those that act are."""
 
 
-def active_weights(
-    weights: LossWeights, *, branch: BranchName, uses_clips: bool
-) -> dict[str, float]:
+def active_weights(weights: LossWeights, stage: StageConfig) -> dict[str, float]:
     """Name the terms that act in a stage, with their weights.
 
-    Those with a weight; motion losses only where there are clips, losses of one branch only where
-    it is trained, consistency only where both are.
+    Those with a weight that the stage does not leave out; motion losses only where there are
+    clips, losses of one branch only where it is trained, consistency only where both are.
     """
-    inactive: set[str] = set() if uses_clips else set(MOTION_LOSSES)
-    if branch == "3d":
+    inactive = set(stage.without)
+    if stage.samples != "clips":
+        inactive |= set(MOTION_LOSSES)
+    if stage.branch == "3d":
         inactive |= {*KEYPOINT_BRANCH_LOSSES, *CONSISTENCY_LOSSES}
-    elif branch == "2d":
+    elif stage.branch == "2d":
         inactive |= set(LossWeights.__slots__) - set(KEYPOINT_BRANCH_LOSSES)
     return {
         name: getattr(weights, name)

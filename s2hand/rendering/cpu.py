@@ -4,11 +4,8 @@ Nothing but inputs and outputs is kept for the backward pass, which finds planes
 crossings again: they are cheap, and memory then grows with the images alone.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +22,7 @@ from s2hand.rendering.outlines import (
     neighbour,
 )
 from s2hand.rendering.rasterise import NO_FACE, UNSEEN, face_planes, rasterise_image, weights_at
+from s2hand.rendering.threads import as_many_threads_as_torch
 from s2hand.rendering.topology import MeshTopology
 
 
@@ -126,7 +124,7 @@ class _Draw(torch.autograd.Function):
         ctx.mesh = (topology, near_m, cull_back_faces)
         ctx.save_for_backward(points, depth_m, colours, background, seen_depth, face_id)
         ctx.mark_non_differentiable(face_id)
-        with _as_many_threads_as_torch():
+        with as_many_threads_as_torch():
             _draw_batch(
                 _scene(points, depth_m, colours, background, *ctx.mesh),
                 *(_array(output) for output in (image, silhouette, seen_depth, face_id)),
@@ -138,26 +136,13 @@ class _Draw(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         points, depth_m, colours, background, seen_depth, face_id = ctx.saved_tensors
         results = [tensor.new_empty(tensor.shape) for tensor in (points, depth_m, colours)]
-        with _as_many_threads_as_torch():
+        with as_many_threads_as_torch():
             _differentiate_batch(
                 _scene(points, depth_m, colours, background, *ctx.mesh),
                 *(_array(tensor) for tensor in (seen_depth, face_id, *gradients[:3])),
                 *(_array(result) for result in results),
             )
         return (*results, *[None] * 6)
-
-
-@contextmanager
-def _as_many_threads_as_torch() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    before = numba.get_num_threads()
-    if torch.get_num_threads() != threads:  # starting numba's threads can change torch's number
-        torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 def _scene(

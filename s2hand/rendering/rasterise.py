@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
+from s2hand.rendering.threads import as_many_threads_as_torch
+
 NO_FACE = -1
 """The face id of a pixel that sees no face."""
 FRONT, UNSEEN, BACK = 1, 0, -1
@@ -67,16 +69,17 @@ def rasterise(
     barycentric = np.empty((num_images, height, width, 3), np.float32)
     depth_m = np.empty((num_images, height, width), np.float32)
     points = vertices.astype(np.float64) @ intrinsics_px.astype(np.float64).swapaxes(1, 2)
-    _rasterise_batch(
-        points,
-        np.ascontiguousarray(vertices[..., 2], np.float64),
-        np.asarray(np.broadcast_to(faces, (num_images, *faces.shape[-2:])), np.int64),
-        near_m,
-        cull_back_faces,
-        face_id,
-        barycentric,
-        depth_m,
-    )
+    with as_many_threads_as_torch():
+        _rasterise_batch(
+            points,
+            np.ascontiguousarray(vertices[..., 2], np.float64),
+            np.asarray(np.broadcast_to(faces, (num_images, *faces.shape[-2:])), np.int64),
+            near_m,
+            cull_back_faces,
+            face_id,
+            barycentric,
+            depth_m,
+        )
     return Raster(face_id=face_id, barycentric=barycentric, depth_m=depth_m)
 
 

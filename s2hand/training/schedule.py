@@ -39,7 +39,7 @@ def phase_of(config: S2HandConfig, stage: StageConfig, epoch: int) -> Phase:
         clips, weights = config.clips_of(begun[-1]), replace(weights, quaternion=begun[-1].weight)
     return Phase(
         clips=clips if uses_clips else None,
-        weights=active_weights(weights, branch=stage.branch, uses_clips=uses_clips),
+        weights=active_weights(weights, stage),
     )
 
 

@@ -99,7 +99,7 @@ def stage_identity(
     parts = stage_parts(config, index)
     dump = dataclasses.asdict(config)
     return {
-        "stage": _without(dump["stages"][index], ["name"]),
+        "stage": _without(dump["stages"][index], ["name", "without"]),
         "model": model_identity(config.model, parts),
         "losses": _effective_losses(dump["losses"], losses_of(config, stage)),
         "data": _effective_data(dump["data"]),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand import S2HandExperiment
 from s2hand_platform.identity import config_hash
 from s2hand_platform.spec.expansion import expand_point, expand_table, grid_points
@@ -18,7 +19,8 @@ from s2hand_platform.spec.schema import Choices, TableSpec
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TABLES = ("table3", "table4", "table5", "table7", "table9")
-SCALES = ("demo", "small", "full")
+FIGURES = ("figure6",)
+SCALES = ("demo", "compact", "small", "full")
 EXPERIMENT = S2HandExperiment()
 
 Golden = Callable[[str, str], None]
@@ -50,6 +52,7 @@ def test_every_file_is_known() -> None:
     assert {entry.name for entry in list_specs()} <= found
     assert found == {
         *TABLES,
+        *FIGURES,
         "loss_weights",
         "quaternion",
         *(f"scales/{name}" for name in SCALES),
@@ -71,6 +74,13 @@ def test_every_table_expands_at_every_scale(name: str, scale: str) -> None:
     spec = load(name).at(load_scale(SWEEPS / "scales" / f"{scale}.toml"))
     rows = expand_table(spec, EXPERIMENT)
     assert len({config_hash(EXPERIMENT, row.dump) for row in rows}) == len(rows)
+
+
+def test_figure_6_needs_the_2d_branch() -> None:
+    compact, demo = (load_scale(SWEEPS / "scales" / f"{each}.toml") for each in ("compact", "demo"))
+    assert len(expand_table(load("figure6").at(compact), EXPERIMENT)) == 2
+    with pytest.raises(SpecError, match="the scale 'demo' leaves out"):
+        load("figure6").at(demo)
 
 
 def test_tables_4_5_and_9_are_the_same_trainings() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from s2hand_platform.errors import SpecError
 from s2hand_platform.spec.overrides import lay_over
 from s2hand_platform.spec.published import PublishedTable
 
@@ -68,8 +69,15 @@ class TableSpec:
         """Return the table at a scale, whose base lies over its own and whose notes come last.
 
         Rows that need what the scale leaves out go, with the contrasts that name them.
+
+        Raises:
+            SpecError: if no row is left.
         """
         rows = tuple(row for row in self.rows if not scale.lacks(row.overrides))
+        if not rows:
+            missing = ", ".join(scale.leaves_out)
+            fault = f"every row needs what the scale '{scale.name}' leaves out ({missing})"
+            raise SpecError([f"{self.name}: {fault}; choose another scale"])
         ids = {row.id for row in rows}
         return replace(
             self.over(scale.whole_base),

@@ -6,7 +6,13 @@ import pytest
 
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
-from s2hand.metrics.evaluate import EVALUATOR_ID, METRICS, Predictions, evaluate
+from s2hand.metrics.evaluate import (
+    EVALUATOR_ID,
+    METRICS,
+    KeypointPredictions,
+    Predictions,
+    evaluate,
+)
 
 
 def hand(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -47,15 +53,48 @@ def predictions_of(joints: np.ndarray, vertices: np.ndarray) -> Predictions:
 
 def test_truth_as_prediction_is_perfect_in_every_metric():
     table = table_of(6)
-    result = evaluate(predictions_of(table.joints, table.vertices), table)
+    camera = table.intrinsics_px
+    seen = np.einsum("nij,nkj->nki", camera, table.joints)
+    keypoints_px = seen[..., :2] / seen[..., 2:]
+    predictions = replace(
+        predictions_of(table.joints, table.vertices),
+        keypoints=KeypointPredictions(
+            image_size_px=224, intrinsics_px=camera, detected=keypoints_px,
+            projected=keypoints_px, heatmap=keypoints_px,
+        ),
+        texture=np.full((6, 778, 3), 0.7),
+        fit={"photometric_error": np.zeros(6), "silhouette_error": np.zeros(6)},
+    )  # fmt: skip
+    result = evaluate(predictions, table)
     assert set(result.metrics) == set(METRICS)
     for name, value in result.metrics.items():
         if name == "acc_mm":
             continue
         best = 1 if METRICS[name].direction == "higher" else 0
-        assert value == pytest.approx(best, abs=6e-3 if "auc" in name else 1e-5), name
+        # Rounding puts a keypoint beyond the threshold of 0 px: half a step of 49.
+        tolerance = 0.6 / 49 if name.endswith("keypoint_auc") else 6e-3
+        assert value == pytest.approx(best, abs=tolerance if "auc" in name else 1e-4), name
     assert result.sample_ids == table.sample_ids
     assert result.evaluator_id == EVALUATOR_ID
+
+
+def test_keypoints_are_measured_in_224_equivalent_pixels_of_the_input():
+    table = table_of(4)
+    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, table.joints)
+    keypoints_px = seen[..., :2] / seen[..., 2:]
+    moved = keypoints_px + np.array([3.0, 4.0])
+    predictions = replace(
+        predictions_of(table.joints, table.vertices),
+        keypoints=KeypointPredictions(
+            image_size_px=112, intrinsics_px=table.intrinsics_px, detected=moved,
+            projected=keypoints_px,
+        ),
+    )  # fmt: skip
+    metrics = evaluate(predictions, table).metrics
+    assert metrics["detected_keypoint_px"] == pytest.approx(10, abs=1e-3)
+    assert metrics["projected_keypoint_px"] == pytest.approx(0, abs=1e-3)
+    assert metrics["detected_keypoint_auc"] == pytest.approx(39 / 49, abs=0.02)
+    assert "heatmap_keypoint_px" not in metrics
 
 
 def test_shifted_hand_changes_raw_metrics_and_leaves_aligned_ones():

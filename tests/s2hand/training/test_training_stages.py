@@ -99,6 +99,18 @@ def test_a_stage_without_a_loss_is_left_out(config):
         trained_stages(nothing)
 
 
+def test_a_stage_can_leave_losses_out(config):
+    first = replace(config.stages[0], without=("pixel", "ssim", "texture_prior"))
+    later = replace(config, stages=(first, *config.stages[1:]))
+    assert stage_parts(later, 0) == ("encoder", "head")
+    assert losses_of(config, config.stages[0]) - losses_of(later, first) == set(first.without)
+    # It is what acts that counts, not how it came about.
+    weightless = with_weights(config, pixel=0.0, ssim=0.0, texture_prior=0.0)
+    assert identify(later, index=0) == identify(weightless, index=0) != identify(config, index=0)
+    with pytest.raises(ConfigurationError, match=r"stages\.image\.without must name losses"):
+        replace(first, without=("pixels",))
+
+
 def test_the_quaternion_schedule_changes_clips_and_weight_by_epoch(config):
     schedule = (
         QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=4, weight=0.2),

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from s2hand.config import LossConfig, LossWeights
+from s2hand.config import LossConfig, LossWeights, StageConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
 from s2hand.losses.objective import Objective, active_weights, weighted_total
@@ -30,6 +30,16 @@ LOSSES = LossConfig(
 """Every term, in the forms whose counts depend on the detections."""
 
 
+CLIPS = StageConfig(
+    name="clips",
+    epochs=1,
+    learning_rate=1e-3,
+    decay_every_epochs=1,
+    decay_factor=1.0,
+    samples="clips",
+)
+
+
 def frozen_model(config):
     """Batch statistics frozen, so that a frame's prediction does not depend on its batch."""
     torch.manual_seed(0)
@@ -42,7 +52,7 @@ def build_step(model, *, micro_batch_size, workers, losses=LOSSES):
         model=model,
         objective=Objective(
             losses,
-            active_weights(losses.weights, branch="both", uses_clips=True),
+            active_weights(losses.weights, CLIPS),
             image_size_px=32,
             clip_length=2,
             rest_joints=layer.rest_joints,
@@ -167,7 +177,7 @@ def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
     second, second_weights = torch.load(tmp_path / "2-1.pt")
     assert torch.equal(first, second)
     assert torch.equal(first_weights, second_weights)
-    names = list(active_weights(LOSSES.weights, branch="both", uses_clips=True))
+    names = list(active_weights(LOSSES.weights, CLIPS))
     keypoints = names.index("keypoint_2d")
     torch.testing.assert_close(first[:, keypoints], alone[:, keypoints], rtol=0.2, atol=0)
     assert not torch.equal(weights, first_weights)

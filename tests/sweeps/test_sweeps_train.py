@@ -1,0 +1,87 @@
+"""Every row of every table trains and fills its cells, on a benchmark of a few pictures."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2hand.data.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.training.context import LocalContext
+from s2hand_platform.experiments.protocol import Evaluation
+from s2hand_platform.experiments.s2hand import S2HandExperiment
+from s2hand_platform.identity import config_hash
+from s2hand_platform.spec.expansion import expand_table
+from s2hand_platform.spec.loader import load_table
+from s2hand_platform.spec.schema import TableSpec
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+EXPERIMENT = S2HandExperiment()
+PX = 32
+SPLIT = SplitSize(
+    images=8, sequences=2, min_frames=20, max_frames=22, subjects=2, backgrounds=2, objects=2
+)
+MINIATURE = {
+    "model.encoder": "small",
+    "model.pretrained": "none",
+    "model.image_size_px": PX,
+    "model.keypoint_stacks": 1,
+    "model.keypoint_channels": 8,
+    "clips.frames_per_batch": 6,
+    "optimiser.batch_size": 8,
+    **{f"stages.{name}.epochs": 1 for name in ("image", "keypoints", "finetune")},
+}
+
+
+@pytest.fixture(scope="module")
+def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic")
+    make_synthetic(root, size=SyntheticSize(train=SPLIT, test=SPLIT), seed=0, image_size_px=PX)
+    return root
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Evaluation]:
+    """What is trained once serves every table."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def keep_torch_s_settings() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+def miniature(name: str, root: Path) -> TableSpec:
+    spec = load_table(SWEEPS / f"{name}.toml", EXPERIMENT)
+    return spec.over(MINIATURE | {"data.root": str(root / spec.dataset)})
+
+
+@pytest.mark.parametrize("name", ["table3", "table4", "table5", "table7", "table9", "figure6"])
+def test_every_row_trains_and_fills_its_cells(
+    name: str, benchmark_root: Path, results: dict[str, Evaluation], tmp_path_factory
+) -> None:
+    spec = miniature(name, benchmark_root)
+    stages = tmp_path_factory.getbasetemp() / "stages"
+    for row in expand_table(spec, EXPERIMENT):
+        key = config_hash(EXPERIMENT, row.dump)
+        if key not in results:
+            folder = tmp_path_factory.mktemp("trial")
+            context = LocalContext(checkpoint_dir=folder, stage_dir=stages)
+            EXPERIMENT.train(row.config, 0, context)
+            results[key] = EXPERIMENT.evaluate(row.config, 0, context)
+        metrics = results[key].metrics
+        for column in spec.columns:
+            assert math.isfinite(metrics[column.metric]), (row.row.id, column.metric)
+
+
+def test_rows_that_agree_in_a_stage_shared_it(
+    benchmark_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Table 3 has three different 3D stages and one 2D stage; Tables 4 to 9 one of each."""
+    stages = tmp_path_factory.getbasetemp() / "stages"
+    finals = sorted(stages.glob("*/final.pt"))
+    parts = [torch.load(path, weights_only=True)["identity"]["model"] for path in finals]
+    assert sum("encoder" in each for each in parts) == 3 + 1
+    assert sum("keypoint_channels" in each for each in parts) == 2  # of two datasets
