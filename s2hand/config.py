@@ -148,8 +148,8 @@ class LossConfig:
     silhouette, times the summed confidence. ``released``: over whole pictures, the hand on white
     against the masked input on black, weighted with the squared mean confidence."""
     photometric_min_confidence: float = 0.0
-    """Pictures with a keypoint below this count nothing in ``released`` averages (0: all count;
-    the released code has 0.1 for FreiHAND)."""
+    """Pictures with a keypoint that does not exceed this count nothing in ``released`` averages
+    (0: all count; the released code has 0.1 for FreiHAND and no limit for HO-3D)."""
     heatmap_keypoint: Literal["paper", "released"] = "paper"
     """``paper``: as E_loc. ``released``: plain distances, weighted with squared confidences."""
     bone_length_prior: Literal["squared", "absolute"] = "squared"

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from s2hand.config import LossConfig, LossWeights, QuaternionPhase, StageConfig
+from s2hand.config import LossConfig, LossWeights, ModelConfig, QuaternionPhase, StageConfig
 from s2hand.errors import ConfigurationError
+from s2hand.model import PARTS
+from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.schedule import learning_rate, losses_of, phase_of
 from s2hand.training.stages import (
@@ -97,6 +99,16 @@ def test_a_stage_without_a_loss_is_left_out(config):
     nothing = with_weights(config, **dict.fromkeys(LossWeights.__slots__, 0.0))
     with pytest.raises(ConfigurationError, match="nothing to train"):
         trained_stages(nothing)
+
+
+def test_no_setting_is_forgotten_in_the_identity(config):
+    """A field that belongs to no loss and no part would let different stages share a checkpoint."""
+    of_parts = {name for names in stages._FIELDS_OF_PARTS.values() for name in names}
+    of_losses = {name for names in stages._FIELDS_OF_LOSSES.values() for name in names}
+    assert of_parts == {field.name for field in fields(ModelConfig)} - {"hand_model"}
+    assert of_losses == {field.name for field in fields(LossConfig)} - {"weights"}
+    assert set(stages._FIELDS_OF_LOSSES) < set(LossWeights.__slots__)
+    assert set(stages._FIELDS_OF_PARTS) == set(PARTS)
 
 
 def test_a_stage_can_leave_losses_out(config):
