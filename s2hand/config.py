@@ -340,7 +340,7 @@ class StageConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimiserConfig:
-    """Adam, and how the global batch is split."""
+    """Adam or AdamW, and how the global batch is split."""
 
     batch_size: int = 64
     """Frames in a global batch of stages that sample frames."""
@@ -350,6 +350,8 @@ class OptimiserConfig:
     """Training workers; the global batch is divided among them."""
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
+    weight_decay: float = 0.0
+    """AdamW's decoupled decay of matrices and kernels; 0 is Adam, as the paper's."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the convolutional parts; geometry is always float32."""
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
@@ -374,6 +376,11 @@ class OptimiserConfig:
             self.micro_batch_size >= 0,
             "optimiser.micro_batch_size must not be negative",
             micro_batch_size=self.micro_batch_size,
+        )
+        _require(
+            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
+            "optimiser.weight_decay must be finite and not negative",
+            weight_decay=self.weight_decay,
         )
 
 

@@ -318,12 +318,14 @@ def _show_plan(planned: Plan, console: Console) -> None:
 
 
 def _sweep_table(spec: SweepSpec, ranked: Sequence[SweepTrial]) -> Table:
-    table = Table("trial", *spec.space, spec.metric, "status", title=spec.title)
+    table = Table("trial", *spec.space, spec.metric, "status", "remarks", title=spec.title)
     table.caption, table.caption_justify = Text("\n".join(spec.notes), style="dim"), "left"
     for trial in ranked:
         values = [_short(trial.point[path]) for path in spec.space]
         value = "–" if trial.value is None else _short(trial.value)
-        table.add_row(trial.trial_id[:12], *values, value, trial.status.replace("_", " "))
+        remarks = "; ".join(f"{subject}: {text}" for subject, text in trial.notes.items())
+        status = trial.status.replace("_", " ")
+        table.add_row(trial.trial_id[:12], *values, value, status, escape(remarks))
     return table
 
 

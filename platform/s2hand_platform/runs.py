@@ -159,6 +159,8 @@ class SweepTrial:
     status: str
     value: float | None
     """The sweep's metric, of finished trials."""
+    notes: Mapping[str, str]
+    """What the experiment wants to be known about the result: subject → text."""
 
 
 def run_sweep(
@@ -213,6 +215,7 @@ def _ranked(
             trial_id=outcome.trial_id,
             status=outcome.status,
             value=_value(outcome, spec.metric, store),
+            notes=outcome.notes,
         )
         for point, outcome in outcomes
         if outcome is not None

@@ -41,6 +41,8 @@ class TrialOutcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """``split/metric`` → value; empty unless finished."""
     duration_s: float = 0.0
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the experiment wants to be known about the result: subject → text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,7 @@ class _Attempt:
             reason=reason,
             metrics=dict(evaluation.metrics) if evaluation else {},
             duration_s=(datetime.now(UTC) - self._started).total_seconds(),
+            notes=dict(evaluation.notes) if evaluation else {},
         )
 
 
@@ -275,6 +278,7 @@ def last_outcome(store: ResultStore, trial_id: str) -> TrialOutcome | None:
         reason=last["reason"],
         metrics={f"{line.split}/{line.metric}": line.value for line in mine.itertuples()},
         duration_s=float(last["duration_s"]),
+        notes=json.loads(last["notes_json"]),
     )
 
 

@@ -63,8 +63,6 @@ class ClipSampler:
         self._clips, self._seed = clips, seed
         found = _clip_rows(sequences, frames, clips)
         self._runs = [runs for runs in found.values() if len(runs)]
-        self.skipped_sequences = tuple(name for name, runs in found.items() if not len(runs))
-        """Sequences too short, or with too many gaps, to hold a clip."""
         if not self._runs:
             raise DataError(
                 f"none of {len(found)} sequences holds clips.num_frames={clips.num_frames} frames "
@@ -92,6 +90,18 @@ class ClipSampler:
         ]
         runs = [self._runs[sequence] for sequence in chosen]
         return np.concatenate([run[generator.integers(len(run))] for run in runs])
+
+
+def sequences_with_clips(
+    sequences: Sequence[str], frames: Int[np.ndarray, "n"], clips: ClipConfig
+) -> tuple[str, ...]:
+    """Name the sequences that are long enough, and have few enough gaps, to hold a clip.
+
+    Raises:
+        DataError: If a frame occurs twice.
+    """
+    found = _clip_rows(sequences, frames, clips)
+    return tuple(name for name, runs in found.items() if len(runs))
 
 
 def _clip_rows(

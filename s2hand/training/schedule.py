@@ -43,6 +43,14 @@ def phase_of(config: S2HandConfig, stage: StageConfig, epoch: int) -> Phase:
     )
 
 
+def clips_of(config: S2HandConfig) -> tuple[ClipConfig, ...]:
+    """List every kind of clip that a training samples."""
+    phases = (
+        phase_of(config, stage, epoch) for stage in config.stages for epoch in range(stage.epochs)
+    )
+    return tuple(dict.fromkeys(phase.clips for phase in phases if phase.clips is not None))
+
+
 def losses_of(config: S2HandConfig, stage: StageConfig) -> frozenset[str]:
     """Name every loss that acts in some epoch of a stage."""
     starts = [0, *(each.from_epoch for each in config.quaternion_schedule)]

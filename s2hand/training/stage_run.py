@@ -28,7 +28,7 @@ from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.pictures import draw_reconstructions
 from s2hand.training.schedule import Phase, learning_rate, phase_of
 from s2hand.training.stages import stage_id, stage_parts
-from s2hand.training.step import TrainingStep, move_batch
+from s2hand.training.step import TrainingStep, build_optimiser, move_batch
 from s2hand.training.workers import Workers
 
 FINAL_NAME = "final.pt"
@@ -145,12 +145,7 @@ class StageRun:
         return TrainingStep(
             model=self.model,
             objective=self._build_objective(phase_of(self.config, self.stage, 0)),
-            optimiser=torch.optim.Adam(
-                [weight for part in self.parts.values() for weight in part.parameters()],
-                lr=self.stage.learning_rate,
-                betas=(settings.adam_beta1, settings.adam_beta2),
-                fused=True,
-            ),
+            optimiser=build_optimiser(self.parts.values(), self.stage.learning_rate, settings),
             workers=self.workers,
             micro_batch_size=settings.micro_batch_size,
             name_samples=lambda index: [ids[row] for row in index.tolist()],

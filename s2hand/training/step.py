@@ -1,19 +1,43 @@
-"""One optimiser step: forward, losses over the global batch, backward, update."""
+"""The optimiser, and its step: forward, losses over the global batch, backward, update."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from s2hand.config import OptimiserConfig
 from s2hand.data.sample import Batch
 from s2hand.errors import ConfigurationError, NonFiniteLossError
 from s2hand.losses.loss_sum import divide
 from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
 from s2hand.training.workers import Workers
+
+
+def build_optimiser(
+    parts: Iterable[nn.Module], learning_rate: float, settings: OptimiserConfig
+) -> torch.optim.Optimizer:
+    """Build AdamW, which without decay is the paper's Adam; biases and normalisation never decay.
+
+    References:
+        Paper §4.3 (Adam); Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
+    """
+    weights = [weight for part in parts for weight in part.parameters()]
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in weights if weight.ndim > 1]},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups,
+        lr=learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
 
 
 @dataclass(kw_only=True, slots=True)

@@ -134,6 +134,7 @@ def test_grid_shares_its_trials_with_tables(
     printed = capsys.readouterr()
     ranked = json.loads(printed.out)
     assert [trial["status"] for trial in ranked] == ["finished"] * 3
+    assert [trial["notes"] for trial in ranked] == [{"grid": "21 points"}] * 3
     assert [trial["value"] for trial in ranked] == sorted(trial["value"] for trial in ranked)
     assert "2 trials to run, 1 reused" in printed.err
 

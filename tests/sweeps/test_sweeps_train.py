@@ -85,3 +85,24 @@ def test_rows_that_agree_in_a_stage_shared_it(
     parts = [torch.load(path, weights_only=True)["identity"]["model"] for path in finals]
     assert sum("encoder" in each for each in parts) == 3 + 1
     assert sum("keypoint_channels" in each for each in parts) == 2  # of two datasets
+
+
+def test_results_say_how_many_sequences_hold_a_long_clip(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    """Counted again from the names of the pictures."""
+    sequences = [
+        {int(path.stem) for path in folder.glob("rgb/*.jpg")}
+        for folder in (benchmark_root / "ho3d" / "train").iterdir()
+    ]
+    fitting = sum(any(frame + 20 in frames for frame in frames) for frames in sequences)
+    assert 0 < fitting < len(sequences)
+    spec = miniature("table4", benchmark_root).over(
+        {"clips.frame_interval": 20, "clips.num_frames": 2}
+    )
+    configs = {row.row.id: row.config for row in expand_table(spec, EXPERIMENT)}
+    context = LocalContext(checkpoint_dir=tmp_path / "trial", stage_dir=tmp_path / "stages")
+    EXPERIMENT.train(configs["temporal"], 0, context)
+    assert EXPERIMENT.evaluate(configs["temporal"], 0, context).notes == {
+        "clips of 2 frames, 20 apart": f"{fitting} of {len(sequences)} training sequences hold one"
+    }

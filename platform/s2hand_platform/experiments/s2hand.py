@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 import s2hand.training.loop
 from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
+from s2hand.data.build import fingerprint_dataset, load_datasets, load_train, load_validation
+from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
 from s2hand.errors import S2HandError
@@ -22,6 +23,7 @@ from s2hand.inference import load_model, predict
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import HAND_ALONE, Output, S2Hand
+from s2hand.training.schedule import clips_of
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
 from s2hand_platform.workspace import Workspace
@@ -134,7 +136,7 @@ class S2HandExperiment:
             # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
             outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
             results[split] = _Split(table, config).evaluate(model, outputs=outputs)
-        return _join(results)
+        return _join(results, notes=_clip_notes(config))
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
@@ -171,7 +173,25 @@ def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, F
     return {"test": test, "train": train} if is_wanted else {"test": test}
 
 
-def _join(results: Mapping[str, SetEvaluation]) -> Evaluation:
+def _clip_notes(config: S2HandConfig) -> dict[str, str]:
+    """Say which clips only some of the training sequences were long enough for."""
+    kinds = clips_of(config)
+    if not kinds:
+        return {}
+    train = load_train(config)
+    every = len(set(train.sequences))
+    notes = {}
+    for clips in kinds:
+        fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
+        if fitting < every:
+            subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
+            notes[subject] = f"{fitting} of {every} training sequences hold one"
+    return notes
+
+
+def _join(
+    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] | None = None
+) -> Evaluation:
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
         metrics={
@@ -185,6 +205,7 @@ def _join(results: Mapping[str, SetEvaluation]) -> Evaluation:
         },
         sample_ids={split: result.sample_ids for split, result in results.items()},
         evaluator_id="+".join(sorted(ids)),
+        notes=dict(notes or {}),
     )
 
 

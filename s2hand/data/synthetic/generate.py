@@ -25,7 +25,7 @@ from s2hand.data.synthetic.sizes import SIZES, SPLITS, SizeName, Split, Syntheti
 from s2hand.data.synthetic.stage import Stage, build_stage
 from s2hand.errors import DataError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same parameters give other bytes."""
 MIN_IMAGE_SIZE_PX, MAX_IMAGE_SIZE_PX = 32, 512
 _WORK = ".unfinished"
@@ -180,7 +180,7 @@ def _plan(split: Split, counts: SyntheticSize, seed: int) -> list[Shard]:
     ]
     for index in range(size.sequences):
         generator = named_generator(seed, split, "length", index)
-        count = int(generator.integers(size.min_frames, size.max_frames + 1))
+        count = size.num_frames(generator)
         shards.append(Shard(kind="sequence", split=split, index=index, count=count))
     return shards
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 SizeName = Literal["demo", "small", "full"]
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, Split] = ("train", "test")
@@ -23,6 +25,18 @@ class SplitSize:
     subjects: int
     backgrounds: int
     objects: int
+    length_skew: float = 1.0
+    """1: all lengths are equally frequent; more: most sequences are short, few are long."""
+
+    @property
+    def mean_frames(self) -> float:
+        """Frames of a sequence, on the average."""
+        return self.min_frames + (self.max_frames - self.min_frames) / (1 + self.length_skew)
+
+    def num_frames(self, generator: np.random.Generator) -> int:
+        """Draw the number of annotated frames of one sequence."""
+        span = self.max_frames - self.min_frames + 1
+        return self.min_frames + int(span * generator.random() ** self.length_skew)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,27 +54,29 @@ class SyntheticSize:
 SIZES: dict[SizeName, SyntheticSize] = {
     "demo": SyntheticSize(
         train=SplitSize(
-            images=640,
-            sequences=160,
-            min_frames=18,
-            max_frames=24,
-            subjects=80,
-            backgrounds=200,
+            images=512,
+            sequences=320,
+            min_frames=8,
+            max_frames=36,
+            length_skew=8.0,
+            subjects=90,
+            backgrounds=180,
             objects=80,
         ),
         test=SplitSize(
             images=128,
-            sequences=40,
-            min_frames=18,
-            max_frames=24,
-            subjects=20,
+            sequences=64,
+            min_frames=8,
+            max_frames=36,
+            length_skew=8.0,
+            subjects=24,
             backgrounds=48,
             objects=20,
         ),
     ),
     "small": SyntheticSize(
         train=SplitSize(
-            images=6400,
+            images=5120,
             sequences=64,
             min_frames=60,
             max_frames=150,
@@ -99,4 +115,9 @@ SIZES: dict[SizeName, SyntheticSize] = {
         ),
     ),
 }
-"""``demo`` is made in under a minute, ``full`` is as large as FreiHAND and HO-3D v2."""
+"""``demo`` is made in about a minute, ``full`` is as large as FreiHAND and HO-3D v2.
+
+What a short training learns about hands that it has not seen depends on the number of subjects,
+views and postures, so ``demo`` has many short sequences, and a few that hold the longest clips of
+the quaternion sweep.
+"""

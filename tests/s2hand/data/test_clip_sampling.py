@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2hand.config import ClipConfig
-from s2hand.data.clips import ClipSampler, FrameSampler
+from s2hand.data.clips import ClipSampler, FrameSampler, sequences_with_clips
 from s2hand.errors import DataError
 
 
@@ -74,12 +74,12 @@ def test_every_start_of_a_sequence_is_drawn_in_time():
     assert starts == set(range(5))
 
 
-def test_sequences_without_a_run_are_skipped_and_named():
+def test_sequences_without_a_run_are_skipped_and_can_be_told():
     sequences = ["a"] * 10 + ["short"] * 2 + ["gaps"] * 4
     frames = np.array([*range(10), 0, 1, 0, 10, 20, 30])
     clips = ClipConfig(num_frames=3, frame_interval=1, frames_per_batch=6)
     sampler = ClipSampler(sequences, frames, clips, 0)
-    assert sampler.skipped_sequences == ("short", "gaps")
+    assert sequences_with_clips(sequences, frames, clips) == ("a",)
     assert all(row < 10 for batch in sampler.epoch(0) for row in batch)
 
 

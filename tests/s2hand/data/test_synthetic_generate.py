@@ -1,5 +1,6 @@
 import errno
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -228,9 +229,19 @@ def test_sizes_grow_from_demo_to_the_official_ones() -> None:
     assert SIZES["full"].test.images == 3960
     for split in ("train", "test"):
         sizes = [SIZES[name].split(split) for name in ("demo", "small", "full")]
-        frames = [s.sequences * (s.min_frames + s.max_frames) / 2 for s in sizes]
+        frames = [s.sequences * s.mean_frames for s in sizes]
         assert frames == sorted(frames)
     assert abs(frames[-1] - 11_500) < 200
+
+
+@pytest.mark.parametrize("skew", [1.0, 8.0])
+def test_lengths_of_sequences_have_the_stated_range_and_mean(skew: float) -> None:
+    size = replace(TINY_SPLIT, min_frames=8, max_frames=36, length_skew=skew)
+    generator = np.random.default_rng(0)
+    lengths = np.array([size.num_frames(generator) for _ in range(20_000)])
+    assert (lengths.min(), lengths.max()) == (8, 36)
+    assert abs(lengths.mean() - size.mean_frames) < 0.5
+    assert abs(np.median(lengths) - (8 + 29 * 0.5**skew)) < 1
 
 
 def test_convention_224_stores_sequences_as_ho3d_does() -> None:

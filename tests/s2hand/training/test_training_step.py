@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
 
-from s2hand.config import LossConfig, LossWeights, StageConfig
+from s2hand.config import LossConfig, LossWeights, OptimiserConfig, StageConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
 from s2hand.losses.objective import Objective, active_weights, weighted_total
 from s2hand.model import S2Hand
-from s2hand.training.step import TrainingStep, split_batch
+from s2hand.training.step import TrainingStep, build_optimiser, split_batch
 from s2hand.training.workers import Workers
 
 LOSSES = LossConfig(
@@ -186,3 +187,34 @@ def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
 def test_a_micro_batch_that_cuts_a_clip_is_refused(batch):
     with pytest.raises(ConfigurationError, match=r"multiple of clips\.num_frames=2, got 3"):
         list(split_batch(batch, 3))
+
+
+def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation():
+    torch.manual_seed(0)
+    part = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    before = {name: weight.detach().clone() for name, weight in part.named_parameters()}
+    optimiser = build_optimiser([part], 0.1, OptimiserConfig(weight_decay=0.5))
+    for weight in part.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimiser.step()
+    for name, weight in part.named_parameters():
+        factor = 1 - 0.1 * 0.5 if weight.ndim > 1 else 1.0
+        torch.testing.assert_close(weight, factor * before[name])
+
+
+def test_without_decay_the_optimiser_is_adam():
+    torch.manual_seed(0)
+    ours, peer = nn.Linear(3, 2), nn.Linear(3, 2)
+    peer.load_state_dict(ours.state_dict())
+    optimisers = [
+        build_optimiser([ours], 0.01, OptimiserConfig()),
+        torch.optim.Adam(peer.parameters(), lr=0.01),
+    ]
+    inputs = torch.randn(5, 3)
+    for _ in range(4):
+        for layer, optimiser in zip((ours, peer), optimisers, strict=True):
+            optimiser.zero_grad()
+            layer(inputs).square().sum().backward()
+            optimiser.step()
+    torch.testing.assert_close(ours.weight, peer.weight)
+    torch.testing.assert_close(ours.bias, peer.bias)
