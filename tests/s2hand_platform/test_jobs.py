@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,22 @@ def wait_until_it_answers(address: str) -> None:
         else:
             return
     raise AssertionError(f"the cluster's job server at {address} did not start")
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("given", [{}, {"RAY_AUTH_TOKEN": "0" * 64}])
+def test_missing_and_wrong_tokens_are_named(
+    head: Head, tmp_path: Path, given: dict[str, str]
+) -> None:
+    environment = {k: v for k, v in head.environment.items() if not k.startswith("RAY_AUTH")}
+    mode = {"RAY_AUTH_MODE": "token"} if given else {}
+    stranger = replace(head, environment=environment | mode | given | {"HOME": str(tmp_path)})
+    command = [sys.executable, "-m", "s2hand_platform.cli", "submit", "--address", head.jobs]
+    command += ["--workspace", str(tmp_path / "workspace"), "plan", "tiny"]
+    submitted = run(command, stranger)
+    assert submitted.returncode == 2
+    assert submitted.stderr.startswith("error: ")
+    assert f"{head.jobs} asks for a token" in " ".join(submitted.stderr.split())
 
 
 def run(command: list[str], head: Head) -> subprocess.CompletedProcess[str]:

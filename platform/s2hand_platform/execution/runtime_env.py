@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.execution import QUIET_RAY
+from s2hand_platform.execution import QUIET_RAY, TOKEN_IS_WRONG
 from s2hand_platform.workspace import ENVIRONMENT_VARIABLE, Workspace
 
 PLATFORM_PACKAGE = "platform/s2hand_platform"
@@ -53,10 +53,11 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     """Submit a job, print its log while it runs, and return its exit code.
 
     Raises:
-        ExecutionError: if no job server answers.
+        ExecutionError: if no job server answers, or it wants another token.
     """
     import asyncio
 
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     environment = job_runtime_env(root, workspace)
@@ -64,6 +65,8 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     environment["py_modules"] = [str(root / PLATFORM_PACKAGE)]
     try:
         client = JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise ExecutionError(f"the cluster at {address} {TOKEN_IS_WRONG}") from error
     except (ConnectionError, RuntimeError) as error:
         raise ExecutionError(
             f"no job server answers at {address} ({error}); start a cluster with "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ray
 
 from s2hand_platform.errors import ExecutionError
+from s2hand_platform.execution import TOKEN_IS_WRONG
 
 SLOT = "slot"
 """Resource of our own Ray that limits how many trials run at once."""
@@ -112,6 +113,8 @@ def _join(address: str) -> None:
         _probe(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ray.exceptions.AuthenticationError as error:
+        raise ExecutionError(f"the cluster at {address} {TOKEN_IS_WRONG}") from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ExecutionError(_no_cluster(address, error)) from error
 
