@@ -21,7 +21,7 @@ from s2hand_platform.errors import PlatformError, SpecError
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.experiments import user_errors
 from s2hand_platform.planning import Plan, plan_table
-from s2hand_platform.runs import HowToRun, Place, SweepTrial, run_sweep, run_table
+from s2hand_platform.runs import HowToRun, Place, SweepTrial, run_sweep, run_table, short
 from s2hand_platform.s2hand_commands import data_app, hand_app
 from s2hand_platform.spec.schema import SweepSpec
 from s2hand_platform.tables import MeasuredTable
@@ -318,19 +318,15 @@ def _show_plan(planned: Plan, console: Console) -> None:
 
 
 def _sweep_table(spec: SweepSpec, ranked: Sequence[SweepTrial]) -> Table:
-    table = Table("trial", *spec.space, spec.metric, "status", "remarks", title=spec.title)
+    table = Table("trial", *spec.axes.values(), spec.metric, "status", "remarks", title=spec.title)
     table.caption, table.caption_justify = Text("\n".join(spec.notes), style="dim"), "left"
     for trial in ranked:
-        values = [_short(trial.point[path]) for path in spec.space]
-        value = "–" if trial.value is None else _short(trial.value)
+        values = [short(trial.point[path]) for path in spec.space]
+        value = "–" if trial.value is None else short(trial.value)
         remarks = "; ".join(f"{subject}: {text}" for subject, text in trial.notes.items())
         status = trial.status.replace("_", " ")
         table.add_row(trial.trial_id[:12], *values, value, status, escape(remarks))
     return table
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sweep_trial_json(trial: SweepTrial) -> dict[str, Any]:

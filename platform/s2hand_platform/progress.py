@@ -1,7 +1,7 @@
 """Shows a run in the terminal: trials done, running, and the time that remains."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import (
@@ -20,13 +20,21 @@ from s2hand_platform.trial import TrialOutcome
 class ProgressSink:
     """A live display on a terminal; one line per finished trial elsewhere."""
 
-    def __init__(self, console: Console, *, num_trials: int | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        num_trials: int | None = None,
+        name: Callable[[PlannedTrial], str] | None = None,
+    ) -> None:
         """Show on ``console``.
 
         Args:
             console: where to; not a terminal means plain lines.
             num_trials: how many trials will run, where the plan does not know (a search).
+            name: what to call a trial; None: by its rows and its seed.
         """
+        self._name = name or _name
         self._console = console
         self._total = num_trials or 0
         self._known_total = num_trials is not None
@@ -61,10 +69,10 @@ class ProgressSink:
         again = f", attempt {attempt}" if attempt else ""
         if self._live is None:
             self._running[trial.trial_id] = None
-            self._print(f"started {_name(trial)}{again}")
+            self._print(f"started {self._name(trial)}{again}")
         elif trial.trial_id not in self._running:
             self._running[trial.trial_id] = self._live.add_task(
-                f"  {_name(trial)}{again}", total=None, note="workers are starting"
+                f"  {self._name(trial)}{again}", total=None, note="workers are starting"
             )
         self._refresh()
 
@@ -86,8 +94,9 @@ class ProgressSink:
         self._ended.add(trial.trial_id)
         name, value = next(iter(outcome.metrics.items()), ("", 0.0))
         result = f": {name} {value:.4g}" if name else f" ({outcome.reason})"
+        status = outcome.status.replace("_", " ")
         self._print(
-            f"[{len(self._ended)}/{self._total}] {_name(trial)} {outcome.status.replace('_', ' ')} "
+            f"[{len(self._ended)}/{self._total}] {self._name(trial)} {status} "
             f"in {_duration(outcome.duration_s)}{result}{self._remaining(', ')}"
         )
         self._refresh()

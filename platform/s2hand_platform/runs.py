@@ -189,13 +189,25 @@ def run_sweep(
         points.setdefault(trial.trial_id, point)
         return trial
 
+    def name_of(trial: PlannedTrial) -> str:
+        values = (
+            f"{name}={short(points[trial.trial_id][path])}" for path, name in spec.axes.items()
+        )
+        return f"{spec.name} {', '.join(values)}"
+
     with _tracker(place, how) as tracker:
         if spec.search == "grid":
             trials = {trial.trial_id: trial for trial in map(plan_point, grid_points(spec))}
-            summary = _run_plan(Plan(trials=tuple(trials.values()), rows=()), place, tracker, how)
+            plan = Plan(trials=tuple(trials.values()), rows=())
+            summary = _run_plan(plan, place, tracker, how, name_of)
         else:
-            summary = _run_search(spec, plan_point, place, tracker, how, seed)
+            summary = _run_search(spec, plan_point, place, tracker, how, seed, name_of)
     return _ranked(spec, points, place.store), summary
+
+
+def short(value: object) -> str:
+    """Write a value of a search's point with as many digits as anyone reads."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 _TRIALS = "trials"
@@ -233,9 +245,15 @@ def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | No
     return float(points["value"].iloc[-1]) if len(points) else None
 
 
-def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
+def _run_plan(
+    plan: Plan,
+    place: Place,
+    tracker: SpoolingSink,
+    how: HowToRun,
+    name_of: Callable[[PlannedTrial], str] | None = None,
+) -> RunSummary:
     place.store.remove_leftovers()
-    progress = ProgressSink(how.console)
+    progress = ProgressSink(how.console, name=name_of)
     sink = Sinks([progress, tracker])
     try:
         if how.without_ray or not plan.to_run:
@@ -254,12 +272,13 @@ def _run_search(
     tracker: SpoolingSink,
     how: HowToRun,
     seed: int,
+    name_of: Callable[[PlannedTrial], str],
 ) -> RunSummary:
     if how.without_ray:
         raise SpecError([f"{spec.name}: this search needs Ray; only grids can do without"])
     from s2hand_platform.execution.tuner import run_search
 
-    progress = ProgressSink(how.console, num_trials=spec.num_trials)
+    progress = ProgressSink(how.console, num_trials=spec.num_trials, name=name_of)
     sink = Sinks([progress, tracker])
     try:
         return run_search(

@@ -137,6 +137,7 @@ def test_grid_shares_its_trials_with_tables(
     assert [trial["notes"] for trial in ranked] == [{"grid": "21 points"}] * 3
     assert [trial["value"] for trial in ranked] == sorted(trial["value"] for trial in ranked)
     assert "2 trials to run, 1 reused" in printed.err
+    assert "rates learning_rate=0.01 finished" in printed.err
 
 
 def test_failed_trials_are_named_and_the_others_run(

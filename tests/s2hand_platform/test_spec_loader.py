@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,9 @@ def test_a_sweep_is_read(write: Write, tiny: TinyExperiment) -> None:
         "epochs": Choices(values=(2, 4)),
     }
     assert (spec.search, spec.scheduler, spec.mode, spec.num_trials) == ("optuna", "asha", "min", 5)
+    assert list(spec.axes.values()) == ["learning_rate", "noise", "epochs"]
+    both = replace(spec, space={"a.rate": Choices(values=(1,)), "b.rate": Choices(values=(1,))})
+    assert list(both.axes.values()) == ["a.rate", "b.rate"]
 
 
 def test_a_grid_has_the_size_of_its_space(write: Write, tiny: TinyExperiment) -> None:

@@ -1,5 +1,6 @@
 """What a recipe in ``sweeps/`` says, once it is checked."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -131,6 +132,15 @@ class SweepSpec:
     num_trials: int
     """Trials to draw; for a grid, its size."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """Return the space's paths with what to call them: their last words, where those differ."""
+        words = Counter(path.rpartition(".")[2] for path in self.space)
+        return {
+            path: path if words[path.rpartition(".")[2]] > 1 else path.rpartition(".")[2]
+            for path in self.space
+        }
 
     def over(self, overrides: Mapping[str, Any]) -> "SweepSpec":
         """Return the sweep with ``overrides`` (dotted or nested) laid over its base."""
