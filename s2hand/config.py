@@ -43,6 +43,9 @@ class ModelConfig:
     """Side of the square input."""
     use_mean_shape: bool = False
     """Replace ``betas`` by zeros, as the released code does by default."""
+    feature_dropout: float = 0.0
+    """Share of the image features that training hides from the geometry head; ours, for sets so
+    small that they would be learnt by heart."""
     rotation_output: Literal["axis_angle", "quaternion"] = "axis_angle"
     """What the head regresses for the global rotation: the paper's R, or a quaternion, which has
     no seam at half a turn and learns faster."""
@@ -72,6 +75,11 @@ class ModelConfig:
             self.encoder != "small" or self.pretrained == "none",
             "model.pretrained must be 'none' for the encoder 'small'",
             pretrained=self.pretrained,
+        )
+        _require(
+            0 <= self.feature_dropout < 1,
+            "model.feature_dropout must lie in 0 up to 1",
+            feature_dropout=self.feature_dropout,
         )
         _require(
             self.keypoint_stacks >= 1,

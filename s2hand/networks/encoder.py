@@ -28,9 +28,6 @@ _WEIGHTS_FILES = {
 _LOW_LEVEL_CHANNELS = {"efficientnet-b0": 24, "efficientnet-b3": 32}
 
 
-_DROPOUT = 0.3
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFeatures:
     """What an encoder makes of a batch of images."""
@@ -104,8 +101,7 @@ class SmallEncoder(nn.Module):
 
     Four strided convolutions, then a map of at most 4×4 that is flattened instead of averaged. Of
     the shapes that were tried (wider, deeper, patches, depthwise, spatial softmax) this one learnt
-    keypoints best in a fixed time on one core. Dropout in training keeps it from knowing the
-    pictures of a small set by heart. The low-level map is the second convolution's.
+    keypoints best in a fixed time on one core. The low-level map is the second convolution's.
     """
 
     num_low_level_channels = 32
@@ -123,7 +119,6 @@ class SmallEncoder(nn.Module):
         )
         map_size = min(4, math.ceil(image_size_px / 16))
         self.pool = nn.AdaptiveAvgPool2d(map_size)
-        self.dropout = nn.Dropout(_DROPOUT)
         self.num_features = 96 * map_size**2
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> ImageFeatures:
@@ -131,8 +126,9 @@ class SmallEncoder(nn.Module):
         check_image_size(images, self.image_size_px)
         centred = images - 0.5
         low_level = self.layers[:2](centred)
-        pooled = self.pool(self.layers[2:](low_level)).flatten(1)
-        return ImageFeatures(pooled=self.dropout(pooled), low_level=low_level)
+        return ImageFeatures(
+            pooled=self.pool(self.layers[2:](low_level)).flatten(1), low_level=low_level
+        )
 
 
 class _Residual(nn.Module):
