@@ -43,12 +43,11 @@ def test_shapes_are_checked_while_testing() -> None:
         project(torch.zeros(2, 21, 4), torch.eye(3).expand(2, 3, 3))
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an unpacked archive tracks nothing")
 def test_no_licensed_or_large_file_is_tracked() -> None:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    if listing.returncode != 0:
-        pytest.skip("not a git checkout")
+    # A checkout of another owner is one too, as in containers.
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     files = [ROOT / name for name in listing.stdout.split("\0") if name]
     assert len(files) > 50
     assert not [file for file in files if file.suffix == ".pkl"]

@@ -115,12 +115,27 @@ def test_missing_and_wrong_tokens_are_named(
     environment = {k: v for k, v in head.environment.items() if not k.startswith("RAY_AUTH")}
     mode = {"RAY_AUTH_MODE": "token"} if given else {}
     stranger = replace(head, environment=environment | mode | given | {"HOME": str(tmp_path)})
-    command = [sys.executable, "-m", "s2hand_platform.cli", "submit", "--address", head.jobs]
-    command += ["--workspace", str(tmp_path / "workspace"), "plan", "tiny"]
-    submitted = run(command, stranger)
-    assert submitted.returncode == 2
-    assert submitted.stderr.startswith("error: ")
-    assert f"{head.jobs} asks for a token" in " ".join(submitted.stderr.split())
+    (tmp_path / "tinyscale.toml").write_text(SCALE)
+    (tmp_path / "tiny.toml").write_text(TABLE)
+    table = [str(tmp_path / "tiny.toml"), "--scale", str(tmp_path / "tinyscale.toml")]
+    workspace = ["--workspace", str(tmp_path / "workspace")]
+    # Ray's client of the cluster itself does not tell a refused token from a silent host.
+    for command, expected in (
+        (
+            ["submit", *workspace, "--address", head.jobs, "plan", "tiny"],
+            f"error: the cluster at {head.jobs} asks for a token",
+        ),
+        (
+            ["run", *table, *workspace, "--address", head.address],
+            f"error: no Ray cluster answers at {head.address}",
+        ),
+    ):
+        refused = run([sys.executable, "-m", "s2hand_platform.cli", *command], stranger)
+        assert refused.returncode == 2, refused.stderr
+        message = " ".join(refused.stderr.split())
+        assert expected in message
+        assert "token" in message.partition(expected)[2]
+        assert "docs/cluster.md" in message
 
 
 def run(command: list[str], head: Head) -> subprocess.CompletedProcess[str]:

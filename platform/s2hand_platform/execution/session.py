@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import ray
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.execution import TOKEN_IS_WRONG
 
 SLOT = "slot"
 """Resource of our own Ray that limits how many trials run at once."""
@@ -113,8 +112,6 @@ def _join(address: str) -> None:
         _probe(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except ray.exceptions.AuthenticationError as error:
-        raise ExecutionError(f"the cluster at {address} {TOKEN_IS_WRONG}") from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ExecutionError(_no_cluster(address, error)) from error
 
@@ -132,7 +129,8 @@ def _probe(address: str) -> None:
 def _no_cluster(address: str, error: Exception) -> str:
     return (
         f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', "
-        "check the address and the token, or leave --address out to run on this machine"
+        "check the address and, if the cluster asks for one, the token (docs/cluster.md), or leave "
+        "--address out to run on this machine"
     )
 
 

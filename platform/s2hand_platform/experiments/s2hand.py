@@ -7,13 +7,14 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 import s2hand.training.loop
 from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets, load_train, load_validation
+from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
@@ -136,7 +137,8 @@ class S2HandExperiment:
             # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
             outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
             results[split] = _Split(table, config).evaluate(model, outputs=outputs)
-        return _join(results, notes=_clip_notes(config))
+        notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
+        return _join(results, notes)
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
@@ -173,15 +175,11 @@ def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, F
     return {"test": test, "train": train} if is_wanted else {"test": test}
 
 
-def _clip_notes(config: S2HandConfig) -> dict[str, str]:
+def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
     """Say which clips only some of the training sequences were long enough for."""
-    kinds = clips_of(config)
-    if not kinds:
-        return {}
-    train = load_train(config)
     every = len(set(train.sequences))
     notes = {}
-    for clips in kinds:
+    for clips in clips_of(config):
         fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
         if fitting < every:
             subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
@@ -190,7 +188,7 @@ def _clip_notes(config: S2HandConfig) -> dict[str, str]:
 
 
 def _join(
-    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] | None = None
+    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] = MappingProxyType({})
 ) -> Evaluation:
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
@@ -205,7 +203,7 @@ def _join(
         },
         sample_ids={split: result.sample_ids for split, result in results.items()},
         evaluator_id="+".join(sorted(ids)),
-        notes=dict(notes or {}),
+        notes=dict(notes),
     )
 
 
