@@ -1,5 +1,6 @@
 """A whole training: its stages one after the other, each trained once and kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
 from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun, Validation
 from s2hand.training.stages import (
-    exclusive,
     fingerprint_code,
+    first_free,
     stage_id,
     stage_identity,
     stage_parts,
@@ -37,8 +38,9 @@ def train(
     """Train all stages and leave ``final.pt`` in ``context.checkpoint_dir``.
 
     Stages before the last lie in ``context.stage_dir`` under their own id, where every training
-    that has the same stage finds them; one trains it, the others wait. What is there already is
-    not trained again, and an unfinished stage goes on after its latest report. The same seed
+    that has the same stage finds them. One trains it; the others meanwhile train a stage that does
+    not need it, or wait. What is there already is not trained again, and an unfinished stage goes
+    on after its latest report. The same seed
     gives the same weights bit for bit on one machine with one number of threads, interrupted or
     not.
 
@@ -72,24 +74,40 @@ def train(
     use_deterministic_algorithms()
     dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
-    is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
-    for place in range(len(indices) - 1 if is_in_last_stage else 0, len(indices)):
-        run = StageRun(
+    runs = [
+        StageRun(
             config=config,
-            index=indices[place],
-            is_last=place == len(indices) - 1,
-            epochs_before=sum(config.stages[index].epochs for index in indices[:place]),
-            identity=identities[place],
+            index=index,
+            is_last=index == indices[-1],
+            epochs_before=sum(config.stages[before].epochs for before in indices[:place]),
+            identity=identity,
             seed=seed,
             model=model,
             dataset=dataset,
             context=context,
             workers=workers,
-            folder=folders[place],
+            folder=folder,
             validate=validate,
         )
-        with exclusive(run.folder, workers):
-            run.run()
+        for place, (index, identity, folder) in enumerate(
+            zip(indices, identities, folders, strict=True)
+        )
+    ]
+    is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
+    pending = runs[-1:] if is_in_last_stage else runs
+    while pending:
+        ready = _ready(pending)
+        with first_free([run.folder for run in ready], workers) as place:
+            ready[place].run()
+        pending = [run for run in pending if run is not ready[place]]
+
+
+def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
+    """Return the stages that need nothing of another pending one; the last waits for all."""
+    *before_last, last = pending
+    ids = {stage_id(run.identity) for run in pending}
+    ready = [run for run in before_last if ids.isdisjoint(run.identity["previous"].values())]
+    return ready or [last]
 
 
 def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> list[dict[str, Any]]:

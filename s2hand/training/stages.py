@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +141,25 @@ def fingerprint_code() -> str:
 
 
 @contextmanager
-def exclusive(folder: Path, workers: Workers) -> Iterator[None]:
-    """Hold a folder alone, among all trainings of all processes.
+def first_free(folders: Sequence[Path], workers: Workers) -> Iterator[int]:
+    """Hold one of several folders alone, among all trainings of all processes; return its place.
 
-    Waits while another training holds it. The lock goes with the process that holds it, however
-    that ends. The workers of one training hold it together; they ask again and again instead of
-    blocking, so that no worker waits in a collective for longer than a moment.
+    Takes the first that no other training holds, and waits while others hold all of them. The
+    lock goes with the process that holds it, however that ends. The workers of one training hold
+    it together; they ask again and again instead of blocking, so that no worker waits in a
+    collective for longer than a moment.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
-        while not workers.first_says(workers.rank == 0 and _try_lock(file.fileno())):
+    with ExitStack() as locks:
+        descriptors = []
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptors.append(locks.enter_context((folder / "lock").open("a")).fileno())
+        while True:
+            for place, descriptor in enumerate(descriptors):
+                if workers.first_says(workers.rank == 0 and _try_lock(descriptor)):
+                    yield place
+                    return
             time.sleep(_LOCK_POLL_S)
-        yield
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,6 +1,7 @@
 """Whole trainings: the same bits for the same seed, interrupted, shared or not."""
 
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,8 @@ from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
-from s2hand.training.stages import stage_id
+from s2hand.training.stages import first_free, stage_id
+from s2hand.training.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("in_tiny_data")
 
@@ -213,6 +215,30 @@ def test_two_trials_at_once_train_the_shared_stage_once(config, make_context):
     for thread in threads:
         thread.join()
     assert sorted(trained) == [0, 1, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
+    config, make_context, tmp_path, held
+):
+    undisturbed = replace(make_context("undisturbed"), stage_dir=tmp_path / "own_stages")
+    train(config, seed=0, context=undisturbed)
+    folders = [
+        make_context("stages").stage_dir / stage_id(identity)
+        for identity in stage_identities(config, seed=0, device_type="cpu")[:2]
+    ]
+    holder = ExitStack()
+    holder.enter_context(first_free([folders[held]], Workers(rank=0, world_size=1)))
+    reported = []
+
+    def release_after_the_other(epoch, _metrics):
+        reported.append(epoch)
+        holder.close()
+
+    context = make_context("disturbed", release_after_the_other)
+    train(config, seed=0, context=context)
+    assert reported == ([2, 0, 1, 3, 4] if held == 0 else [0, 1, 2, 3, 4])
+    assert_same_weights(final_weights(context), final_weights(undisturbed))
 
 
 def test_the_stage_of_another_seed_is_another(config):

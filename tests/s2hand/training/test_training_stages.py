@@ -13,8 +13,8 @@ from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.schedule import learning_rate, losses_of, phase_of
 from s2hand.training.stages import (
-    exclusive,
     fingerprint_code,
+    first_free,
     stage_id,
     stage_identity,
     stage_parts,
@@ -179,9 +179,19 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("s2hand.training.stages.time.sleep", kill_holder)
-            with exclusive(tmp_path, ALONE):
-                entered.append("entered")
-    assert entered == ["waited", "entered"]
+            with first_free([tmp_path], ALONE) as place:
+                entered.append(place)
+    assert entered == ["waited", 0]
+
+
+def test_the_first_folder_that_nobody_holds_is_taken(tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    with first_free(folders, ALONE) as first, first_free(folders, ALONE) as second:
+        assert (first, second) == (0, 1)
+        with first_free(folders[1:], ALONE) as third:
+            assert third == 1
+    with first_free(folders, ALONE) as freed:
+        assert freed == 0
 
 
 def test_the_rate_falls_in_steps():
