@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2hand.data.synthetic import make_synthetic
+from s2hand.data.synthetic import SizeName, make_synthetic
 from s2hand.hand.angle_limits import anatomical_frames
 from s2hand.hand.export import export_hand_model
 from s2hand.hand.layer import HandLayer
@@ -72,7 +72,7 @@ def show_hand(
 @data_app.command("make")
 def make_data(
     kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
-    size: Annotated[Literal["demo", "small", "full"], typer.Option()] = "demo",
+    size: Annotated[SizeName, typer.Option()] = "demo",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     image_size_px: Annotated[
         int | None, typer.Option("--image-size", min=32, help="Pixels; else what the scale uses.")

@@ -157,7 +157,7 @@ def load_scale(name_or_path: str | Path) -> ScaleSpec:
         title=root.text("title"),
         base=root.table("base"),
         seeds=root.integer("seeds", 1),
-        data_size=data.choice("size", ("demo", "small", "full")),
+        data_size=data.choice("size", ("demo", "compact", "small", "full")),
         image_size_px=data.integer("image_size_px", 32),
         leaves_out=root.texts("leaves_out"),
         notes=root.texts("notes"),

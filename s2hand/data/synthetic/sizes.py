@@ -1,11 +1,11 @@
 """How much of everything a synthetic benchmark holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-SizeName = Literal["demo", "small", "full"]
+SizeName = Literal["demo", "compact", "small", "full"]
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, Split] = ("train", "test")
 
@@ -51,6 +51,27 @@ class SyntheticSize:
         return self.train if name == "train" else self.test
 
 
+_SMALL = SyntheticSize(
+    train=SplitSize(
+        images=6400,
+        sequences=64,
+        min_frames=60,
+        max_frames=150,
+        subjects=48,
+        backgrounds=240,
+        objects=80,
+    ),
+    test=SplitSize(
+        images=800,
+        sequences=16,
+        min_frames=60,
+        max_frames=150,
+        subjects=16,
+        backgrounds=60,
+        objects=24,
+    ),
+)
+
 SIZES: dict[SizeName, SyntheticSize] = {
     "demo": SyntheticSize(
         train=SplitSize(
@@ -74,26 +95,11 @@ SIZES: dict[SizeName, SyntheticSize] = {
             objects=20,
         ),
     ),
-    "small": SyntheticSize(
-        train=SplitSize(
-            images=5120,
-            sequences=64,
-            min_frames=60,
-            max_frames=150,
-            subjects=48,
-            backgrounds=240,
-            objects=80,
-        ),
-        test=SplitSize(
-            images=800,
-            sequences=16,
-            min_frames=60,
-            max_frames=150,
-            subjects=16,
-            backgrounds=60,
-            objects=24,
-        ),
+    "compact": SyntheticSize(
+        train=replace(_SMALL.train, images=20_480, subjects=96, backgrounds=480, objects=160),
+        test=_SMALL.test,
     ),
+    "small": _SMALL,
     "full": SyntheticSize(
         train=SplitSize(
             images=32_560,
@@ -119,5 +125,6 @@ SIZES: dict[SizeName, SyntheticSize] = {
 
 What a short training learns about hands that it has not seen depends on the number of subjects,
 views and postures, so ``demo`` has many short sequences, and a few that hold the longest clips of
-the quaternion sweep.
+the quaternion sweep. ``compact`` has ``small``'s sequences and test set, and as many pictures as
+an hour's training of a small network can use.
 """
