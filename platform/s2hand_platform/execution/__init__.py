@@ -17,11 +17,5 @@ report of Ray Train waits for the controller's next poll, 2 s unless told otherw
 machine workers take more than a minute to start. Ctrl-C is
 ours, and the searches say themselves what a report must hold."""
 
-TOKEN_IS_WRONG = (
-    "asks for a token, and got none or another one; set RAY_AUTH_MODE=token, and the cluster's own "
-    "in RAY_AUTH_TOKEN or the token file (docs/cluster.md)"
-)
-"""What to say when a cluster refuses us."""
-
 for _name, _value in QUIET_RAY.items():
     os.environ.setdefault(_name, _value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.execution import QUIET_RAY, TOKEN_IS_WRONG
+from s2hand_platform.execution import QUIET_RAY
 from s2hand_platform.workspace import ENVIRONMENT_VARIABLE, Workspace
 
 PLATFORM_PACKAGE = "platform/s2hand_platform"
@@ -66,7 +66,11 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
-        raise ExecutionError(f"the cluster at {address} {TOKEN_IS_WRONG}") from error
+        raise ExecutionError(
+            f"the cluster at {address} asks for a token, and got none or another one; set "
+            "RAY_AUTH_MODE=token, and the cluster's own in RAY_AUTH_TOKEN or the token file "
+            "(docs/cluster.md)"
+        ) from error
     except (ConnectionError, RuntimeError) as error:
         raise ExecutionError(
             f"no job server answers at {address} ({error}); start a cluster with "
