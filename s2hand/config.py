@@ -385,6 +385,9 @@ class OptimiserConfig:
             "optimiser.micro_batch_size must not be negative",
             micro_batch_size=self.micro_batch_size,
         )
+        for name in ("adam_beta1", "adam_beta2"):
+            beta = getattr(self, name)
+            _require(0 <= beta < 1, f"optimiser.{name} must lie in [0, 1)", **{name: beta})
         _require(
             math.isfinite(self.weight_decay) and self.weight_decay >= 0,
             "optimiser.weight_decay must be finite and not negative",

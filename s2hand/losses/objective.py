@@ -103,7 +103,8 @@ class Objective:
         self.outputs = outputs_of_losses(self.weights)
         """What the model has to compute for these terms."""
         self._joint_angle_prior = JointAnglePrior(losses.joint_angle_prior, rest_joints)
-        self._mesh_laplacian = MeshLaplacian(rest_vertices, faces)
+        if "mesh_laplacian" in self.weights:
+            self._mesh_laplacian = MeshLaplacian(rest_vertices, faces)
         self._min_confidence = losses.photometric_min_confidence
         self._px_scale = REFERENCE_IMAGE_SIZE_PX / image_size_px
         self.clip_length = clip_length

@@ -59,6 +59,8 @@ def phase(**changes):
         ("optimiser", OptimiserConfig, "batch_size", [1], [0]),
         ("optimiser", OptimiserConfig, "micro_batch_size", [0], [-1]),
         ("optimiser", OptimiserConfig, "weight_decay", [0.0, 0.3], [-0.1, math.inf, math.nan]),
+        ("optimiser", OptimiserConfig, "adam_beta1", [0.0, 0.99], [-0.1, 1.0, math.nan]),
+        ("optimiser", OptimiserConfig, "adam_beta2", [0.0, 0.99], [-0.1, 1.0, math.nan]),
     ],
 )
 def test_ranges(section, make, field, allowed, refused):
