@@ -213,17 +213,23 @@ class S2Hand(nn.Module):
         intrinsics_px: Float[Tensor, "batch 3 3"],
     ) -> Rendering:
         """Draw hands on black, at the size of the input image."""
-        if self.topology.faces.device != vertices.device:
-            self.topology = self.topology.to(vertices.device)
         return render(
             vertices,
-            self.topology,
+            self._topology_on(vertices.device),
             appearance.albedo,
             appearance.lighting,
             intrinsics_px,
             height=self.config.image_size_px,
             width=self.config.image_size_px,
+            check_finite=vertices.device.type == "cpu",
         )
+
+    def _topology_on(self, device: torch.device) -> MeshTopology:
+        if self.topology.faces.device != device:
+            # What is made in inference mode could not be used in training.
+            with torch.inference_mode(mode=False):
+                self.topology = self.topology.to(device)
+        return self.topology
 
     def _decode(
         self,
@@ -309,7 +315,7 @@ def crop_to_camera(
         both frames are the same.
     """
     centre_px = (image_size_px - 1) / 2
-    focal_px = intrinsics_px[:, (0, 1), (0, 1)]
+    focal_px = intrinsics_px.diagonal(dim1=1, dim2=2)[:, :2]
     principal_px = intrinsics_px[:, :2, 2]
     depth = transl[:, 2:] * focal_px.mean(dim=1, keepdim=True) / (image_size_px * REFERENCE_FOCAL)
     sideways = transl[:, :2] + depth * (centre_px - principal_px) / focal_px

@@ -128,9 +128,10 @@ def full_pose_to_anatomical(
     """
     local = (frames.transpose(-1, -2) @ hand_pose[..., None]).squeeze(-1)
     rotation = axis_angle_to_quaternion(local)
-    about_bone = rotation * rotation.new_tensor([1.0, 1.0, 0.0, 0.0])
+    about_bone = torch.cat((rotation[..., :2], torch.zeros_like(rotation[..., 2:])), dim=-1)
     squared = (about_bone * about_bone).sum(-1, keepdim=True)
-    identity = rotation.new_tensor([1.0, 0.0, 0.0, 0.0])
+    identity = torch.zeros_like(rotation)
+    identity[..., 0] = 1
     twist = torch.where(squared < _HALF_TURN, identity, about_bone)
     swing = quaternion_multiply(rotation, quaternion_conjugate(twist))
     twist_angle = quaternion_to_axis_angle(twist)[..., :1]

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from s2hand.hand.joints import BONES
 from s2hand.losses.loss_sum import LossSum, count_like
 from s2hand.losses.norm import safe_norm
 from s2hand.types import Confidence, KeypointsPx
@@ -17,7 +16,7 @@ REFERENCE_IMAGE_SIZE_PX = 224
 """Pixel losses are measured in pixels of an image this wide (paper §4.3)."""
 
 _WRIST = 0
-_FINGERTIPS = (4, 8, 12, 16, 20)
+_FINGERTIPS = slice(4, None, 4)
 _UNIT_EPSILON_PX = 1e-4  # released code, bone directions
 
 
@@ -31,7 +30,7 @@ def keypoint_weights(confidence: Confidence, form: KeypointForm) -> Float[Tensor
         return confidence
     emphasis = torch.ones(21, dtype=confidence.dtype, device=confidence.device)
     emphasis[_WRIST] = 2.0
-    emphasis[list(_FINGERTIPS)] = 1.5
+    emphasis[_FINGERTIPS] = 1.5
     return (confidence * emphasis).square()
 
 
@@ -92,11 +91,9 @@ def bone_direction_loss(
     References:
         Paper Eq. 4; the released code's unit vectors, v / (‖v‖ + 1e-4 px).
     """
-    starts, ends = (list(side) for side in zip(*BONES, strict=True))
-    difference = _bone_directions(projected_keypoints_px, starts, ends) - _bone_directions(
-        detected_keypoints_px, starts, ends
-    )
-    weights = detection_confidence[..., starts] * detection_confidence[..., ends]
+    difference = _bone_directions(projected_keypoints_px) - _bone_directions(detected_keypoints_px)
+    start, end = _bone_ends(detection_confidence[..., None])
+    weights = (start * end).squeeze(-1)
     total = (weights * difference.square().sum(-1)).sum()
     return LossSum(total=total, count=count_like(total, weights.numel()))
 
@@ -164,8 +161,19 @@ def keypoint_consistency_loss(
     return LossSum(total=total, count=count_like(total, distance.numel()))
 
 
-def _bone_directions(
-    keypoints_px: KeypointsPx, starts: list[int], ends: list[int]
-) -> Float[Tensor, "*batch 20 2"]:
-    bones = keypoints_px[..., ends, :] - keypoints_px[..., starts, :]
+def _bone_directions(keypoints_px: KeypointsPx) -> Float[Tensor, "*batch 20 2"]:
+    start, end = _bone_ends(keypoints_px)
+    bones = end - start
     return bones / (safe_norm(bones)[..., None] + _UNIT_EPSILON_PX)
+
+
+def _bone_ends(
+    values: Float[Tensor, "*batch 21 n"],
+) -> tuple[Float[Tensor, "*batch 20 n"], Float[Tensor, "*batch 20 n"]]:
+    """Return the values at the two ends of :data:`s2hand.hand.joints.BONES`.
+
+    Without a table of indices, for which the host would wait for a CUDA device.
+    """
+    wrist, fingers = values[..., None, :1, :], values[..., 1:, :].unflatten(-2, (5, 4))
+    starts = torch.cat([wrist.expand_as(fingers[..., :1, :]), fingers[..., :3, :]], dim=-2)
+    return starts.flatten(-3, -2), values[..., 1:, :]

@@ -134,13 +134,15 @@ def ssim_loss(image: Images, rendered_image: Images, rendered_silhouette: Silhou
 
     Where no window reaches a hand, both images are black and SSIM is 1. So it is computed only on
     the rectangle that encloses the batch's hands and the windows that reach them; the result is
-    the same.
+    the same. On CUDA it is computed everywhere: to ask for the rectangle the host would wait.
 
     References:
         Paper Eq. 7, with the released code's window and constants.
     """
-    is_hand = (rendered_silhouette > 0).any(dim=0)
-    rows, columns = (_reach(is_hand.any(dim=axis), _SSIM_RADIUS_PX) for axis in (1, 0))
+    rows = columns = slice(None)
+    if rendered_silhouette.device.type == "cpu":
+        is_hand = (rendered_silhouette > 0).any(dim=0)
+        rows, columns = (_reach(is_hand.any(dim=axis), _SSIM_RADIUS_PX) for axis in (1, 0))
     covered = image[..., rows, columns] * rendered_silhouette[:, None, rows, columns]
     similarity = structural_similarity(covered, rendered_image[..., rows, columns])
     total = (1 - similarity).sum() / image[0].numel()

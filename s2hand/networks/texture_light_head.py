@@ -48,7 +48,7 @@ class TextureLightHead(nn.Module):
     def __init__(self, num_channels: int, num_points: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.AdaptiveAvgPool2d(_MAP_SIZE),
+            _Pooling(),
             *(nn.Conv2d(num_channels, 48, 10, stride=4, padding=1), nn.ReLU()),
             nn.MaxPool2d(3, stride=2),
             *(nn.Conv2d(48, 64, 3), nn.ReLU()),
@@ -70,6 +70,28 @@ class TextureLightHead(nn.Module):
             texture=self.mean_colour + self.texture(shared).unflatten(1, (-1, 3)),
             lighting_vector=self.light(shared),
         )
+
+
+class _Pooling(nn.Module):
+    """Average a map to 56×56, the windows of ``nn.AdaptiveAvgPool2d``; one of that size is left.
+
+    As products with matrices, whose gradients have the same bits every time on CUDA, too.
+    """
+
+    def forward(self, low_level: Tensor) -> Tensor:
+        if low_level.shape[2:] == (_MAP_SIZE, _MAP_SIZE):
+            return low_level
+        of_rows, of_columns = (_windows(size, low_level) for size in low_level.shape[2:])
+        return of_rows @ (low_level @ of_columns.T)
+
+
+def _windows(size: int, like: Tensor) -> Float[Tensor, "56 size"]:
+    """Return the matrix that averages a line of ``size`` places over each of 56 windows."""
+    place = torch.arange(size, device=like.device)
+    window = torch.arange(_MAP_SIZE, device=like.device)[:, None]
+    start, stop = window * size // _MAP_SIZE, ((window + 1) * size - 1) // _MAP_SIZE + 1
+    is_inside = ((place >= start) & (place < stop)).to(like.dtype)
+    return is_inside / is_inside.sum(dim=1, keepdim=True)
 
 
 def _branch(num_outputs: int) -> nn.Sequential:

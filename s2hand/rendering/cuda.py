@@ -21,6 +21,7 @@ from s2hand.rendering.topology import MeshTopology
 _NUM_PLANES = 3  # of words: pixels, pairs beside each other, pairs above each other
 _BLOCK, _PIXELS, _EDGES, _VERTICES = 128, 256, 64, 32
 _TILES = {"FACES": 4, "SIDE": 8, "num_warps": 8}
+_MAX_MESHES = 65535  # a CUDA grid's second dimension
 _EXACT = {"enable_fp_fusion": False}
 
 
@@ -48,10 +49,13 @@ def draw(
     in the last digits.
 
     Raises:
-        ValueError: If a tensor is elsewhere, numbers are not float32, or ``near_m`` is negative.
+        ValueError: If a tensor is elsewhere, numbers are not float32, ``near_m`` is negative, or
+            there are more meshes.
     """
     if near_m < 0:
         raise ValueError(f"near_m must not be negative, got {near_m}; 0 is at the camera")
+    if len(points) > _MAX_MESHES:
+        raise ValueError(f"at most {_MAX_MESHES} meshes are drawn at once, got {len(points)}")
     numbers = {"points": points, "depth_m": depth_m, "colours": colours, "background": background}
     for name, tensor in numbers.items():
         if tensor.dtype != torch.float32:

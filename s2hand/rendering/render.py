@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from s2hand.geometry.cameras import CameraModel, homogeneous_pixels
@@ -45,6 +45,7 @@ def render(
     near_m: float = 0.01,
     cull_back_faces: bool = False,
     backend: Backend = "auto",
+    check_finite: bool = True,
 ) -> Rendering:
     """Render each mesh with its own light and camera.
 
@@ -72,29 +73,40 @@ def render(
             open mesh is seen, lit as its outside.
         backend: ``cpu`` (numba), ``cuda`` (Triton), or ``pytorch3d`` where that is installed;
             ``auto`` takes the first two by the device of the vertices.
+        check_finite: Refuse NaN and infinity, for which the host waits for a CUDA device. Without
+            it all that is drawn of a mesh with such an input is NaN.
 
     Raises:
-        ValueError: If an input is not finite, the inputs differ in batch size, precision or
-            device, the mesh does not fit its topology, or the backend cannot be used.
+        ValueError: If an input is not finite and that is looked for, the inputs differ in batch
+            size, precision or device, the mesh does not fit its topology, or the backend cannot be
+            used.
     """
     inputs = {"vertices": vertices, "albedo": albedo, "intrinsics_px": intrinsics_px}
     inputs |= {
         f"lighting.{field.name}": getattr(lighting, field.name) for field in fields(lighting)
     }
     _check_inputs(inputs)
+    is_finite = _are_finite(inputs)
+    if check_finite and not is_finite.all():
+        _refuse(inputs)
     _check_sizes(vertices, topology, height, width)
     points = homogeneous_pixels(vertices, intrinsics_px, camera)
     image, silhouette, depth_m, face_id = _choose(backend, vertices.device)(
         points,
         vertices[..., 2],
         shade(vertices, topology, albedo, lighting),
-        vertices.new_tensor(background),
+        torch.stack([vertices.new_full((), value) for value in background]),
         topology,
         height=height,
         width=width,
         near_m=near_m,
         cull_back_faces=cull_back_faces,
     )
+    if not check_finite:
+        image, silhouette, depth_m = (
+            seen.where(is_finite.view(-1, *[1] * (seen.ndim - 1)), torch.nan)
+            for seen in (image, silhouette, depth_m)
+        )
     return Rendering(image=image, silhouette=silhouette, depth_m=depth_m, face_id=face_id)
 
 
@@ -112,12 +124,18 @@ def _check_inputs(inputs: dict[str, Tensor]) -> None:
                 f"{name} must be {vertices.dtype} on {vertices.device} like vertices, "
                 f"got {tensor.dtype} on {tensor.device}"
             )
-    finite = torch.stack([tensor.isfinite().all() for tensor in inputs.values()])
-    if not finite.all():
-        wrong = [name for name, good in zip(inputs, finite.tolist(), strict=True) if not good]
-        raise ValueError(
-            f"everything that is rendered must be finite, got NaN or infinity in {', '.join(wrong)}"
-        )
+
+
+def _are_finite(inputs: dict[str, Tensor]) -> Bool[Tensor, "batch"]:
+    """Tell of each mesh whether all its inputs are."""
+    return torch.stack([t.isfinite().flatten(1).all(dim=1) for t in inputs.values()]).all(dim=0)
+
+
+def _refuse(inputs: dict[str, Tensor]) -> None:
+    wrong = [name for name, tensor in inputs.items() if not tensor.isfinite().all()]
+    raise ValueError(
+        f"everything that is rendered must be finite, got NaN or infinity in {', '.join(wrong)}"
+    )
 
 
 def _check_sizes(vertices: Tensor, topology: MeshTopology, height: int, width: int) -> None:

@@ -96,7 +96,8 @@ class TrainingStep:
         counts = self.objective.counts(batch)
         self.workers.add_up([counts[name] for name in names])
         totals = torch.zeros(len(names), device=batch.images.device)
-        self.optimiser.zero_grad(set_to_none=True)
+        # The whole model's: also what an earlier stage has left on parts that rest now.
+        self.model.zero_grad(set_to_none=True)
         for part in split_batch(batch, self.micro_batch_size):
             prediction = self.model(part.images, part.intrinsics_px, outputs=self.objective.outputs)
             sums = self.objective.sums(prediction, part)
@@ -135,11 +136,16 @@ def split_batch(batch: Batch, micro_batch_size: int) -> Iterator[Batch]:
 
 
 def move_batch(batch: Batch, device: str) -> Batch:
-    """Bring a batch's tensors to a device."""
+    """Bring a batch's tensors to a device; to CUDA without waiting until they are there."""
+
+    def move(tensor: Tensor) -> Tensor:
+        waiting = tensor.pin_memory() if torch.device(device).type == "cuda" else tensor
+        return waiting.to(device, non_blocking=True)
+
     return replace(
         batch,
-        images=batch.images.to(device, non_blocking=True),
-        intrinsics_px=batch.intrinsics_px.to(device),
-        detected_keypoints_px=batch.detected_keypoints_px.to(device),
-        detection_confidence=batch.detection_confidence.to(device),
+        images=move(batch.images),
+        intrinsics_px=move(batch.intrinsics_px),
+        detected_keypoints_px=move(batch.detected_keypoints_px),
+        detection_confidence=move(batch.detection_confidence),
     )

@@ -49,6 +49,16 @@ def test_maps_of_56_cells_are_not_pooled(head):
     torch.testing.assert_close(head(maps).lighting_vector, expected)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(24, 32), (56, 60), (1, 113)])
+def test_maps_are_pooled_as_torch_pools(head, rows, columns):
+    maps = torch.randn(2, 24, rows, columns, requires_grad=True)
+    pooled, expected = head.trunk[0](maps), functional.adaptive_avg_pool2d(maps, 56)
+    torch.testing.assert_close(pooled, expected)
+    send = torch.randn_like(pooled)
+    (gradient,), (same,) = (torch.autograd.grad(x, maps, send) for x in (pooled, expected))
+    torch.testing.assert_close(gradient, same, atol=1e-5, rtol=1e-5)
+
+
 def test_larger_maps_are_averaged(head):
     maps = torch.randn(2, 24, 56, 56)
     enlarged = maps.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)

@@ -297,6 +297,9 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         )  # fmt: skip
     with pytest.raises(ValueError, match=r"near_m must not be negative, got -0\.5"):
         cuda.draw(points, points[..., 2], points, background, topology, **size | {"near_m": -0.5})
+    many = torch.zeros(1, 1, 1).expand(65536, 3, 3)
+    with pytest.raises(ValueError, match="at most 65535 meshes are drawn at once, got 65536"):
+        cuda.draw(many, many[..., 2], many, background, topology, **size)
 
 
 @pytest.mark.gpu

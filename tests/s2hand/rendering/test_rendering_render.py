@@ -161,6 +161,21 @@ def test_wrong_inputs_are_refused(scenes, what: str, monkeypatch: pytest.MonkeyP
         render(**(arguments | change(arguments)))
 
 
+@pytest.mark.parametrize("name", ["vertices", "albedo", "intrinsics_px"])
+def test_what_is_not_looked_at_is_drawn_as_nan(scenes, name: str) -> None:
+    arguments = _arguments(scenes, 2)
+    whole = render(**arguments)
+    arguments[name] = _non_finite(arguments[name])
+    seen = render(**arguments, check_finite=False)
+    for ours, expected in (
+        (seen.image, whole.image),
+        (seen.silhouette, whole.silhouette),
+        (seen.depth_m, whole.depth_m),
+    ):
+        assert ours[0].isnan().all()
+        assert torch.equal(ours[1], expected[1])
+
+
 @pytest.mark.parametrize(("backend", "package"), [("pytorch3d", "pytorch3d"), ("cuda", "triton")])
 def test_a_missing_package_is_named(
     backend: str, package: str, monkeypatch: pytest.MonkeyPatch

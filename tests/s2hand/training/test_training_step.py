@@ -15,7 +15,7 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
 from s2hand.losses.objective import Objective, active_weights, weighted_total
 from s2hand.model import S2Hand
-from s2hand.training.step import TrainingStep, build_optimiser, split_batch
+from s2hand.training.step import TrainingStep, build_optimiser, move_batch, split_batch
 from s2hand.training.workers import Workers
 
 LOSSES = LossConfig(
@@ -182,6 +182,74 @@ def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
     keypoints = names.index("keypoint_2d")
     torch.testing.assert_close(first[:, keypoints], alone[:, keypoints], rtol=0.2, atol=0)
     assert not torch.equal(weights, first_weights)
+
+
+def test_workers_add_up_no_gradients_of_an_earlier_stage(config, batch, monkeypatch):
+    counted = []
+    monkeypatch.setattr(
+        Workers, "add_up", lambda _, tensors: counted.append(sum(t.numel() for t in tensors))
+    )
+    model = frozen_model(config)
+    layer, workers = model.hand_layer, Workers(rank=0, world_size=1)
+    added = {}
+    for term, part in (("shape_prior", "encoder"), ("heatmap_keypoint", "keypoint_estimator")):
+        step = build_step(model, micro_batch_size=0, workers=workers)
+        step.optimiser = build_optimiser([model.parts[part]], 1e-3, OptimiserConfig())
+        step.objective = Objective(
+            LOSSES,
+            {term: 1.0},
+            image_size_px=32,
+            clip_length=2,
+            rest_joints=layer.rest_joints,
+            rest_vertices=layer.rest_vertices,
+            faces=layer.faces,
+        )
+        step.run(batch)
+        added[term] = counted[-1]  # the first are the counts
+    estimator = model.parts["keypoint_estimator"]
+    assert added["heatmap_keypoint"] == 1 + sum(p.numel() for p in estimator.parameters())
+    assert added["shape_prior"] > 1
+
+
+def test_what_a_prediction_moves_can_be_trained_with(config):
+    model = S2Hand(replace(config, losses=LOSSES))
+    elsewhere = torch.device("meta")
+    with torch.inference_mode():
+        topology = model._topology_on(elsewhere)
+    assert topology.faces.device == elsewhere
+    assert not topology.faces.is_inference()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_on_a_gpu_a_step_is_that_of_the_cpu(config, batch):
+    terms, results = {}, {}
+    for device in ("cpu", "cuda"):
+        model = frozen_model(config).to(device)
+        step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
+        terms[device] = step.accumulate(move_batch(batch, device)).cpu()
+        results[device] = gradients(model)
+    torch.testing.assert_close(terms["cuda"], terms["cpu"], rtol=1e-3, atol=1e-5)
+    for name, gradient in results["cpu"].items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(
+            results["cuda"][name].cpu(), gradient, rtol=0.02, atol=0.01 * scale + 1e-7
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_on_a_gpu_the_host_gives_out_a_step_without_waiting(config, batch):
+    model = frozen_model(config).to("cuda")
+    step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
+    step.run(move_batch(batch, "cuda"))  # compiles, and moves the topology
+    step.require_finite()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step.run(move_batch(batch, "cuda"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    step.require_finite()
 
 
 def test_a_micro_batch_that_cuts_a_clip_is_refused(batch):
