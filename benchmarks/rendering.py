@@ -119,7 +119,7 @@ def plain_render(
     image, row, column = (face_id >= 0).nonzero(as_tuple=True)
     face = face_id[image, row, column]
     pixel = torch.stack((column, row, torch.ones_like(row)), dim=-1).to(vertices.dtype)
-    values = (planes[image, face] @ pixel[..., None]).squeeze(-1)
+    values = (planes[image, face] * pixel[:, None]).sum(-1)
     weights = values / values.sum(-1, keepdim=True)
     corner_colours = colours[image[:, None], topology.faces[face]]
     picture = vertices.new_zeros(len(vertices), size_px, size_px, 3)
@@ -139,7 +139,7 @@ def _visible_faces(corners: Tensor, planes: Tensor, size_px: int) -> Tensor:
     place = torch.arange(len(box), device=corners.device) - (counts.cumsum(0) - counts)[box]
     column, row = low[box, 0] + place % width[box], low[box, 1] + place // width[box]
     pixel = torch.stack((column, row, torch.ones_like(row)), dim=-1).to(corners.dtype)
-    values = (planes.flatten(0, 1)[box] @ pixel[..., None]).squeeze(-1)
+    values = (planes.flatten(0, 1)[box] * pixel[:, None]).sum(-1)
     inside = (values >= 0).all(-1) | (values <= 0).all(-1)
     box, values, pixel_id = (
         box[inside],
@@ -255,6 +255,8 @@ def _grow(name: str, batch_size: int, size_px: int, device: str) -> float:
     run = renderers()[name]
     forward_backward(run, *_problem(1, size_px, device))  # loads the compiled code
     problem = _problem(batch_size, size_px, device)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     before = _peak_mb(device)
     forward_backward(run, *problem)
     return _peak_mb(device) - before

@@ -29,9 +29,10 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch, FrameTable
 from s2hand.losses.objective import Objective
 from s2hand.model import REFERENCE_FOCAL, S2Hand
+from s2hand.training.determinism import use_deterministic_algorithms
 from s2hand.training.schedule import phase_of
 from s2hand.training.stages import stage_parts
-from s2hand.training.step import TrainingStep, move_batch
+from s2hand.training.step import TrainingStep, build_optimiser, move_batch
 from s2hand.training.workers import Workers
 
 FREIHAND_IMAGES = 32_560
@@ -96,6 +97,7 @@ def measure(
 ) -> dict[str, object]:
     """Time every stage's step and networks, and the dataset."""
     device = arguments.device
+    use_deterministic_algorithms()
     torch.manual_seed(0)
     model = S2Hand(config).to(device)
     model.to(memory_format=model.memory_format)
@@ -156,7 +158,6 @@ def build_step(model: S2Hand, config: S2HandConfig, index: int, stage: StageConf
     layer, parts = model.hand_layer, stage_parts(config, index)
     for name, part in model.parts.items():
         part.train(name in parts)
-    weights = [w for name in parts for w in model.parts[name].parameters()]
     return TrainingStep(
         model=model,
         objective=Objective(
@@ -168,7 +169,7 @@ def build_step(model: S2Hand, config: S2HandConfig, index: int, stage: StageConf
             rest_vertices=layer.rest_vertices,
             faces=layer.faces,
         ),
-        optimiser=torch.optim.Adam(weights, lr=1e-5, fused=True),
+        optimiser=build_optimiser((model.parts[name] for name in parts), 1e-5, config.optimiser),
         workers=Workers(rank=0, world_size=1),
         micro_batch_size=0,
         name_samples=lambda rows: [str(row) for row in rows.tolist()],
@@ -207,10 +208,10 @@ def median_seconds(
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
-            _synchronise(device)
+            synchronise(device)
             start = time.perf_counter()
             run()
-            _synchronise(device)
+            synchronise(device)
             if repeat:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
@@ -238,9 +239,10 @@ def noise_dataset(folder: Path, size_px: int) -> FrameDataset:
     return FrameDataset(table, size_px, augmentation=Augmentation())
 
 
-def _synchronise(device: str) -> None:
+def synchronise(device: str) -> None:
+    """Wait until the device has done what it was given."""
     if device != "cpu":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,13 @@ def use_deterministic_algorithms() -> None:
 
     Equality holds on one machine with one number of threads, which the caller pins
     (``torch.set_num_threads``) and records. On CUDA the caller also sets
-    ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` before the first kernel.
+    ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` before the first kernel, which older versions of torch
+    want; and convolutions are computed in float32 there, not in TF32, unless in bfloat16.
     """
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
+    # Nothing here reads memory that it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
 
 
