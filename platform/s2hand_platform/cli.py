@@ -74,7 +74,8 @@ GpusOption = Annotated[
     float | None, typer.Option(min=0, help="GPUs of each training worker; else 1 if there are any.")
 ]
 WithoutRayOption = Annotated[
-    bool, typer.Option("--without-ray", help="One trial after the other in this process.")
+    bool,
+    typer.Option("--without-ray", help="One trial after the other in this process, on the CPU."),
 ]
 
 

@@ -36,14 +36,12 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    """One Ray for the tests of this file; its workers find this folder."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(HERE)
-    with connect(cpus=2):
-        yield
-    del os.environ["PYTHONPATH"]
-    if before is not None:
-        os.environ["PYTHONPATH"] = before
+    """One Ray for the tests of this file; its workers find this folder, and no GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE))
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        with connect(cpus=2):
+            yield
 
 
 class Listener:
@@ -189,6 +187,13 @@ def test_address_must_be_a_head_with_its_port(address: str) -> None:
 )
 def test_trials_at_once_are_what_fits(cluster: Cluster, world_size: int, at_once: int) -> None:
     assert cluster.trials_at_once(cluster.worker_resources(None, None), world_size) == at_once
+
+
+def test_trials_that_share_a_gpu_share_its_cpus() -> None:
+    cluster = Cluster(cpus=16, gpus=1, slots=None)
+    worker = cluster.worker_resources(None, 0.5)
+    assert worker == WorkerResources(cpus=8, gpus=0.5)
+    assert cluster.trials_at_once(worker, 1) == 2
 
 
 def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:

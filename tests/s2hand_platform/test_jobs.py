@@ -73,7 +73,15 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         "S2HAND_EXPERIMENT": "tiny_experiment:TinyExperiment",
     }
     log = (tmp_path_factory.mktemp("ray") / "head.log").open("w")
-    command = ["ray", "start", "--head", "--block", "--num-cpus=2", f"--port={port}"]
+    command = [
+        "ray",
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=2",
+        "--num-gpus=0",
+        f"--port={port}",
+    ]
     command += ["--include-dashboard=true", f"--dashboard-port={jobs_port}"]
     # Ray's own number may be taken by another Ray on this machine; jobs then find no agent.
     command += [f"--dashboard-agent-listen-port={free_port()}"]

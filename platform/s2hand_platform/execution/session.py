@@ -39,10 +39,10 @@ class Cluster:
     """Trials that our own Ray runs at once; None on a cluster that is not ours."""
 
     def worker_resources(self, cpus: float | None, gpus: float | None) -> WorkerResources:
-        """Fill in what was not asked for: a GPU where there are GPUs, else one CPU."""
+        """Fill in what was not asked for: a GPU where there are any, and its share of the CPUs."""
         gpus = gpus if gpus is not None else min(self.gpus, 1.0)
         if cpus is None:
-            cpus = max(1.0, self.cpus // self.gpus) if gpus and self.gpus else 1.0
+            cpus = max(1.0, self.cpus * gpus // self.gpus) if gpus and self.gpus else 1.0
         return WorkerResources(cpus=cpus, gpus=gpus)
 
     def trials_at_once(self, worker: WorkerResources, world_size: int) -> int:

@@ -168,7 +168,7 @@ def _trainer(pickled: bytes, job: TrialJob, reports: ReportFile, *, lean: bool) 
             ]
 
     resources = {"CPU": job.worker.cpus, "GPU": job.worker.gpus}
-    threads = {name: str(job.worker.threads) for name in _THREAD_VARIABLES}
+    variables = {name: str(job.worker.threads) for name in _THREAD_VARIABLES} | _REPEATABLE
     return (LeanTrainer if lean else TorchTrainer)(
         run_in_worker,
         train_loop_config={"job": pickled},
@@ -182,7 +182,7 @@ def _trainer(pickled: bytes, job: TrialJob, reports: ReportFile, *, lean: bool) 
             storage_path=str(job.workspace.root / "ray" / "train"),
             callbacks=[reports],
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
-            worker_runtime_env={"env_vars": threads},
+            worker_runtime_env={"env_vars": variables},
         ),
     )
 
@@ -193,6 +193,9 @@ _SPARED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 """No trial uses Ray's datasets; and the cleaner asks the dashboard, which our own Ray lacks."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+_REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""Without it products of matrices on CUDA may differ from run to run in older versions of torch."""
 
 
 def run_in_worker(config: Mapping[str, Any]) -> None:
