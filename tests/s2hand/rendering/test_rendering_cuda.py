@@ -3,6 +3,7 @@
 The CPU backend, which shares no code with it, is what it is compared with.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from s2hand.rendering import MeshTopology, cpu
 triton = pytest.importorskip("triton", reason="needs triton (the development extra)")
 
 SCRIPT = Path(__file__).parent / "interpreted_drawing.py"
+LAUNCHES = Path(__file__).parent / "launched_drawing.py"
 KERNELS = (
     "bound_faces",
     "compose",
@@ -242,15 +244,21 @@ def test_kernels_compile_as_they_are_launched(
     assert "entry" in compile_kernel(name, launch, capability, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernels_compile_for_numbers_of_one(
-    name: str, interpreted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Triton compiles another version where an integer is one, as for one face or one pixel.
-    launch = interpreted["launches"][name]
-    ones = {key: 1 if kind == "i32" else kind for key, kind in launch.items()}
-    assert ones != launch
-    assert "entry" in compile_kernel(name, ones, 90, tmp_path, monkeypatch)
+def test_what_is_launched_binds_and_compiles(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, str(LAUNCHES), str(tmp_path / "launched.json")],
+        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    versions = json.loads((tmp_path / "launched.json").read_text())
+    assert sorted(versions) == list(KERNELS)
+    for name, assemblies in versions.items():
+        assert all(f".entry {name}" in assembly for assembly in assemblies)
+    # For culling, colouring and multiples of 16; not for each size, or each batch would compile.
+    assert max(len(assemblies) for assemblies in versions.values()) <= 4
 
 
 def compile_kernel(
