@@ -203,12 +203,15 @@ class _Run:
             self._sink.reported(trial, attempt, int(result[EPOCH]), metrics)
 
     def failed(self, trial_id: str, error: BaseException | None) -> None:
-        """Record a failure whose process could not, and tell of it."""
+        """Record a failure whose process could not, and tell of it.
+
+        Resources are freed also where a worker has lived to record that its trial was lost.
+        """
+        free_orphaned_resources(self._workspace, trial_id)
         if self._store.next_attempt(trial_id) == self._attempts[trial_id]:
             request = TrialRequest(trial=self._trials[trial_id], code=self._code)
             reason = cause(error) if error else "the trial's process was lost"
             started = self._started[trial_id]
-            free_orphaned_resources(self._workspace, trial_id)
             record_lost_attempt(request, self._experiment, self._store, started, reason)
         self.ended(trial_id)
 
