@@ -12,11 +12,11 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from s2hand.data.synthetic import SplitSize, SyntheticSize, make_synthetic
-from s2hand.data.synthetic.collection import SHARD_IMAGES, make_collection_shard
-from s2hand.data.synthetic.stage import build_stage
 from s2hand.hand.embedded import embedded_hand
 from s2hand.rendering import rasterise
+from s2hand.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
+from s2hand.synthetic.stage import build_stage
 
 TARGET_PER_S = 100.0
 REPEATS = 3

@@ -11,13 +11,13 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2hand.data.synthetic import SizeName, make_synthetic
 from s2hand.hand.angle_limits import anatomical_frames
 from s2hand.hand.export import export_hand_model
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.postures import POSTURES, named_posture
 from s2hand.rendering.pictures import PALM_VIEW, draw_meshes, tile, turn_about_vertical
+from s2hand.synthetic import SizeName, make_synthetic
 from s2hand_platform.spec.loader import load_scale
 from s2hand_platform.workspace import Workspace
 

@@ -134,9 +134,8 @@ def fingerprint_code() -> str:
     for part in _TRAINING_SOURCES:
         path = package / part
         for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if "synthetic" not in source.parts:
-                digest.update(source.relative_to(package).as_posix().encode())
-                digest.update(source.read_bytes())
+            digest.update(source.relative_to(package).as_posix().encode())
+            digest.update(source.read_bytes())
     return digest.hexdigest()
 
 

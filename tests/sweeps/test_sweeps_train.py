@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2hand.data.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic import SplitSize, SyntheticSize, make_synthetic
 from s2hand.training.context import LocalContext
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.experiments.s2hand import S2HandExperiment

@@ -12,14 +12,14 @@ from PIL import Image
 
 from s2hand.data.freihand import load_freihand
 from s2hand.data.ho3d import load_ho3d
-from s2hand.data.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic
-from s2hand.data.synthetic.sequences import stored_size_px
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.pickles import load_restricted
+from s2hand.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic.sequences import stored_size_px
 
 PX = 32
 TINY_SPLIT = SplitSize(

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from s2hand.data.synthetic.body import Person, extend_with_forearm
-from s2hand.data.synthetic.detector import OBJECT_OCCLUDED, SELF_OCCLUDED, VISIBLE
-from s2hand.data.synthetic.motion import rotation_matrices
-from s2hand.data.synthetic.scene import PlacedThing, Scene
-from s2hand.data.synthetic.sensor import develop
-from s2hand.data.synthetic.shading import THING, paint
-from s2hand.data.synthetic.stage import Stage, thing_faces
+from s2hand.synthetic.body import Person, extend_with_forearm
+from s2hand.synthetic.detector import OBJECT_OCCLUDED, SELF_OCCLUDED, VISIBLE
+from s2hand.synthetic.motion import rotation_matrices
+from s2hand.synthetic.scene import PlacedThing, Scene
+from s2hand.synthetic.sensor import develop
+from s2hand.synthetic.shading import THING, paint
+from s2hand.synthetic.stage import Stage, thing_faces
 
 _MIN_SUBFRAMES, _MAX_SUBFRAMES = 4, 12
 _NEAR_M = 0.05

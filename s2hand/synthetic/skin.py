@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.micro_texture import SKIN_SUBDIVISIONS, pack_texels, texel_weights
-from s2hand.data.synthetic.noise import surface_noise
 from s2hand.hand.embedded import HandSurface
+from s2hand.synthetic.micro_texture import SKIN_SUBDIVISIONS, pack_texels, texel_weights
+from s2hand.synthetic.noise import surface_noise
 
 _TONES_SRGB = np.array(
     [

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.micro_texture import OBJECT_SUBDIVISIONS, pack_texels, texel_weights
-from s2hand.data.synthetic.noise import surface_noise
+from s2hand.synthetic.micro_texture import OBJECT_SUBDIVISIONS, pack_texels, texel_weights
+from s2hand.synthetic.noise import surface_noise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""A contact sheet of a benchmark: ``python -m s2hand.data.synthetic.contact_sheet ROOT FILE``."""
+"""A contact sheet of a benchmark: ``python -m s2hand.synthetic.contact_sheet ROOT FILE``."""
 
 import sys
 from pathlib import Path

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from s2hand.data.synthetic import collection, sequences
-from s2hand.data.synthetic.files import write_file, write_json_arrays
-from s2hand.data.synthetic.shard import ShardRecord, load_record
-from s2hand.data.synthetic.sizes import Split
 from s2hand.errors import DataError
+from s2hand.synthetic import collection, sequences
+from s2hand.synthetic.files import write_file, write_json_arrays
+from s2hand.synthetic.shard import ShardRecord, load_record
+from s2hand.synthetic.sizes import Split
 
 _DETECTIONS: dict[Split, str] = {
     "train": "freihand/openpose_v2/training/detect_all.json",

@@ -7,29 +7,29 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from s2hand.data.synthetic.body import body_mesh, extend_with_forearm
-from s2hand.data.synthetic.collection import make_collection_shard
-from s2hand.data.synthetic.files import format_entries, write_json_arrays
-from s2hand.data.synthetic.micro_texture import texel_weights
-from s2hand.data.synthetic.motion import (
+from s2hand.geometry.mesh import boundary_loops, vertex_normals
+from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_distance
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.joints import BONES
+from s2hand.rendering import rasterise
+from s2hand.synthetic.body import body_mesh, extend_with_forearm
+from s2hand.synthetic.collection import make_collection_shard
+from s2hand.synthetic.files import format_entries, write_json_arrays
+from s2hand.synthetic.micro_texture import texel_weights
+from s2hand.synthetic.motion import (
     rotation_matrices,
     sample_frames,
     sample_motion,
     sample_orientations,
     sample_postures,
 )
-from s2hand.data.synthetic.noise import surface_noise
-from s2hand.data.synthetic.picture import Exposure, take_picture
-from s2hand.data.synthetic.scene import held_thing, sample_scene
-from s2hand.data.synthetic.shading import _texel
-from s2hand.data.synthetic.sizes import SplitSize
-from s2hand.data.synthetic.stage import Stage, build_stage
-from s2hand.data.synthetic.visibility import depth_map, light_frame, lit_share, smooth_normals
-from s2hand.geometry.mesh import boundary_loops, vertex_normals
-from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_distance
-from s2hand.hand.embedded import embedded_hand
-from s2hand.hand.joints import BONES
-from s2hand.rendering import rasterise
+from s2hand.synthetic.noise import surface_noise
+from s2hand.synthetic.picture import Exposure, take_picture
+from s2hand.synthetic.scene import held_thing, sample_scene
+from s2hand.synthetic.shading import _texel
+from s2hand.synthetic.sizes import SplitSize
+from s2hand.synthetic.stage import Stage, build_stage
+from s2hand.synthetic.visibility import depth_map, light_frame, lit_share, smooth_normals
 
 HAND = embedded_hand()
 PX = 64

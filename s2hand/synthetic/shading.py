@@ -10,12 +10,13 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from s2hand.data.synthetic.micro_texture import (
+from s2hand.rendering.rasterise import face_planes, rasterise_image, write_weights
+from s2hand.synthetic.micro_texture import (
     HEIGHT_RANGE_M,
     OBJECT_SUBDIVISIONS,
     SKIN_SUBDIVISIONS,
 )
-from s2hand.data.synthetic.visibility import (
+from s2hand.synthetic.visibility import (
     SHADOW_MAP_PX,
     ambient_visibility,
     depth_map,
@@ -23,7 +24,6 @@ from s2hand.data.synthetic.visibility import (
     lit_share,
     smooth_normals,
 )
-from s2hand.rendering.rasterise import face_planes, rasterise_image, write_weights
 
 LIGHT_FIELDS = 7
 """Direction to the light (3), colour (3), softness of its shadow's border in map pixels."""

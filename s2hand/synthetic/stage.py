@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.backgrounds import make_background
-from s2hand.data.synthetic.body import BodyMesh, Person, body_mesh, make_person
-from s2hand.data.synthetic.objects import ObjectModel, make_object
-from s2hand.data.synthetic.seeds import named_generator
-from s2hand.data.synthetic.sizes import Split, SplitSize
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.model_data import HandModelData
+from s2hand.synthetic.backgrounds import make_background
+from s2hand.synthetic.body import BodyMesh, Person, body_mesh, make_person
+from s2hand.synthetic.objects import ObjectModel, make_object
+from s2hand.synthetic.seeds import named_generator
+from s2hand.synthetic.sizes import Split, SplitSize
 
 _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 192, 576
 _Made = TypeVar("_Made")

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from s2hand.data.synthetic.micro_texture import SKIN_SUBDIVISIONS, pack_texels, texel_weights
-from s2hand.data.synthetic.noise import surface_noise
-from s2hand.data.synthetic.shading import SKIN, SLEEVE
-from s2hand.data.synthetic.skin import paint_forearm, paint_hand, sample_tone
 from s2hand.geometry.mesh import boundary_loops
 from s2hand.hand.embedded import embedded_hand, embedded_surface
+from s2hand.synthetic.micro_texture import SKIN_SUBDIVISIONS, pack_texels, texel_weights
+from s2hand.synthetic.noise import surface_noise
+from s2hand.synthetic.shading import SKIN, SLEEVE
+from s2hand.synthetic.skin import paint_forearm, paint_hand, sample_tone
 
 _BARE_RINGS_M = (0.007, 0.016, 0.028, 0.045, 0.07, 0.11, 0.17, 0.25, 0.35, 0.45)
 """Distance of the rings of bare skin from the wrist's opening; a sleeve covers the last ones."""

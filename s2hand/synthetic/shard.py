@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s2hand.data.synthetic.files import write_file
+from s2hand.synthetic.files import write_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

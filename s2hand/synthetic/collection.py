@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from s2hand.data.synthetic.detector import DetectorInput, detect
-from s2hand.data.synthetic.files import write_file
-from s2hand.data.synthetic.motion import (
+from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.synthetic.files import write_file
+from s2hand.synthetic.motion import (
     rotation_matrices,
     sample_orientations,
     sample_postures,
 )
-from s2hand.data.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
-from s2hand.data.synthetic.scene import PlacedThing, free_thing, held_thing, sample_scene
-from s2hand.data.synthetic.shard import ShardRecord
-from s2hand.data.synthetic.sizes import Split
-from s2hand.data.synthetic.stage import Stage
+from s2hand.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
+from s2hand.synthetic.scene import PlacedThing, free_thing, held_thing, sample_scene
+from s2hand.synthetic.shard import ShardRecord
+from s2hand.synthetic.sizes import Split
+from s2hand.synthetic.stage import Stage
 
 SHARD_IMAGES = 64
 FOLDERS: dict[Split, str] = {"train": "freihand/training", "test": "freihand/evaluation"}

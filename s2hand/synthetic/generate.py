@@ -12,18 +12,18 @@ from typing import Literal
 
 import torch
 
-from s2hand.data.synthetic.annotations import (
+from s2hand.errors import DataError
+from s2hand.synthetic.annotations import (
     write_collection_annotations,
     write_sequence_annotations,
 )
-from s2hand.data.synthetic.collection import SHARD_IMAGES, make_collection_shard
-from s2hand.data.synthetic.files import write_file
-from s2hand.data.synthetic.seeds import named_generator
-from s2hand.data.synthetic.sequences import make_sequence
-from s2hand.data.synthetic.shard import load_record, save_record
-from s2hand.data.synthetic.sizes import SIZES, SPLITS, SizeName, Split, SyntheticSize
-from s2hand.data.synthetic.stage import Stage, build_stage
-from s2hand.errors import DataError
+from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
+from s2hand.synthetic.files import write_file
+from s2hand.synthetic.seeds import named_generator
+from s2hand.synthetic.sequences import make_sequence
+from s2hand.synthetic.shard import load_record, save_record
+from s2hand.synthetic.sizes import SIZES, SPLITS, SizeName, Split, SyntheticSize
+from s2hand.synthetic.stage import Stage, build_stage
 
 GENERATOR_VERSION = 2
 """Raised whenever the same parameters give other bytes."""

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFilter
 
-from s2hand.data.synthetic.noise import picture_noise
+from s2hand.synthetic.noise import picture_noise
 
 
 def make_background(

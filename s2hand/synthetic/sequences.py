@@ -9,32 +9,32 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from s2hand.data.synthetic.body import Person
-from s2hand.data.synthetic.detector import DetectorInput, detect
-from s2hand.data.synthetic.files import pickle_official, write_file
-from s2hand.data.synthetic.motion import (
-    FRAMES_PER_SECOND,
-    rotation_matrices,
-    sample_frames,
-    sample_motion,
-)
-from s2hand.data.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
-from s2hand.data.synthetic.scene import (
-    PlacedThing,
-    Scene,
-    free_thing,
-    held_thing,
-    sample_scene,
-)
-from s2hand.data.synthetic.shard import ShardRecord
-from s2hand.data.synthetic.sizes import Split
-from s2hand.data.synthetic.stage import Stage
 from s2hand.geometry.rotations import (
     axis_angle_to_quaternion,
     quaternion_multiply,
     quaternion_to_axis_angle,
 )
 from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
+from s2hand.synthetic.body import Person
+from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.synthetic.files import pickle_official, write_file
+from s2hand.synthetic.motion import (
+    FRAMES_PER_SECOND,
+    rotation_matrices,
+    sample_frames,
+    sample_motion,
+)
+from s2hand.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
+from s2hand.synthetic.scene import (
+    PlacedThing,
+    Scene,
+    free_thing,
+    held_thing,
+    sample_scene,
+)
+from s2hand.synthetic.shard import ShardRecord
+from s2hand.synthetic.sizes import Split
+from s2hand.synthetic.stage import Stage
 
 FOLDERS: dict[Split, str] = {"train": "ho3d/train", "test": "ho3d/evaluation"}
 OPENGL = np.array([1.0, -1.0, -1.0])

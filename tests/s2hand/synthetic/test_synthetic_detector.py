@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from s2hand.data.synthetic.detector import (
+from s2hand.synthetic.detector import (
     OBJECT_OCCLUDED,
     SELF_OCCLUDED,
     VISIBLE,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from s2hand.data.synthetic.body import Person
 from s2hand.hand.joints import BONES
+from s2hand.synthetic.body import Person
 
 _LONG_SLEEVE_M, _SHORT_SLEEVE_M = (0.02, 0.066), (0.15, 0.4)
 """Where long and short sleeves end, from the wrist's opening."""
