@@ -35,6 +35,26 @@ class Evaluation:
     """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
 
 
+Code = Mapping[str, str]
+"""Module → SHA-256 of what acts in its source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRecord:
+    """What a configuration is measured on: decides what its numbers may be compared with."""
+
+    title: str
+    """One line for a reader: ``HO-3D v3``, ``synthetic (demo)``."""
+    dataset: str
+    """The dataset's word in recipes and printed tables."""
+    version: str
+    """The release; empty where there are none, or it is unknown."""
+    origin: Literal["official", "synthetic", "own"]
+    """``official``: counts and lists are those of the published set."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data: counts, truth, cameras, what generated it."""
+
+
 class TrialContext(Protocol):
     """What a running trial may ask of its surroundings."""
 
@@ -86,8 +106,8 @@ class Experiment(Protocol):
     """Metric (without its split) → unit and direction."""
     operational_fields: frozenset[str]
     """Dotted config paths that never change a result."""
-    code_packages: Sequence[str]
-    """Packages whose imported modules' source enters the code fingerprint."""
+    evaluation_fields: frozenset[str]
+    """Dotted config paths that change what a training is evaluated on, and not the training."""
 
     def build_config(self, mapping: Mapping[str, Any]) -> Any:
         """Make a config from nested plain data; every fault at once in a ``SpecError``."""
@@ -95,8 +115,24 @@ class Experiment(Protocol):
     def dump_config(self, config: Any) -> dict[str, Any]:
         """Dump the whole config as nested plain data (JSON types), keys complete."""
 
-    def fingerprint_data(self, config: Any) -> str | None:
-        """SHA-256 of the data that the config reads, or None where it cannot be known."""
+    def describe_data(self, config: Any) -> DataRecord:
+        """Describe what the config is evaluated on."""
+
+    def fingerprint_training_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's training reads, or None where it cannot be known."""
+
+    def fingerprint_evaluation_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's evaluation reads, or None where it cannot be known."""
+
+    def training_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the config's training on ``cpu`` or ``cuda``.
+
+        Returns:
+            None where a module's source is not to be had.
+        """
+
+    def evaluation_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the evaluation of a finished training."""
 
     def world_size(self, config: Any) -> int:
         """Return the number of training workers that the config asks for."""
