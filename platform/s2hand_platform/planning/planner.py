@@ -16,7 +16,7 @@ from s2hand_platform.identity import (
 from s2hand_platform.planning.cost import Costs
 from s2hand_platform.planning.plan import Member, Plan, PlannedRow, PlannedTrial
 from s2hand_platform.planning.reasons import Reasons
-from s2hand_platform.spec.expansion import expand_table
+from s2hand_platform.spec.expansion import expand_point, expand_table
 from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.spec.schema import SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
@@ -91,7 +91,7 @@ def plan_points(
     seed: int,
     *,
     device_type: str = "cpu",
-) -> Callable[[Sequence[Mapping[str, Any]]], Plan]:
+) -> Callable[[Sequence[Mapping[str, Any]]], tuple[PlannedTrial, ...]]:
     """Return what plans points of a search's space; the code is hashed once for all of them.
 
     Args:
@@ -103,22 +103,17 @@ def plan_points(
     """
     subjects = Subjects(experiment, device_type)
 
-    def plan(points: Sequence[Mapping[str, Any]]) -> Plan:
+    def plan(points: Sequence[Mapping[str, Any]]) -> tuple[PlannedTrial, ...]:
         wanted = []
         for point in points:
-            config = spec.config_of(point, experiment)
+            config = expand_point(spec, point, experiment)
             subject = subjects.of(config, experiment.dump_config(config))
             member = Member(
                 kind="point", group=spec.name, name=spec.describe(point), label=spec.title
             )
             wanted.append((subject, member))
         known = _Known(store, [subject for subject, _ in wanted], {})
-        trials: dict[str, PlannedTrial] = {}
-        for subject, member in wanted:
-            trial = known.trial(subject, seed, member)
-            trials.setdefault(trial.trial_id, trial)
-        ordered = tuple(trials.values())
-        return Plan(trials=ordered, estimated_hours=known.costs.of(ordered))
+        return tuple(known.trial(subject, seed, member) for subject, member in wanted)
 
     return plan
 

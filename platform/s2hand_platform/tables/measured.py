@@ -100,6 +100,23 @@ class MeasuredTable:
             ]
         )
 
+    def summaries(self) -> dict[str, dict[str, float]]:
+        """Return mean, spread, interval and the published value of every measured row's cells.
+
+        Returns:
+            Row id → ``split/metric.what`` → value.
+        """
+        metrics = {column.label: column.metric for column in self.columns}
+        found: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            for label, cell in row.cells.items():
+                if row.kind == "measured" and cell.interval is not None:
+                    numbers = _summary(cell, cell.interval)
+                    found.setdefault(row.id, {}).update(
+                        {f"{metrics[label]}.{name}": value for name, value in numbers.items()}
+                    )
+        return found
+
     def to_markdown(self) -> str:
         """Write the table, its contrasts and footnotes as Markdown."""
         return layout.to_markdown(self._grids(), self.footnotes)
@@ -222,6 +239,18 @@ def _shown(cell: TableCell, kind: RowKind) -> GridCell:
     mark = OTHER_CODE_MARK if cell.of_other_code else _MARKS.get(cell.verdict, "")
     text = format_interval(cell.interval, decimals) + mark
     return GridCell(text=text, aside=printed)
+
+
+def _summary(cell: TableCell, interval: MeanInterval) -> dict[str, float]:
+    numbers = {
+        "mean": interval.mean,
+        "sd": interval.sd,
+        "n": float(interval.n),
+        "published": cell.published.value if cell.published else None,
+    }
+    if interval.half_width is not None:
+        numbers |= {"ci_low": interval.low, "ci_high": interval.high}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _percent(interval: MeanInterval) -> MeanInterval:
