@@ -33,6 +33,42 @@ class Evaluation:
     """Names code, alignment, joint order and subset: values with other ids are not comparable."""
     notes: dict[str, str] = field(default_factory=dict)
     """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
+    predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """split → parameter → array whose rows are the samples, in the order of
+    ``sample_ids[split]``; kept as float32. Optional."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageReport:
+    """A stage of a training, as the training that used it reports it."""
+
+    name: str
+    stage_id: str
+    """Names the stage wherever it is shared: trials with equal ids used one training of it."""
+    training_s: float
+    """Wall-clock seconds that the stage took, over all attempts at it."""
+    trained_here: bool
+    """False where this trial found the stage trained."""
+
+
+Code = Mapping[str, str]
+"""Module → SHA-256 of what acts in its source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRecord:
+    """What a configuration is measured on: decides what its numbers may be compared with."""
+
+    title: str
+    """One line for a reader: ``HO-3D v3``, ``synthetic (demo)``."""
+    dataset: str
+    """The dataset's word in recipes and printed tables."""
+    version: str
+    """The release; empty where there are none, or it is unknown."""
+    origin: Literal["official", "synthetic", "own"]
+    """``official``: counts and lists are those of the published set."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data: counts, truth, cameras, what generated it."""
 
 
 class TrialContext(Protocol):
@@ -86,8 +122,8 @@ class Experiment(Protocol):
     """Metric (without its split) → unit and direction."""
     operational_fields: frozenset[str]
     """Dotted config paths that never change a result."""
-    code_packages: Sequence[str]
-    """Packages whose imported modules' source enters the code fingerprint."""
+    evaluation_fields: frozenset[str]
+    """Dotted config paths that change what a training is evaluated on, and not the training."""
 
     def build_config(self, mapping: Mapping[str, Any]) -> Any:
         """Make a config from nested plain data; every fault at once in a ``SpecError``."""
@@ -95,8 +131,24 @@ class Experiment(Protocol):
     def dump_config(self, config: Any) -> dict[str, Any]:
         """Dump the whole config as nested plain data (JSON types), keys complete."""
 
-    def fingerprint_data(self, config: Any) -> str | None:
-        """SHA-256 of the data that the config reads, or None where it cannot be known."""
+    def describe_data(self, config: Any) -> DataRecord:
+        """Describe what the config is evaluated on."""
+
+    def fingerprint_training_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's training reads, or None where it cannot be known."""
+
+    def fingerprint_evaluation_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's evaluation reads, or None where it cannot be known."""
+
+    def training_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the config's training on ``cpu`` or ``cuda``.
+
+        Returns:
+            None where a module's source is not to be had.
+        """
+
+    def evaluation_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the evaluation of a finished training."""
 
     def world_size(self, config: Any) -> int:
         """Return the number of training workers that the config asks for."""

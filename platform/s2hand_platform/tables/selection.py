@@ -74,7 +74,7 @@ def select_results(
     chosen, remarks = _one_kind(
         everything[everything["status"] == "finished"], mix_environments=mix_environments
     )
-    metrics = store.metrics()
+    metrics = store.metrics(chosen)
     metrics = metrics.merge(chosen[["trial_id", "attempt"]], on=["trial_id", "attempt"])
     data = experiment.fingerprint_data(expanded[0].config)
     return Selection(
