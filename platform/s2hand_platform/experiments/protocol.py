@@ -33,6 +33,42 @@ class Evaluation:
     """Names code, alignment, joint order and subset: values with other ids are not comparable."""
     notes: dict[str, str] = field(default_factory=dict)
     """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
+    predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """split → parameter → array whose rows are the samples, in the order of
+    ``sample_ids[split]``; kept as float32. Optional."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageReport:
+    """A stage of a training, as the training that used it reports it."""
+
+    name: str
+    stage_id: str
+    """Names the stage wherever it is shared: trials with equal ids used one training of it."""
+    training_s: float
+    """Wall-clock seconds that the stage took, over all attempts at it."""
+    trained_here: bool
+    """False where this trial found the stage trained."""
+
+
+Code = Mapping[str, str]
+"""Module → SHA-256 of what acts in its source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRecord:
+    """What a configuration is measured on: decides what its numbers may be compared with."""
+
+    title: str
+    """One line for a reader: ``HO-3D v3``, ``synthetic (demo)``."""
+    dataset: str
+    """The dataset's word in recipes and printed tables."""
+    version: str
+    """The release; empty where there are none, or it is unknown."""
+    origin: Literal["official", "synthetic", "own"]
+    """``official``: counts and lists are those of the published set."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data: counts, truth, cameras, what generated it."""
 
 
 Code = Mapping[str, str]
