@@ -87,7 +87,7 @@ class TestTrialId:
 
     def identify_at(self, root: str) -> str:
         dump = self.dump()
-        dump["data"]["root"] = root
+        dump["points"]["source"] = root
         return trial_id(TinyExperiment(), dump, 0, "d", "code")
 
     def test_changes_with_everything_else(self) -> None:
