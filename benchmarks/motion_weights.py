@@ -58,7 +58,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = S2HandConfig(
         model=ModelConfig(
-            encoder="small", pretrained="none", image_size_px=arguments.image_size
+            encoder="convnet", pretrained="none", image_size_px=arguments.image_size
         ),
         losses=LossConfig(weights=GEOMETRIC),
         data=DataConfig(dataset="ho3d", root=str(arguments.data)),

@@ -11,8 +11,8 @@ from typing import Literal
 from s2hand.errors import ConfigurationError
 
 DatasetName = Literal["freihand", "ho3d"]
-EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "small"]
-PresetName = Literal["paper", "released", "small"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
+PresetName = Literal["paper", "released", "cpu"]
 BranchName = Literal["3d", "2d", "both"]
 
 MOTION_LOSSES = ("quaternion", "temporal", "smooth", "texture_shape")
@@ -36,7 +36,7 @@ class ModelConfig:
     """The network and the hand layer."""
 
     encoder: EncoderName = "efficientnet-b0"
-    """Image encoder; ``small`` is a plain convolutional network for CPUs and small images."""
+    """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
     pretrained: Literal["imagenet", "none"] = "imagenet"
     """Initial encoder weights; ``imagenet`` without the weights is an error, never a fallback."""
     image_size_px: int = 224
@@ -63,7 +63,8 @@ class ModelConfig:
     keypoint_channels: int = 256
     """Features of the 2D keypoint estimator."""
     hand_model: str = ""
-    """Path of a MANO_RIGHT.pkl; empty means ``S2HAND_MANO`` or else the embedded hand."""
+    """Path of a MANO_RIGHT.pkl, or ``embedded``; empty means the file that ``S2HAND_MANO`` names,
+    or else the embedded hand. Operational: its content enters the identity."""
 
     def __post_init__(self) -> None:
         _require(
@@ -72,8 +73,8 @@ class ModelConfig:
             image_size_px=self.image_size_px,
         )
         _require(
-            self.encoder != "small" or self.pretrained == "none",
-            "model.pretrained must be 'none' for the encoder 'small'",
+            self.encoder != "convnet" or self.pretrained == "none",
+            "model.pretrained must be 'none' for the encoder 'convnet'",
             pretrained=self.pretrained,
         )
         _require(
@@ -529,9 +530,9 @@ PRESETS: dict[PresetName, S2HandConfig] = {
             first_without=PICTURE_LOSSES,
         ),
     ),
-    "small": S2HandConfig(
+    "cpu": S2HandConfig(
         model=ModelConfig(
-            encoder="small",
+            encoder="convnet",
             pretrained="none",
             image_size_px=96,
             keypoint_stacks=1,
@@ -547,6 +548,6 @@ PRESETS: dict[PresetName, S2HandConfig] = {
         ),
     ),
 }
-"""``paper`` follows the text, ``released`` the code that the authors published, ``small`` is what
+"""``paper`` follows the text, ``released`` the code that the authors published, ``cpu`` is what
 experiments on a CPU use: the paper's losses with small networks and images, and the released
 code's way of training texture and light last."""

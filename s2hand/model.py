@@ -12,7 +12,7 @@ from s2hand.config import LossWeights, S2HandConfig
 from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
-from s2hand.networks.encoder import EfficientNetEncoder, SmallEncoder, build_encoder
+from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
 from s2hand.networks.texture_light_head import TextureLightHead
@@ -104,7 +104,7 @@ class S2Hand(nn.Module):
         Paper §3.2.1 to §3.2.3; ``docs/method.md`` lists where the released code differs.
     """
 
-    encoder: EfficientNetEncoder | SmallEncoder
+    encoder: EfficientNetEncoder | ConvNetEncoder
     head: GeometryHead
     texture_light_head: TextureLightHead
     keypoint_estimator: KeypointEstimator

@@ -4,14 +4,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
+from s2hand_platform.devices import DeviceType, choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.execution.settings import RunSettings, RunSummary
-from s2hand_platform.experiments import RunnableExperiment, default_experiment
+from s2hand_platform.experiments import default_experiment
+from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.planning.planner import plan_points, plan_table
@@ -35,12 +37,12 @@ SYNTHETIC = "synthetic"
 class Place:
     """What a run works with: the experiment, the data, the size, the folder."""
 
-    experiment: RunnableExperiment
+    experiment: Experiment
     workspace: Workspace
     data: str = SYNTHETIC
     scale: ScaleSpec
-    device_type: str = "cpu"
-    """``cpu`` or ``cuda``: where trials are to run; part of their identity."""
+    device_type: DeviceType
+    """Where trials are to run; part of their identity."""
 
     @classmethod
     def choose(
@@ -49,7 +51,8 @@ class Place:
         data: str = SYNTHETIC,
         scale: str | None = None,
         workspace: str | Path | None = None,
-        experiment: RunnableExperiment | None = None,
+        experiment: Experiment | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> "Place":
         """Fill in what was not asked for.
 
@@ -58,12 +61,15 @@ class Place:
             scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
             workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
             experiment: None is the one that the command line runs.
+            device: what trials train on; ``auto`` is CUDA where this machine has it.
         """
+        experiment = experiment or default_experiment()
         return cls(
-            experiment=experiment or default_experiment(),
+            experiment=experiment,
             workspace=Workspace.resolve(workspace),
             data=data,
-            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL)),
+            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL), experiment),
+            device_type=choose_device_type(device),
         )
 
     @property
@@ -91,9 +97,7 @@ class Place:
         return range(count if count is not None else self.scale.seeds)
 
     def _data(self, dataset: str) -> Mapping[str, Any]:
-        return self.experiment.data_overrides(
-            self.data, dataset, self.workspace, self.scale.data_size
-        )
+        return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,13 +119,13 @@ def reproduce(
     seeds: int | None = None,
     scale: str | None = None,
     workspace: str | Path | None = None,
-    experiment: RunnableExperiment | None = None,
+    experiment: Experiment | None = None,
     how: HowToRun | None = None,
 ) -> MeasuredTable:
     """Measure a table; only what is missing from the store is run.
 
     Args:
-        table: a name in ``sweeps/``, or the path of a TOML file.
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
         data: ``synthetic``, a dataset's name, or a folder in its layout.
         seeds: how many; None is what the scale takes.
         scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.

@@ -138,7 +138,7 @@ def test_results_of_other_data_or_code_are_stale(
 def test_what_cannot_be_fingerprinted_is_missing_each_time(
     tiny: TinyExperiment, store: ResultStore, record: Record
 ) -> None:
-    spec = table(**{"data.root": "unknown"})
+    spec = table(**{"points.source": "unknown"})
     first = plan_table(spec, tiny, store, [0]).trials[0]
     record(first)
     again = plan_table(spec, tiny, store, [0]).trials[0]
@@ -148,7 +148,7 @@ def test_what_cannot_be_fingerprinted_is_missing_each_time(
 
 
 def test_unknown_data_is_shared_within_one_plan(tiny: TinyExperiment, store: ResultStore) -> None:
-    specs = [table("t1", FULL, **{"data.root": "unknown"})] * 2
+    specs = [table("t1", FULL, **{"points.source": "unknown"})] * 2
     assert len(plan_tables(specs, tiny, store, [0]).trials) == 1
 
 

@@ -17,15 +17,15 @@ from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialCo
 
 
 @dataclass(frozen=True, kw_only=True)
-class TinyData:
-    dataset: Literal["line", "curve"] = "curve"
-    root: str = ""
+class TinyPoints:
+    truth: Literal["line", "curve"] = "curve"
+    source: str = ""
     noise: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TinyConfig:
-    data: TinyData = field(default_factory=TinyData)
+    points: TinyPoints = field(default_factory=TinyPoints)
     epochs: int = 4
     learning_rate: float = 0.3
     curvature: bool = True
@@ -41,34 +41,42 @@ class TinyExperiment:
         "error": MetricInfo(unit="cm", direction="lower"),
         "score": MetricInfo(unit="1", direction="higher"),
     }
-    operational_fields = frozenset({"data.root"})
+    user_errors: tuple[type[Exception], ...] = ()
+    operational_fields = frozenset({"points.source"})
     code_packages = ("tiny_experiment",)
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
         faults: list[str] = []
         values = _checked(TinyConfig, mapping, "", faults)
-        data = _checked(TinyData, values.pop("data", {}), "data.", faults)
-        if data.get("dataset", "curve") not in {"line", "curve"}:
-            faults.append(f"data.dataset: must be 'line' or 'curve', got {data['dataset']!r}")
+        points = _checked(TinyPoints, values.pop("points", {}), "points.", faults)
+        if points.get("truth", "curve") not in {"line", "curve"}:
+            faults.append(f"points.truth: must be 'line' or 'curve', got {points['truth']!r}")
         if values.get("epochs", 1) < 1:
             faults.append(f"epochs: must be at least 1, got {values['epochs']}")
         if faults:
             raise SpecError(faults)
-        return TinyConfig(data=TinyData(**data), **values)
+        return TinyConfig(points=TinyPoints(**points), **values)
 
     def dump_config(self, config: TinyConfig) -> dict[str, Any]:
         return dataclasses.asdict(config)
 
     def fingerprint_data(self, config: TinyConfig) -> str | None:
-        if config.data.root == "unknown":
+        if config.points.source == "unknown":
             return None
-        return hashlib.sha256(f"{config.data.dataset}:{config.data.noise}".encode()).hexdigest()
+        content = f"{config.points.truth}:{config.points.noise}"
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
+        return {"points.truth": dataset}
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
+        return [f"{key}: unknown key '{key}'" for key in data if key != "range"]
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: object, scale: str
+        self, data: str, dataset: str, workspace: object, scale_data: object
     ) -> dict[str, Any]:
-        del workspace, scale
-        return {"data.dataset": dataset, "data.root": data}
+        del dataset, workspace, scale_data
+        return {"points.source": data}
 
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
@@ -120,13 +128,13 @@ def _checked(
 
 
 def _truth(x: float, config: TinyConfig) -> float:
-    return 1 - 2 * x + (x * x if config.data.dataset == "curve" else 0)
+    return 1 - 2 * x + (x * x if config.points.truth == "curve" else 0)
 
 
 def _points(config: TinyConfig, seed: int) -> list[tuple[float, float]]:
     source = random.Random(seed)
     xs = [source.uniform(-1, 1) for _ in range(32)]
-    return [(x, _truth(x, config) + source.gauss(0, config.data.noise)) for x in xs]
+    return [(x, _truth(x, config) + source.gauss(0, config.points.noise)) for x in xs]
 
 
 def _predict(w: list[float], x: float) -> float:

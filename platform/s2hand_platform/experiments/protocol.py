@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from s2hand_platform.workspace import Workspace
+
 Scalars = Mapping[str, float]
 
 
@@ -138,6 +140,8 @@ class Experiment(Protocol):
 
     name: str
     """Enters every identity."""
+    user_errors: tuple[type[Exception], ...]
+    """Errors with which it addresses its user: shown without a traceback."""
     metrics: Mapping[str, MetricInfo]
     """Metric (without its split) → unit and direction."""
     operational_fields: frozenset[str]
@@ -181,3 +185,24 @@ class Experiment(Protocol):
 
     def baselines(self, config: Any) -> dict[str, Evaluation]:
         """Evaluate what needs no training (label → evaluation), shown beside the rows."""
+
+    def dataset_overrides(self, dataset: str) -> Mapping[str, Any]:
+        """Say what a recipe's word ``dataset`` means, as overrides of a config."""
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> Sequence[str]:
+        """Return what is wrong with a scale's table ``data``, each fault behind its key."""
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Say where the data lies, as overrides of a config.
+
+        Args:
+            data: ``synthetic``, a dataset's name, or a folder.
+            dataset: the word that the recipe asks for.
+            workspace: where synthetic sets are made.
+            scale_data: the scale's table ``data``.
+
+        Raises:
+            SpecError: if it is not there, with what to do.
+        """
