@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class Place:
             experiment=experiment,
             workspace=Workspace.resolve(workspace),
             data=data,
-            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL), experiment),
+            scale=load_scale(scale or _usual_scale(data), experiment),
             device_type=choose_device_type(device),
         )
 
@@ -79,18 +79,18 @@ class Place:
 
     @property
     def label(self) -> str:
-        """What is measured on: a dataset's own name means the published data at full scale."""
-        return self.data if self.scale.name == FULL else f"{self.data} ({self.scale.name})"
+        """What is measured on, and at which scale."""
+        return label_of(self.data, self.scale.name)
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
         spec = load_table(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
         spec = load_sweep(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def seeds(self, count: int | None) -> range:
         """Return the first ``count`` seeds, or as many as the scale takes."""
@@ -98,6 +98,17 @@ class Place:
 
     def _data(self, dataset: str) -> Mapping[str, Any]:
         return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
+
+
+def label_of(data: str | None, scale: str | None) -> str:
+    """Say in the words of the command what is measured on, and at which scale."""
+    data = data or SYNTHETIC
+    scale = scale or _usual_scale(data)
+    return data if scale == FULL else f"{data} ({scale})"
+
+
+def _usual_scale(data: str) -> str:
+    return "demo" if data == SYNTHETIC else FULL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,9 +169,7 @@ def run_table(
     return measured, summary
 
 
-def plan_and_keep(
-    place: Place, table: str | Path, *, seeds: int | None
-) -> tuple[TableSpec, Plan]:
+def plan_and_keep(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
     """Plan a table, and keep in the store what is needed to show it."""
     spec = place.table(table)
     experiment = place.experiment
@@ -205,13 +214,12 @@ def show_table(
     if plan is None:
         known = ", ".join(f"'{each}'" for each in labels)
         what = f"{name} on '{wanted}'" if wanted else name
-        raise SpecError(
-            [
-                f"{what}: the store at {store.path} has no plan of it; "
-                + (f"it has: {known}; name one by --data and --scale" if known else "")
-                + ("" if known else f"make one with: s2hand plan {name}")
-            ]
+        remedy = (
+            f"it was planned on {known}; name one by --data and --scale"
+            if known
+            else f"plan it with: s2hand plan {name}"
         )
+        raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 
@@ -247,9 +255,7 @@ def run_search(
         SpecError: if a search that Ray must run is to run without it.
     """
     points: dict[str, Mapping[str, Any]] = {}
-    plan_of = plan_points(
-        spec, place.experiment, place.store, seed, device_type=place.device_type
-    )
+    plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
     def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
         (trial,) = plan_of([point])

@@ -7,13 +7,14 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation, MetricInfo, TrialContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class TinyConfig:
     curvature: bool = True
     workers: int = 1
     fail: bool = False
+    grid: int = 21
+    """Points that a training is evaluated on."""
 
 
 class TinyExperiment:
@@ -43,7 +46,7 @@ class TinyExperiment:
     }
     user_errors: tuple[type[Exception], ...] = ()
     operational_fields = frozenset({"points.source"})
-    code_packages = ("tiny_experiment",)
+    evaluation_fields = frozenset({"grid"})
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
         faults: list[str] = []
@@ -60,11 +63,31 @@ class TinyExperiment:
     def dump_config(self, config: TinyConfig) -> dict[str, Any]:
         return dataclasses.asdict(config)
 
-    def fingerprint_data(self, config: TinyConfig) -> str | None:
+    def describe_data(self, config: TinyConfig) -> DataRecord:
+        is_official = config.points.source == "official"
+        return DataRecord(
+            title="Curves v1" if is_official else "made curves",
+            dataset=config.points.truth,
+            version="v1" if is_official else "",
+            origin="official" if is_official else "synthetic",
+        )
+
+    def fingerprint_training_data(self, config: TinyConfig) -> str | None:
         if config.points.source == "unknown":
             return None
         content = f"{config.points.truth}:{config.points.noise}"
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def fingerprint_evaluation_data(self, config: TinyConfig) -> str | None:
+        return hashlib.sha256(config.points.truth.encode()).hexdigest()
+
+    def training_code(self, config: TinyConfig, device_type: str) -> dict[str, str]:
+        del config, device_type
+        return {"tiny_experiment": _SOURCE}
+
+    def evaluation_code(self, config: TinyConfig, device_type: str) -> dict[str, str]:
+        del config, device_type
+        return {"tiny_experiment": _SOURCE}
 
     def dataset_overrides(self, dataset: str) -> dict[str, Any]:
         return {"points.truth": dataset}
@@ -104,6 +127,9 @@ class TinyExperiment:
 
     def baselines(self, config: TinyConfig) -> dict[str, Evaluation]:
         return {"zero": _evaluation([0, 0, 0], config)}
+
+
+_SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def draw(w: list[float]) -> UInt8[np.ndarray, "16 24 3"]:
@@ -155,13 +181,13 @@ def _step(w: list[float], points: list[tuple[float, float]], config: TinyConfig)
 
 
 def _evaluation(w: list[float], config: TinyConfig) -> Evaluation:
-    grid = [index / 10 - 1 for index in range(21)]
+    grid = [2 * index / (config.grid - 1) - 1 for index in range(config.grid)]
     errors = _errors(w, [(x, _truth(x, config)) for x in grid])
     mean = sum(errors) / len(errors)
     return Evaluation(
         metrics={"test/error": mean, "test/score": 1 / (1 + mean)},
         samples={"test": {"error": errors}},
-        sample_ids={"test": [f"x{index:02d}" for index in range(21)]},
+        sample_ids={"test": [f"x{index:02d}" for index in range(config.grid)]},
         evaluator_id="tiny-1",
-        notes={"grid": "21 points"},
+        notes={"grid": f"{config.grid} points"},
     )

@@ -19,6 +19,7 @@ from s2hand_platform.cli.options import (
     SearchArgument,
     SeedsOption,
     TableArgument,
+    TableNameArgument,
     TrackingOption,
     WithoutRayOption,
     WorkspaceOption,
@@ -43,10 +44,10 @@ def plan(
 ) -> None:
     """Show what a table would run, what is reused and why, and the cost."""
     from s2hand_platform.cli.shown import print_plan
-    from s2hand_platform.planning import plan_table
+    from s2hand_platform.runs import plan_and_keep
 
     place = choose_place(data, scale, workspace, device)
-    planned = plan_table(place.table(recipe), place.experiment, place.store, place.seeds(seeds))
+    _, planned = plan_and_keep(place, recipe, seeds=seeds)
     if as_json:
         typer.echo(json.dumps(planned.to_json(), indent=2))
     else:
@@ -109,7 +110,7 @@ def sweep(
 ) -> None:
     """Search a space: a grid, or Optuna's suggestions with early stopping."""
     from s2hand_platform.cli.shown import print_search, search_json
-    from s2hand_platform.runs import run_sweep
+    from s2hand_platform.runs import run_search
 
     place = choose_place(data, scale, workspace, device, without_ray=without_ray)
     spec = _with_trials(place.sweep(recipe), trials)
@@ -123,7 +124,7 @@ def sweep(
         without_ray=without_ray,
     )
     with resumable():
-        ranked, summary = run_sweep(place, spec, seed=seed, how=how)
+        ranked, summary = run_search(place, spec, seed=seed, how=how)
     if as_json:
         typer.echo(json.dumps(search_json(ranked), indent=2))
     else:
@@ -132,14 +133,21 @@ def sweep(
 
 
 def table(
-    recipe: TableArgument,
+    name: TableNameArgument,
     *,
-    data: DataOption = "synthetic",
-    scale: ScaleOption = None,
-    device: DeviceOption = "auto",
+    data: Annotated[
+        str | None, typer.Option(metavar="synthetic|freihand|ho3d|PATH", help="As it was run.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Take the first N seeds; else all there are.")
     ] = None,
+    other_code: Annotated[
+        bool,
+        typer.Option(
+            "--other-code", help="Show results of other code, data or evaluation too, marked."
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     form: Annotated[
         Literal["rich", "markdown", "latex", "csv", "html", "json"],
@@ -147,17 +155,17 @@ def table(
     ] = "rich",
     as_json: JsonOption = False,
 ) -> None:
-    """Print what has been measured of a table; nothing is run."""
+    """Print what has been measured of a table that was planned or run; the store is enough."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.tables import MeasuredTable
+    from s2hand_platform.runs import label_of, show_table
+    from s2hand_platform.workspace import Workspace
 
-    place = choose_place(data, scale, workspace, device)
-    measured = MeasuredTable.build(
-        place.table(recipe),
-        place.store,
-        place.experiment,
-        data=place.label,
-        seeds=place.seeds(seeds) if seeds else None,
+    measured = show_table(
+        Workspace.resolve(workspace),
+        name,
+        label=None if data is None and scale is None else label_of(data, scale),
+        seeds=range(seeds) if seeds else None,
+        other_code=other_code,
     )
     match "json" if as_json else form:
         case "rich":

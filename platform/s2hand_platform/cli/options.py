@@ -16,6 +16,9 @@ TableArgument = Annotated[
         metavar="NAME|FILE", help="A name in sweeps/tables, or the path of a TOML file."
     ),
 ]
+TableNameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A table that was planned or run in the workspace.")
+]
 SearchArgument = Annotated[
     str,
     typer.Argument(

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from s2hand_platform.planning import Plan
-from s2hand_platform.runs import SweepTrial, short
-from s2hand_platform.spec.schema import SweepSpec
+from s2hand_platform.planning.plan import Plan
+from s2hand_platform.runs import SearchTrial
+from s2hand_platform.spec.schema import SweepSpec, short
 
 _WIDTH_WITHOUT_TERMINAL = 120
 
@@ -28,9 +28,8 @@ def print_plan(planned: Plan) -> None:
     trials = {trial.trial_id: trial for trial in planned.trials}
     table = Table("table", "row", "trials", "reused", "to run because")
     for row in planned.rows:
-        reasons = Counter(
-            trials[name].reason for name in row.trial_ids if trials[name].status != "cached"
-        )
+        planned_trials = [trials[name] for name in row.trial_ids.values()]
+        reasons = Counter(each.reason for each in planned_trials if each.status != "cached")
         because = "\n".join(f"{count} × {reason}" for reason, count in reasons.items())
         table.add_row(
             row.table, row.label, str(len(row.trial_ids)), str(row.cached), escape(because)
@@ -39,13 +38,15 @@ def print_plan(planned: Plan) -> None:
     console.print(table)
     hours = planned.estimated_hours
     cost = "unknown, as one was never run" if hours is None else f"{hours:.2f} h one by one"
+    again = sum(trial.status == "evaluate" for trial in planned.trials)
+    only = f" ({again} of them only evaluated again)" if again else ""
     console.print(
-        f"{len(planned.trials)} distinct trials, {len(planned.to_run)} to run; cost: {cost}",
+        f"{len(planned.trials)} distinct trials, {len(planned.to_run)} to run{only}; cost: {cost}",
         highlight=False,
     )
 
 
-def print_search(spec: SweepSpec, ranked: Sequence[SweepTrial]) -> None:
+def print_search(spec: SweepSpec, ranked: Sequence[SearchTrial]) -> None:
     """Print the trials of a search, best first."""
     table = Table("trial", *spec.axes.values(), spec.metric, "status", "remarks", title=spec.title)
     table.caption, table.caption_justify = Text("\n".join(spec.notes), style="dim"), "left"
@@ -58,6 +59,6 @@ def print_search(spec: SweepSpec, ranked: Sequence[SweepTrial]) -> None:
     wide_console().print(table)
 
 
-def search_json(ranked: Sequence[SweepTrial]) -> list[dict[str, Any]]:
+def search_json(ranked: Sequence[SearchTrial]) -> list[dict[str, Any]]:
     """Return the trials of a search as plain data."""
     return [{**asdict(trial), "point": dict(trial.point)} for trial in ranked]

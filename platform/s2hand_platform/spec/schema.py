@@ -61,6 +61,10 @@ class TableSpec:
     """Label of the column in which rows are compared with what needs no training."""
     published: PublishedTable | None = None
     notes: tuple[str, ...] = ()
+    label: str = ""
+    """What is measured on, and at which scale, in the words of the command."""
+    reduced_by: str = ""
+    """The scale, where it changes the paper's training."""
 
     def over(self, overrides: Mapping[str, Any]) -> "TableSpec":
         """Return the table with ``overrides`` (dotted or nested) laid over its base."""
@@ -86,6 +90,7 @@ class TableSpec:
             rows=rows,
             contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
             notes=(*self.notes, *scale.notes),
+            reduced_by=scale.name if scale.whole_base else "",
         )
 
 
@@ -112,6 +117,11 @@ class Uniform:
     high: float
 
 
+def short(value: object) -> str:
+    """Write a value of a search's point with as many digits as anyone reads."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 Domain = Choices | LogUniform | Uniform
 
 
@@ -133,6 +143,8 @@ class SweepSpec:
     num_trials: int
     """Trials to draw; for a grid, its size."""
     notes: tuple[str, ...] = ()
+    label: str = ""
+    """What is measured on, and at which scale, in the words of the command."""
 
     @property
     def axes(self) -> dict[str, str]:
@@ -142,6 +154,10 @@ class SweepSpec:
             path: path if words[path.rpartition(".")[2]] > 1 else path.rpartition(".")[2]
             for path in self.space
         }
+
+    def describe(self, point: Mapping[str, Any]) -> str:
+        """Name a point by its values, with as many digits as anyone reads."""
+        return ", ".join(f"{name}={short(point[path])}" for path, name in self.axes.items())
 
     def over(self, overrides: Mapping[str, Any]) -> "SweepSpec":
         """Return the sweep with ``overrides`` (dotted or nested) laid over its base."""
