@@ -73,26 +73,6 @@ class DataRecord:
     """Plain data: counts, truth, cameras, what generated it."""
 
 
-Code = Mapping[str, str]
-"""Module → SHA-256 of what acts in its source."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataRecord:
-    """What a configuration is measured on: decides what its numbers may be compared with."""
-
-    title: str
-    """One line for a reader: ``HO-3D v3``, ``synthetic (demo)``."""
-    dataset: str
-    """The dataset's word in recipes and printed tables."""
-    version: str
-    """The release; empty where there are none, or it is unknown."""
-    origin: Literal["official", "synthetic", "own"]
-    """``official``: counts and lists are those of the published set."""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """Plain data: counts, truth, cameras, what generated it."""
-
-
 class TrialContext(Protocol):
     """What a running trial may ask of its surroundings."""
 
