@@ -214,6 +214,8 @@ def test_tables_show_the_notes_of_recipe_and_scale(
         (["plan", "tiny", "--data", "unreadable"], "images/0001.jpg: truncated"),
         (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
+        (["run", "tiny", "--without-ray", "--device", "cuda"], "without Ray trials run on the CPU"),
+        (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
 )
