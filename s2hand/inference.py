@@ -12,7 +12,9 @@ from s2hand.data.sample import Batch, FrameTable
 from s2hand.errors import CheckpointError
 from s2hand.metrics.evaluate import KeypointPredictions, Predictions
 from s2hand.metrics.rendering import photometric_error, silhouette_error, true_silhouettes
-from s2hand.model import HAND_ALONE, Output, Prediction, S2Hand
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.prediction import Prediction
 from s2hand.rendering import Rendering
 from s2hand.training.checkpoint import load_checkpoint, require_same
 from s2hand.training.stage_run import FINAL_NAME
