@@ -82,12 +82,8 @@ def save_model(model: S2Hand, record: ModelRecord, path: Path) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     plain = _plain(dataclasses.replace(record, config=_without_operational(record.config)))
-    envelope = {
-        "format": _FORMAT,
-        "written_by": __version__,
-        "sha256": _digest(plain, weights),
-        "record": plain,
-    }
+    envelope = {"format": _FORMAT, "written_by": __version__, "record": plain}
+    envelope["sha256"] = _digest(envelope, weights)
     content = safetensors.torch.save(weights, {_ENTRY: json.dumps(envelope, allow_nan=False)})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -129,7 +125,7 @@ def load_model(path: Path, *, hand_model: str | Path | None = None, device: str 
         HandModelError: If the hand model's file cannot be used.
     """
     envelope, weights = _read(path, with_weights=True)
-    if envelope["sha256"] != _digest(envelope["record"], weights):
+    if envelope["sha256"] != _digest(envelope, weights):
         raise CheckpointError(
             f"{path}: damaged, its content has not the checksum that was written with it; "
             "copy the file again, or train the model again"
@@ -169,9 +165,10 @@ def _plain(record: ModelRecord) -> dict[str, Any]:
     return plain
 
 
-def _digest(record: object, weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over a record and weights."""
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+def _digest(envelope: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the weights and everything that lies with them."""
+    content = {key: value for key, value in envelope.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
