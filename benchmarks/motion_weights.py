@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import (
     ClipConfig,
     DataConfig,
@@ -30,7 +31,7 @@ from s2hand.data.build import load_train
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.geometry.rotations import axis_angle_to_quaternion
-from s2hand.inference import load_model
+from s2hand.losses.loss_sum import LossSum
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
 from s2hand.model import S2Hand
 from s2hand.training.context import LocalContext
@@ -71,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = LocalContext(checkpoint_dir=Path(folder), stage_dir=Path(folder) / "stages")
         train(config, seed=0, context=context)
-        model = load_model(Path(folder), config).train()
+        model = load_model(Path(folder) / MODEL_NAME).train()
     print_weights(measure(model, config, arguments.batches))
 
 

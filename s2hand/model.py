@@ -10,6 +10,7 @@ from s2hand.config import S2HandConfig
 from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
+from s2hand.hand.model_data import HandModelData
 from s2hand.loss_table import TERMS, parts_of_losses
 from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
@@ -33,6 +34,7 @@ class S2Hand(nn.Module):
 
     Args:
         config: what to build.
+        hand: the hand model; None loads the one that the configuration names.
         use_pretrained: False leaves ImageNet weights out, for a model that is about to be loaded.
 
     References:
@@ -44,12 +46,18 @@ class S2Hand(nn.Module):
     texture_light_head: TextureLightHead
     keypoint_estimator: KeypointEstimator
 
-    def __init__(self, config: S2HandConfig, *, use_pretrained: bool = True) -> None:
+    def __init__(
+        self,
+        config: S2HandConfig,
+        *,
+        hand: HandModelData | None = None,
+        use_pretrained: bool = True,
+    ) -> None:
         super().__init__()
         self.config = config.model
         self.precision = config.optimiser.precision
         self.memory_format = memory_format(config.optimiser.memory_format)
-        hand = load_hand_model(config.model.hand_model or None)
+        hand = hand or load_hand_model(config.model.hand_model or None)
         self.hand_fingerprint = hand.fingerprint
         self.hand_layer = HandLayer(
             hand,

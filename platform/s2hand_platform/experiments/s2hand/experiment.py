@@ -8,14 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 import s2hand.training.loop
+from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
 from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
 from s2hand.errors import S2HandError
+from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
-from s2hand.inference import load_model, predict
+from s2hand.inference import Predictor
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import S2Hand
@@ -90,7 +92,11 @@ class S2HandExperiment:
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
-        model = load_model(context.checkpoint_dir, config).to(context.device)
+        model = load_model(
+            context.checkpoint_dir / MODEL_NAME,
+            hand_model=config.model.hand_model or None,
+            device=context.device,
+        )
         tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
         if config.data.validation_fraction > 0:
             tables["validation"] = load_validation(config)
@@ -116,13 +122,13 @@ class _Split:
     """A part of a dataset, with its pictures at hand."""
 
     def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-        self._table = table
         self._frames = FrameDataset.from_config(table, config)
         self._batch_size = config.runtime.evaluation_batch_size
 
     def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
-        predictions = predict(model, self._frames, batch_size=self._batch_size, outputs=outputs)
-        return evaluate(predictions, self._table)
+        return evaluate_model(
+            Predictor(model), self._frames, batch_size=self._batch_size, outputs=outputs
+        )
 
 
 @lru_cache(maxsize=8)
