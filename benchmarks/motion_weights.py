@@ -31,7 +31,6 @@ from s2hand.data.build import load_train
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.geometry.rotations import axis_angle_to_quaternion
-from s2hand.losses.loss_sum import LossSum
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
 from s2hand.model import S2Hand
 from s2hand.training.context import LocalContext

@@ -8,12 +8,13 @@ nowhere and stands in no list.
 from collections.abc import Collection
 
 from s2hand.config import S2HandConfig
-from s2hand.model import outputs_of_losses, parts_of_losses, weighted_losses
+from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
+from s2hand.model import weighted_losses
 from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "model"),
+    *("config", "loss_table", "model", "parts", "prediction"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
@@ -54,23 +55,6 @@ _OF_DEVICES = {
     "cuda": ("rendering.cuda", "rendering.cuda_device", "rendering.cuda_kernels"),
 }
 
-_OBJECTIVE = ("losses.objective", "losses.loss_sum", "losses.norm", "losses.keypoint")
-_OF_LOSSES = {
-    "pixel": ("losses.photometric",),
-    "ssim": ("losses.photometric",),
-    "mean_colour": ("losses.photometric",),
-    "shape_prior": ("losses.priors",),
-    "texture_prior": ("losses.appearance", "losses.photometric"),
-    "bone_length_prior": ("losses.priors",),
-    "joint_angle_prior": ("losses.priors", "hand.angle_limits"),
-    "mesh_laplacian": ("losses.laplacian",),
-    "posture_prior": ("losses.priors",),
-    "quaternion": ("losses.motion",),
-    "temporal": ("losses.motion",),
-    "smooth": ("losses.motion",),
-    "texture_shape": ("losses.appearance",),
-}
-
 
 def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozenset[str]:
     """Name the modules that can change the weights that a stage ends with.
@@ -85,11 +69,9 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
         _MODEL,
         _DATA,
         _TRAINING,
-        _OBJECTIVE,
         _OF_DATASETS[config.data.dataset],
-        *(_OF_LOSSES.get(name, ()) for name in losses),
         _computing(losses, device_type),
-    )
+    ) | modules_of_losses(losses)
 
 
 def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:

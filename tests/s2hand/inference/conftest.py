@@ -29,7 +29,7 @@ def _without_a_hand_model_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def config() -> S2HandConfig:
     return S2HandConfig(
-        model=ModelConfig(encoder="small", pretrained="none", image_size_px=SIZE_PX,
+        model=ModelConfig(encoder="convnet", pretrained="none", image_size_px=SIZE_PX,
                           keypoint_stacks=2, keypoint_channels=8),
     )  # fmt: skip
 

@@ -13,9 +13,9 @@ from s2hand.errors import ConfigurationError
 from s2hand.plain_data import from_plain
 
 CONFIG = replace(
-    PRESETS["released"],
+    PRESETS["released-ho3d"],
     data=replace(PRESETS["paper"].data, dataset="ho3d"),
-    stages=(replace(PRESETS["released"].stages[0], samples="clips"),),
+    stages=(replace(PRESETS["released-ho3d"].stages[0], samples="clips"),),
     quaternion_schedule=(
         QuaternionPhase(from_epoch=0, frame_interval=2, num_frames=3, weight=1.0),
     ),
