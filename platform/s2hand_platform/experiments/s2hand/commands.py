@@ -67,6 +67,9 @@ def make_data(
     image_size_px: Annotated[
         int | None, typer.Option("--image-size", min=32, help="Pixels; else what the size uses.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
+    ] = False,
     workspace: Annotated[Path | None, typer.Option("--workspace")] = None,
 ) -> None:
     """Make the synthetic benchmark in the official layouts; continues where it stopped."""
@@ -86,6 +89,7 @@ def make_data(
             size=size,
             seed=seed,
             image_size_px=image_size_px or STORED_IMAGE_SIZE_PX[size],
+            verify=verify,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     Console().print(f"{root} holds the sets freihand and ho3d")
