@@ -24,7 +24,7 @@ from s2hand_platform.store.table_plan import SearchPlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
-from s2hand_platform.trial import TrialOutcome, last_outcome
+from s2hand_platform.trials.outcome import TrialOutcome, last_outcome
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -350,7 +350,14 @@ def _run_drawn(
     sink = Sinks([progress, tracker])
     try:
         return run_with_tune(
-            spec, plan_point, place.experiment, place.workspace, sink, how.settings, seed=seed
+            spec,
+            plan_point,
+            place.experiment,
+            place.workspace,
+            sink,
+            how.settings,
+            seed=seed,
+            device_type=place.device_type,
         )
     finally:
         progress.close()

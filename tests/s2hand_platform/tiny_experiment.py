@@ -3,17 +3,27 @@
 import dataclasses
 import difflib
 import hashlib
+import inspect
 import json
 import random
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
-from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.errors import FailureCause, SpecError
+from s2hand_platform.experiments.protocol import (
+    Code,
+    DataRecord,
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,10 @@ class TinyConfig:
     fail: bool = False
 
 
+class TinyDataError(Exception):
+    """The points cannot be used."""
+
+
 class TinyExperiment:
     """Least squares by gradient descent on 32 noisy points, in plain Python."""
 
@@ -42,6 +56,7 @@ class TinyExperiment:
         "score": MetricInfo(unit="1", direction="higher"),
     }
     operational_fields = frozenset({"data.root"})
+    evaluation_fields: frozenset[str] = frozenset()
     code_packages = ("tiny_experiment",)
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
@@ -73,14 +88,41 @@ class TinyExperiment:
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def describe_data(self, config: TinyConfig) -> DataRecord:
+        return DataRecord(title="a curve", dataset="curve", version="1", origin="synthetic")
+
+    def fingerprint_training_data(self, config: TinyConfig) -> str | None:
+        return self.fingerprint_data(config)
+
+    def fingerprint_evaluation_data(self, config: TinyConfig) -> str | None:
+        return self.fingerprint_data(config)
+
+    def training_code(self, config: TinyConfig, device_type: str) -> Code | None:
+        del config, device_type
+        modules = {kind.__module__ for kind in type(self).__mro__ if kind is not object}
+        return {name: _digest(inspect.getsource(sys.modules[name])) for name in sorted(modules)}
+
+    def evaluation_code(self, config: TinyConfig, device_type: str) -> Code | None:
+        return {__name__: _digest(inspect.getsource(_evaluation))}
+
+    def cause(self, error: BaseException) -> FailureCause | None:
+        return "data" if isinstance(error, TinyDataError) else None
+
+    def train(
+        self, config: TinyConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
         if config.fail:
             raise RuntimeError("asked to fail")
         path = context.checkpoint_dir / "state.json"
-        state = json.loads(path.read_text()) if path.exists() else {"epoch": 0, "w": [0, 0, 0]}
+        state = {"epoch": 0, "w": [0, 0, 0], "seconds": 0.0}
+        if path.exists():
+            state = json.loads(path.read_text())
         points = _points(config, seed)
         for epoch in range(state["epoch"], config.epochs):
-            state = {"epoch": epoch + 1, "w": _step(state["w"], points, config)}
+            start = time.perf_counter()
+            w = _step(state["w"], points, config)
+            seconds = state["seconds"] + time.perf_counter() - start
+            state = {"epoch": epoch + 1, "w": w, "seconds": seconds}
             if context.rank == 0:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state))
@@ -89,6 +131,14 @@ class TinyExperiment:
                     context.log_picture("fit", epoch, draw(state["w"]))
             loss = sum(_errors(state["w"], points)) / len(points)
             context.report(epoch, {"loss/total": loss, "validation/error": loss})
+        return [
+            StageReport(
+                name="fit",
+                stage_id=_digest(f"{config}:{seed}"),
+                training_s=state["seconds"],
+                trained_here=True,
+            )
+        ]
 
     def evaluate(self, config: TinyConfig, seed: int, context: TrialContext) -> Evaluation:
         state = json.loads((context.checkpoint_dir / "state.json").read_text())
@@ -105,6 +155,10 @@ def draw(w: list[float]) -> UInt8[np.ndarray, "16 24 3"]:
         height = 8 - 4 * _predict(w, column / 12 - 1)
         picture[min(15, max(0, round(height))), column] = 255, 128, 0
     return picture
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2hand_platform.trial import TrialOutcome
+from s2hand_platform.trials.outcome import TrialOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class RunSettings:
     cpus_per_worker: float | None = None
     """None: one, or with GPUs each GPU's share."""
     gpus_per_worker: float | None = None
-    """None: one where there are GPUs."""
+    """None: one for trials that are planned for CUDA, none for others."""
     max_concurrent: int | None = None
     """Trials at once; None: as many as fit."""
     max_failures: int = 2
@@ -27,7 +27,7 @@ class RunSummary:
     """What a run did."""
 
     outcomes: tuple[TrialOutcome, ...]
-    """Last attempts of the trials that ran."""
+    """Last attempts of the trials that were to run, by whichever command."""
     reused: int
     """Trials that were in the store already."""
 

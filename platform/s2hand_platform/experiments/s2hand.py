@@ -18,15 +18,27 @@ from s2hand.data.build import fingerprint_dataset, load_datasets, load_validatio
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
-from s2hand.errors import S2HandError
+from s2hand.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    HandModelError,
+    NonFiniteLossError,
+    S2HandError,
+)
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import load_model, predict
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import HAND_ALONE, Output, S2Hand
 from s2hand.training.schedule import clips_of
-from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.errors import FailureCause, SpecError
+from s2hand_platform.experiments.protocol import (
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
 from s2hand_platform.workspace import Workspace
 
 _CONFIG = TypeAdapter(S2HandConfig)
@@ -114,7 +126,9 @@ class S2HandExperiment:
         # ImageNet's weights know photographs; a synthetic row says that it did without.
         return overrides | ({"model.pretrained": "none"} if data == "synthetic" else {})
 
-    def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
+    def train(
+        self, config: S2HandConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
         """Train, resuming from the context's checkpoint folder."""
         validate = None
         if config.data.validation_fraction > 0:
@@ -124,7 +138,18 @@ class S2HandExperiment:
                 metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
                 return {f"validation/{name}": value for name, value in metrics.items()}
 
-        s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
+        stages = s2hand.training.loop.train(
+            config, seed=seed, context=context, validate=validate
+        )
+        return [
+            StageReport(
+                name=stage.name,
+                stage_id=stage.stage_id,
+                training_s=stage.training_s,
+                trained_here=stage.trained_here,
+            )
+            for stage in stages
+        ]
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
@@ -140,6 +165,10 @@ class S2HandExperiment:
         notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
         return _join(results, notes)
 
+    def cause(self, error: BaseException) -> FailureCause | None:
+        """Name the cause of an error of the model's own."""
+        return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), None)
+
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
         hand = load_hand_model(config.model.hand_model or None)
@@ -148,6 +177,15 @@ class S2HandExperiment:
             for split, table in _evaluation_tables(config, with_train=False).items()
         }
         return {"constant mean pose": _join(results)}
+
+
+_CAUSES: Mapping[type[S2HandError], FailureCause] = {
+    NonFiniteLossError: "non_finite",
+    DataError: "data",
+    HandModelError: "data",
+    ConfigurationError: "configuration",
+    CheckpointError: "configuration",
+}
 
 
 class _Split:

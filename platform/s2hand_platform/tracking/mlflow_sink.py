@@ -22,11 +22,11 @@ from mlflow.entities import Metric, Param, Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from s2hand_platform.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
 from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
-from s2hand_platform.trial import last_outcome  # noqa: E402
+from s2hand_platform.trials.outcome import last_outcome  # noqa: E402
+from s2hand_platform.trials.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.workspace import Workspace  # noqa: E402
 
 _BATCH = 1000
