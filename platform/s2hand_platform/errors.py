@@ -1,6 +1,7 @@
 """Errors that a user of the platform can meet, and the signal that ends a trial early."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 FailureCause = Literal[
@@ -21,6 +22,14 @@ the trial was given cannot be used, or is not what it was planned with. ``out_of
 device. ``lost_process``: a worker ended without a word. ``start``: the workers could not be
 started. ``storage``: a disk or file system failed. ``other``: none of these.
 """
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Say which known word was probably meant, or which are known."""
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known here: {', '.join(known) or 'none'}"
 
 
 class PlatformError(Exception):

@@ -123,9 +123,7 @@ EVALUATION_DATA = "evaluation data"
 
 def without_fields(config: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """Return a config dump, as dotted paths, without some fields and all below them."""
-    return {
-        path: value for path, value in flatten(config).items() if not _is_below(path, fields)
-    }
+    return {path: value for path, value in flatten(config).items() if not _is_below(path, fields)}
 
 
 def sha256_of(value: Any) -> str:

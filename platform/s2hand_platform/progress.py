@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from s2hand_platform.planning.plan import Plan, PlannedTrial
-from s2hand_platform.trials.outcome import TrialOutcome
+from s2hand_platform.store.records import StoredAttempt
 
 
 class ProgressSink:
@@ -84,7 +84,7 @@ class ProgressSink:
             self._live.update(task, note=f"epoch {epoch}, {name} {value:.4g}")
 
     def ended(
-        self, trial: PlannedTrial, outcome: TrialOutcome, *, tried_again: bool = False
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
     ) -> None:
         """Count a trial as done, or say why it is tried again."""
         task = self._running.pop(trial.trial_id, None)
@@ -107,13 +107,13 @@ class ProgressSink:
             self._live.stop()
             self._live = None
 
-    def _end_of(self, trial: PlannedTrial, outcome: TrialOutcome) -> str:
+    def _end_of(self, trial: PlannedTrial, outcome: StoredAttempt) -> str:
         name, value = next(iter(outcome.metrics.items()), ("", 0.0))
         result = f": {name} {value:.4g}" if name else f" ({outcome.reason})"
         status = outcome.status.replace("_", " ")
         return (
             f"[{len(self._ended)}/{self._total}] {_name(trial)} {status} "
-            f"in {_duration(outcome.duration_s)}{result}{self._remaining(', ')}"
+            f"in {_duration(_total_s(outcome))}{result}{self._remaining(', ')}"
         )
 
     def _refresh(self) -> None:
@@ -132,6 +132,13 @@ class ProgressSink:
     def _print(self, line: str) -> None:
         console = self._live.console if self._live is not None else self._console
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _total_s(outcome: StoredAttempt) -> float:
+    """Return what a result took over all attempts, or what an attempt without one took."""
+    if outcome.training_s is None:
+        return outcome.duration_s
+    return outcome.training_s + (outcome.evaluation_s or 0.0)
 
 
 def _name(trial: PlannedTrial) -> str:

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
+from s2hand_platform.devices import DeviceType, choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.execution.settings import RunSettings, RunSummary
-from s2hand_platform.experiments import RunnableExperiment, default_experiment
+from s2hand_platform.experiments import default_experiment
+from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.planning.planner import plan_points, plan_table
@@ -19,12 +21,12 @@ from s2hand_platform.progress import ProgressSink
 from s2hand_platform.spec.expansion import expand_table, grid_points
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import SearchPlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
-from s2hand_platform.trials.outcome import TrialOutcome, last_outcome
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -35,12 +37,12 @@ SYNTHETIC = "synthetic"
 class Place:
     """What a run works with: the experiment, the data, the size, the folder."""
 
-    experiment: RunnableExperiment
+    experiment: Experiment
     workspace: Workspace
     data: str = SYNTHETIC
     scale: ScaleSpec
-    device_type: str = "cpu"
-    """``cpu`` or ``cuda``: where trials are to run; part of their identity."""
+    device_type: DeviceType
+    """Where trials are to run; part of their identity."""
 
     @classmethod
     def choose(
@@ -49,7 +51,8 @@ class Place:
         data: str = SYNTHETIC,
         scale: str | None = None,
         workspace: str | Path | None = None,
-        experiment: RunnableExperiment | None = None,
+        experiment: Experiment | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> "Place":
         """Fill in what was not asked for.
 
@@ -58,12 +61,15 @@ class Place:
             scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
             workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
             experiment: None is the one that the command line runs.
+            device: what trials train on; ``auto`` is CUDA where this machine has it.
         """
+        experiment = experiment or default_experiment()
         return cls(
-            experiment=experiment or default_experiment(),
+            experiment=experiment,
             workspace=Workspace.resolve(workspace),
             data=data,
-            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL)),
+            scale=load_scale(scale or _usual_scale(data), experiment),
+            device_type=choose_device_type(device),
         )
 
     @property
@@ -73,27 +79,36 @@ class Place:
 
     @property
     def label(self) -> str:
-        """What is measured on: a dataset's own name means the published data at full scale."""
-        return self.data if self.scale.name == FULL else f"{self.data} ({self.scale.name})"
+        """What is measured on, and at which scale."""
+        return label_of(self.data, self.scale.name)
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
         spec = load_table(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
         spec = load_sweep(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def seeds(self, count: int | None) -> range:
         """Return the first ``count`` seeds, or as many as the scale takes."""
         return range(count if count is not None else self.scale.seeds)
 
     def _data(self, dataset: str) -> Mapping[str, Any]:
-        return self.experiment.data_overrides(
-            self.data, dataset, self.workspace, self.scale.data_size
-        )
+        return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
+
+
+def label_of(data: str | None, scale: str | None) -> str:
+    """Say in the words of the command what is measured on, and at which scale."""
+    data = data or SYNTHETIC
+    scale = scale or _usual_scale(data)
+    return data if scale == FULL else f"{data} ({scale})"
+
+
+def _usual_scale(data: str) -> str:
+    return "demo" if data == SYNTHETIC else FULL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,13 +130,13 @@ def reproduce(
     seeds: int | None = None,
     scale: str | None = None,
     workspace: str | Path | None = None,
-    experiment: RunnableExperiment | None = None,
+    experiment: Experiment | None = None,
     how: HowToRun | None = None,
 ) -> MeasuredTable:
     """Measure a table; only what is missing from the store is run.
 
     Args:
-        table: a name in ``sweeps/``, or the path of a TOML file.
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
         data: ``synthetic``, a dataset's name, or a folder in its layout.
         seeds: how many; None is what the scale takes.
         scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
@@ -154,9 +169,7 @@ def run_table(
     return measured, summary
 
 
-def plan_and_keep(
-    place: Place, table: str | Path, *, seeds: int | None
-) -> tuple[TableSpec, Plan]:
+def plan_and_keep(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
     """Plan a table, and keep in the store what is needed to show it."""
     spec = place.table(table)
     experiment = place.experiment
@@ -201,13 +214,12 @@ def show_table(
     if plan is None:
         known = ", ".join(f"'{each}'" for each in labels)
         what = f"{name} on '{wanted}'" if wanted else name
-        raise SpecError(
-            [
-                f"{what}: the store at {store.path} has no plan of it; "
-                + (f"it has: {known}; name one by --data and --scale" if known else "")
-                + ("" if known else f"make one with: s2hand plan {name}")
-            ]
+        remedy = (
+            f"it was planned on {known}; name one by --data and --scale"
+            if known
+            else f"plan it with: s2hand plan {name}"
         )
+        raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 
@@ -243,9 +255,7 @@ def run_search(
         SpecError: if a search that Ray must run is to run without it.
     """
     points: dict[str, Mapping[str, Any]] = {}
-    plan_of = plan_points(
-        spec, place.experiment, place.store, seed, device_type=place.device_type
-    )
+    plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
     def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
         (trial,) = plan_of([point])
@@ -294,7 +304,7 @@ def _persisted_search(
 def _ranked(
     spec: SweepSpec, points: Mapping[str, Mapping[str, Any]], store: ResultStore
 ) -> list[SearchTrial]:
-    outcomes = ((point, last_outcome(store, trial_id)) for trial_id, point in points.items())
+    outcomes = ((point, store.last_attempt(trial_id)) for trial_id, point in points.items())
     trials = [
         SearchTrial(
             point=point,
@@ -310,7 +320,7 @@ def _ranked(
     return sorted(trials, key=lambda t: (t.value is None, sign * (t.value or 0.0)))
 
 
-def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | None:
+def _value(outcome: StoredAttempt, metric: str, store: ResultStore) -> float | None:
     """Return a finished trial's metric: of its evaluation, or else of its last report."""
     if outcome.status != "finished" or metric in outcome.metrics:
         return outcome.metrics.get(metric)

@@ -3,13 +3,11 @@
 Inside this project joints are in OpenPose order; every other order is converted here, by name.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
-
-from s2hand.errors import ConfigurationError
 
 JointOrder = Literal["openpose", "mano_tips", "s2hand"]
 """``openpose``: OpenPose's, FreiHAND's and ours. ``mano_tips``: smplx's joints with the tips after
@@ -60,19 +58,6 @@ MANOPTH_FINGERTIPS: Fingertips = (745, 317, 444, 556, 673)
 """manopth's, for the right hand."""
 HO3D_FINGERTIPS: Fingertips = (744, 333, 444, 555, 672)
 """HO-3D's ground truth (its ``setup_mano.py``)."""
-
-
-def parse_joint_order(name: str) -> JointOrder:
-    """Check the name of a joint order that comes from outside.
-
-    Raises:
-        ConfigurationError: If no order has this name; the text lists those that exist.
-    """
-    for order in get_args(JointOrder):
-        if name == order:
-            return order
-    known = ", ".join(get_args(JointOrder))
-    raise ConfigurationError(f"a joint order must be one of {known}, got {name!r}")
 
 
 def joint_permutation(source: JointOrder, target: JointOrder) -> list[int]:

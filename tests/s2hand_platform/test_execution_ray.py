@@ -33,12 +33,12 @@ from s2hand_platform.execution.session import Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import LogUniform, SweepSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.curve import CURVE_FILE
 from s2hand_platform.trials.lock import first_free
-from s2hand_platform.trials.outcome import TrialOutcome
 from s2hand_platform.trials.pictures import read_pictures
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
@@ -62,7 +62,7 @@ class Listener:
     def __init__(self) -> None:
         self.epochs: list[int] = []
         self.on_first_report: Callable[[], None] = lambda: None
-        self.outcomes: list[TrialOutcome] = []
+        self.outcomes: list[StoredAttempt] = []
         self.tried_again: list[bool] = []
         self.num_started = 0
 
@@ -77,7 +77,7 @@ class Listener:
             self.on_first_report()
 
     def ended(
-        self, trial: PlannedTrial, outcome: TrialOutcome, *, tried_again: bool = False
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
     ) -> None:
         self.outcomes.append(outcome)
         self.tried_again.append(tried_again)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from planned import plan_of, planned
@@ -6,14 +7,33 @@ from rich.console import Console
 from tiny_experiment import TinyExperiment
 
 from s2hand_platform.progress import ProgressSink
-from s2hand_platform.trials.outcome import TrialOutcome
+from s2hand_platform.store.records import StoredAttempt
 
 TRIAL = planned(TinyExperiment(), seed=3)
-LOST = TrialOutcome(
-    trial_id=TRIAL.trial_id, attempt=0, status="failed", reason="the trial's process was lost"
+LOST = StoredAttempt(
+    trial_id=TRIAL.trial_id,
+    attempt=0,
+    status="failed",
+    failure="lost_process",
+    reason="the trial's process was lost",
+    evaluation_fingerprint=None,
+    evaluator_id=None,
+    metrics={},
+    notes={},
+    duration_s=12.0,
+    training_s=None,
+    evaluation_s=None,
 )
-FINISHED = TrialOutcome(
-    trial_id=TRIAL.trial_id, attempt=1, status="finished", metrics={"test/error": 0.5}
+FINISHED = replace(
+    LOST,
+    attempt=1,
+    status="finished",
+    failure=None,
+    reason="",
+    metrics={"test/error": 0.5},
+    duration_s=1.0,
+    training_s=65.0,
+    evaluation_s=5.0,
 )
 
 
@@ -36,12 +56,12 @@ def test_failure_that_is_tried_again_is_no_end(progress: ProgressSink, text: io.
     assert "[1/1]" not in text.getvalue()
     progress.started(TRIAL, 1)
     progress.ended(TRIAL, FINISHED)
-    assert "[1/1] tiny.row seed 3 finished in 0 s: test/error 0.5\n" in text.getvalue()
+    assert "[1/1] tiny.row seed 3 finished in 70 s: test/error 0.5\n" in text.getvalue()
 
 
 def test_last_failure_is_an_end(progress: ProgressSink, text: io.StringIO) -> None:
     progress.begin(plan_of(TRIAL))
     progress.started(TRIAL, 0)
     progress.ended(TRIAL, LOST)
-    end = "[1/1] tiny.row seed 3 failed in 0 s (the trial's process was lost)"
+    end = "[1/1] tiny.row seed 3 failed in 12 s (the trial's process was lost)"
     assert end in text.getvalue()

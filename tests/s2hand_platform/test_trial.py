@@ -19,7 +19,7 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import LOST
-from s2hand_platform.trials.outcome import last_outcome
+from s2hand_platform.trials.outcome import last_try
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
@@ -67,11 +67,13 @@ def test_trial_is_recorded_with_metrics_curve_and_environment(
     assert (line["status"], line["seed"], line["attempt"]) == ("finished", 7, 0)
     assert line["device_type"] == "cpu"
     assert "torch" in json.loads(line["environment_json"])["framework"]
-    outcome = last_outcome(results, trial.trial_id)
+    outcome = last_try(results, trial.trial_id)
     assert outcome is not None
     assert outcome.metrics["test/score"] == 1 / (1 + outcome.metrics["test/error"])
     curve = results.curves([trial.trial_id])
     assert sorted(curve.loc[curve["metric"] == "loss/total", "epoch"]) == [0, 1, 2, 3]
+    assert trial.code is not None
+    assert results.code_files(line["code_fingerprint"]) == trial.code.digests
 
 
 def test_interrupted_trial_goes_on_under_its_number_and_keeps_its_curve(
@@ -93,14 +95,14 @@ def test_interrupted_trial_goes_on_under_its_number_and_keeps_its_curve(
         file.write('{"epoch": 2, "met')  # what a killed process leaves
     run(trial, workspace, on_report=interrupt)
     assert reports == [0, 1, 2, 3]
-    outcome = last_outcome(results, trial.trial_id)
+    outcome = last_try(results, trial.trial_id)
     assert outcome is not None
     assert outcome.attempt == 0
     curve = results.curves([trial.trial_id])
     assert sorted(curve.loc[curve["metric"] == "loss/total", "epoch"]) == [0, 1, 2, 3]
     other = Workspace(workspace.root / "other")
     run(trial, other)
-    uninterrupted = last_outcome(ResultStore(other.store_dir), trial.trial_id)
+    uninterrupted = last_try(ResultStore(other.store_dir), trial.trial_id)
     assert uninterrupted is not None
     assert uninterrupted.metrics == outcome.metrics
 
@@ -114,7 +116,7 @@ def test_trial_that_a_search_ends_never_counts_as_finished(
 
     trial = planned(tiny)
     assert not run(trial, workspace, on_report=end)
-    outcome = last_outcome(results, trial.trial_id)
+    outcome = last_try(results, trial.trial_id)
     assert outcome is not None
     assert (outcome.status, outcome.reason, outcome.metrics) == ("stopped_early", "enough", {})
     assert not results.finished(trial.trial_id)

@@ -9,13 +9,14 @@ from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sink
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import failure_of
 from s2hand_platform.trials.lock import first_free
-from s2hand_platform.trials.outcome import TrialOutcome, finished_outcome, last_outcome
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.trials.verification import verify_device
 from s2hand_platform.workspace import Workspace
@@ -81,12 +82,12 @@ class _Runner:
         self._store = ResultStore(workspace.store_dir)
         self._sink = sink
 
-    def run(self, trial: PlannedTrial) -> TrialOutcome:
-        outcome = finished_outcome(self._store, trial) or self._try(trial)
+    def run(self, trial: PlannedTrial) -> StoredAttempt:
+        outcome = finished_as_planned(self._store, trial) or self._try(trial)
         self._sink.ended(trial, outcome)
         return outcome
 
-    def _try(self, trial: PlannedTrial) -> TrialOutcome:
+    def _try(self, trial: PlannedTrial) -> StoredAttempt:
         attempt = self._store.next_attempt(trial.trial_id)
         started = datetime.now(UTC)
         folder = checkpoint_folder(self._workspace, trial.trial_id)
@@ -104,7 +105,7 @@ class _Runner:
             _LOG.debug("trial %s failed", trial.trial_id, exc_info=True)
             failure = failure_of(error, self._experiment)
             record_failure(trial, self._experiment, self._store, folder, failure, started)
-        outcome = last_outcome(self._store, trial.trial_id)
+        outcome = last_try(self._store, trial.trial_id)
         if outcome is None:
             raise ExecutionError(f"the attempt at trial {trial.trial_id} must be in the store")
         return outcome

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2hand_platform.trials.outcome import TrialOutcome
+from s2hand_platform.store.records import StoredAttempt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,12 +26,12 @@ class RunSettings:
 class RunSummary:
     """What a run did."""
 
-    outcomes: tuple[TrialOutcome, ...]
+    outcomes: tuple[StoredAttempt, ...]
     """Last attempts of the trials that were to run, by whichever command."""
     reused: int
     """Trials that were in the store already."""
 
     @property
-    def failed(self) -> Sequence[TrialOutcome]:
+    def failed(self) -> Sequence[StoredAttempt]:
         """The trials that ended in failure."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]

@@ -28,12 +28,13 @@ from s2hand_platform.execution.worker import (
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import SweepSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sink
 from s2hand_platform.trials.attempt import record_failure
 from s2hand_platform.trials.context import checkpoint_folder
 from s2hand_platform.trials.failure import LOST, failure_of
-from s2hand_platform.trials.outcome import TrialOutcome, last_outcome
+from s2hand_platform.trials.outcome import last_try
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
@@ -121,7 +122,7 @@ class _Run:
     def __init__(
         self, experiment: Experiment, workspace: Workspace, sink: Sink, settings: RunSettings
     ) -> None:
-        self.outcomes: dict[str, TrialOutcome] = {}
+        self.outcomes: dict[str, StoredAttempt] = {}
         self.reused = 0
         self._name = f"run-{uuid.uuid4().hex[:12]}"
         self._experiment = experiment
@@ -223,7 +224,7 @@ class _Run:
         self.ended(trial_id, tried_again=tried_again)
 
     def ended(self, trial_id: str, *, tried_again: bool = False) -> None:
-        outcome = last_outcome(self._store, trial_id)
+        outcome = last_try(self._store, trial_id)
         if outcome is not None:
             self.outcomes[trial_id] = outcome
             self._sink.ended(self._trials[trial_id], outcome, tried_again=tried_again)

@@ -20,12 +20,13 @@ from s2hand_platform.execution import QUIET_RAY
 from s2hand_platform.execution.session import WorkerResources
 from s2hand_platform.experiments.protocol import Experiment, Scalars
 from s2hand_platform.planning.plan import PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import decisive, failure_of
 from s2hand_platform.trials.lock import first_free
-from s2hand_platform.trials.outcome import TrialOutcome, finished_outcome, last_outcome
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
@@ -92,7 +93,7 @@ def run_in_tune(config: Mapping[str, Any], *, lean: bool) -> None:
     job: TrialJob = cloudpickle.loads(pickled)
     # This process holds the lock, and not a worker: who waits for it takes up no CPU.
     with first_free(job.workspace, [job.trial.trial_id]):
-        known = finished_outcome(job.store, job.trial)
+        known = finished_as_planned(job.store, job.trial)
         if known is not None:
             _repeat_result(job, known)
         else:
@@ -116,7 +117,7 @@ def _try(job: TrialJob, pickled: bytes, *, lean: bool) -> None:
             raise
 
 
-def _repeat_result(job: TrialJob, known: TrialOutcome) -> None:
+def _repeat_result(job: TrialJob, known: StoredAttempt) -> None:
     """Report what the store knows of a finished trial, for a search to learn from."""
     curve = job.store.curves([job.trial.trial_id])
     curve = curve[curve["epoch"] == curve["epoch"].max()]
@@ -251,7 +252,7 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
         on_report=report,
     )
     if run_trial(job.request, job.experiment, context, job.store):
-        outcome = last_outcome(job.store, job.trial.trial_id)
+        outcome = last_try(job.store, job.trial.trial_id)
         metrics = outcome.metrics if rank == 0 and outcome is not None else {}
         place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}
         ray.train.report({**last, **metrics, **place})

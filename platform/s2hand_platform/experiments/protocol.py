@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from s2hand_platform.errors import FailureCause
+from s2hand_platform.workspace import Workspace
 
 Scalars = Mapping[str, float]
 
@@ -35,6 +36,22 @@ class Evaluation:
     """Names code, alignment, joint order and subset: values with other ids are not comparable."""
     notes: dict[str, str] = field(default_factory=dict)
     """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
+    predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """split → parameter → array whose rows are the samples, in the order of
+    ``sample_ids[split]``; kept as float32. Optional."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageReport:
+    """A stage of a training, as the training that used it reports it."""
+
+    name: str
+    stage_id: str
+    """Names the stage wherever it is shared: trials with equal ids used one training of it."""
+    training_s: float
+    """Wall-clock seconds that the stage took, over all attempts at it, killed ones included."""
+    trained_here: bool
+    """False where this trial found the stage trained."""
 
 
 Code = Mapping[str, str]
@@ -55,19 +72,6 @@ class DataRecord:
     """``official``: counts and lists are those of the published set."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Plain data: counts, truth, cameras, what generated it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageReport:
-    """A stage of a training, as the experiment tells of it when the training is finished."""
-
-    name: str
-    stage_id: str
-    """Names the stage wherever it is shared: trainings with equal ids used one training of it."""
-    training_s: float
-    """Wall-clock seconds that the stage took, over all attempts at it, killed ones included."""
-    trained_here: bool
-    """False where this training found the stage trained."""
 
 
 class TrialContext(Protocol):
@@ -117,6 +121,8 @@ class Experiment(Protocol):
 
     name: str
     """Enters every identity."""
+    user_errors: tuple[type[Exception], ...]
+    """Errors with which it addresses its user: shown without a traceback."""
     metrics: Mapping[str, MetricInfo]
     """Metric (without its split) → unit and direction."""
     operational_fields: frozenset[str]
@@ -168,3 +174,24 @@ class Experiment(Protocol):
 
     def baselines(self, config: Any) -> dict[str, Evaluation]:
         """Evaluate what needs no training (label → evaluation), shown beside the rows."""
+
+    def dataset_overrides(self, dataset: str) -> Mapping[str, Any]:
+        """Say what a recipe's word ``dataset`` means, as overrides of a config."""
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> Sequence[str]:
+        """Return what is wrong with a scale's table ``data``, each fault behind its key."""
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Say where the data lies, as overrides of a config.
+
+        Args:
+            data: ``synthetic``, a dataset's name, or a folder.
+            dataset: the word that the recipe asks for.
+            workspace: where synthetic sets are made.
+            scale_data: the scale's table ``data``.
+
+        Raises:
+            SpecError: if it is not there, with what to do.
+        """

@@ -49,7 +49,7 @@ def persisted_table(
         ),
         contrasts=spec.contrasts,
         margin_column=spec.margin_column,
-        printed_on=spec.published.dataset if spec.published else "",
+        printed_on=str(spec.published.measured_on) if spec.published else "",
         printed=tuple(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())
@@ -81,15 +81,16 @@ def _row(
 
 def _why_not_comparable(spec: TableSpec, row: RowSpec, data: DataRecord) -> str:
     """Say why a row's cells cannot be judged against the printed ones; empty where they can."""
-    if spec.published is None:
-        return "the paper prints no cells of this table"
+    printed = spec.published.row(row.id) if spec.published else None
+    if printed is None:
+        return "the paper prints no cells of it"
     if not row.comparable:
         return "the recipe differs from the paper's row"
     if spec.reduced_by:
         return f"the scale '{spec.reduced_by}' changes the paper's training"
     if data.origin != "official":
         return f"measured on {data.title}, which is not the published set"
-    printed = spec.published.measured_on(row.id)
-    if (data.dataset, data.version) != (printed.dataset, printed.version):
-        return f"measured on {data.title}, printed for {printed}"
+    paper = printed.measured_on
+    if (data.dataset, data.version) != (paper.dataset, paper.version):
+        return f"measured on {data.title}, printed for {paper}"
     return ""

@@ -125,9 +125,7 @@ def _row_results(
     row: PlanRow, chosen: pd.DataFrame, others: frozenset[int], metrics: pd.DataFrame
 ) -> RowResults:
     own = chosen.sort_values("seed")
-    seed_of = {
-        (line.trial_id, line.attempt): int(line.seed) for line in own.itertuples()
-    }
+    seed_of = {(line.trial_id, line.attempt): int(line.seed) for line in own.itertuples()}
     values: dict[str, dict[int, float]] = {}
     for line in metrics[metrics["trial_id"].isin(set(own["trial_id"]))].itertuples():
         seed = seed_of.get((line.trial_id, line.attempt))
@@ -150,9 +148,7 @@ def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float
     return found
 
 
-def _failures(
-    of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]
-) -> list[str]:
+def _failures(of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]) -> list[str]:
     """Name the seeds that failed and never finished: they must not vanish from a mean unseen."""
     remarks = []
     for row, tried in of_row.items():

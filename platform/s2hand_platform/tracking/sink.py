@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from s2hand_platform.planning.plan import Plan, PlannedTrial
-from s2hand_platform.trials.outcome import TrialOutcome
+from s2hand_platform.store.records import StoredAttempt
 
 
 class Sink(Protocol):
@@ -22,7 +22,7 @@ class Sink(Protocol):
         """Told of every epoch."""
 
     def ended(
-        self, trial: PlannedTrial, outcome: TrialOutcome, *, tried_again: bool = False
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
     ) -> None:
         """Told when an attempt has ended and is in the store, and whether another follows."""
 
@@ -55,7 +55,7 @@ class Sinks:
             sink.reported(trial, attempt, epoch, metrics)
 
     def ended(
-        self, trial: PlannedTrial, outcome: TrialOutcome, *, tried_again: bool = False
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
     ) -> None:
         """Tell all."""
         for sink in self._sinks:

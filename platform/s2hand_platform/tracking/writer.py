@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError
-from s2hand_platform.trials.outcome import TrialOutcome
 
 FLUSH_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 30.0
@@ -70,7 +70,7 @@ class SpoolingSink:
         self._put_child("metrics", trial, attempt=attempt, points=points)
 
     def ended(
-        self, trial: PlannedTrial, outcome: TrialOutcome, *, tried_again: bool = False
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
     ) -> None:
         """Log the final metrics and end the attempt's run."""
         del tried_again  # another attempt is another run

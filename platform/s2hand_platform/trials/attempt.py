@@ -123,6 +123,7 @@ class _Attempt:
             evaluation_s=perf_counter() - start,
             stages=stages,
         )
+        _write_code(self._trial, self._store)
         self._store.write_attempt(record, evaluation, read_curve(self._context.checkpoint_dir))
 
     def _record_stop(self, reason: str) -> None:
@@ -155,3 +156,10 @@ def _identity(trial: PlannedTrial, experiment: Experiment) -> dict[str, Any]:
         "evaluation_fingerprint": trial.evaluation_fingerprint,
         "units": {name: info.unit for name, info in experiment.metrics.items()},
     }
+
+
+def _write_code(trial: PlannedTrial, store: ResultStore) -> None:
+    """Keep which modules the fingerprints are of, for a later plan to name what changed."""
+    for fingerprint in (trial.code, trial.evaluation):
+        if fingerprint is not None:
+            store.write_code(fingerprint.sha256, fingerprint.digests)

@@ -55,7 +55,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> FrameTable:
 def config() -> S2HandConfig:
     """A stage for each branch, then both on clips with the quaternion loss."""
     return S2HandConfig(
-        model=ModelConfig(encoder="small", pretrained="none", image_size_px=IMAGE_SIZE_PX,
+        model=ModelConfig(encoder="convnet", pretrained="none", image_size_px=IMAGE_SIZE_PX,
                           keypoint_stacks=1, keypoint_channels=8),
         losses=LossConfig(weights=LossWeights(quaternion=0.05)),
         data=Data(dataset="ho3d"),
