@@ -163,5 +163,6 @@ def check_same_code(expected: CodeFingerprint, here: CodeFingerprint) -> None:
                 f"the code of '{module}' must be the one that the trial was planned with "
                 f"({expected.paths.get(module, _ABSENT)}), but this process imports "
                 f"{here.paths.get(module, _ABSENT)}; uninstall the copy in the worker's "
-                "environment, or submit the job from the code that the worker has"
+                "environment, or submit the job from the code that the worker has",
+                "code",
             )

@@ -21,12 +21,12 @@ from s2hand_platform.progress import ProgressSink
 from s2hand_platform.spec.expansion import expand_table, grid_points
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import SearchPlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
-from s2hand_platform.trial import TrialOutcome, last_outcome
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -304,7 +304,7 @@ def _persisted_search(
 def _ranked(
     spec: SweepSpec, points: Mapping[str, Mapping[str, Any]], store: ResultStore
 ) -> list[SearchTrial]:
-    outcomes = ((point, last_outcome(store, trial_id)) for trial_id, point in points.items())
+    outcomes = ((point, store.last_attempt(trial_id)) for trial_id, point in points.items())
     trials = [
         SearchTrial(
             point=point,
@@ -320,7 +320,7 @@ def _ranked(
     return sorted(trials, key=lambda t: (t.value is None, sign * (t.value or 0.0)))
 
 
-def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | None:
+def _value(outcome: StoredAttempt, metric: str, store: ResultStore) -> float | None:
     """Return a finished trial's metric: of its evaluation, or else of its last report."""
     if outcome.status != "finished" or metric in outcome.metrics:
         return outcome.metrics.get(metric)
@@ -360,7 +360,14 @@ def _run_drawn(
     sink = Sinks([progress, tracker])
     try:
         return run_with_tune(
-            spec, plan_point, place.experiment, place.workspace, sink, how.settings, seed=seed
+            spec,
+            plan_point,
+            place.experiment,
+            place.workspace,
+            sink,
+            how.settings,
+            seed=seed,
+            device_type=place.device_type,
         )
     finally:
         progress.close()

@@ -5,7 +5,8 @@ import difflib
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import DataRecord, Evaluation, MetricInfo, TrialContext
+from s2hand_platform.errors import FailureCause, SpecError
+from s2hand_platform.experiments.protocol import (
+    DataRecord,
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,10 @@ class TinyConfig:
     fail: bool = False
     grid: int = 21
     """Points that a training is evaluated on."""
+
+
+class TinyDataError(Exception):
+    """The points cannot be used."""
 
 
 class TinyExperiment:
@@ -104,14 +115,24 @@ class TinyExperiment:
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def cause(self, error: BaseException) -> FailureCause | None:
+        return "data" if isinstance(error, TinyDataError) else None
+
+    def train(
+        self, config: TinyConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
         if config.fail:
             raise RuntimeError("asked to fail")
         path = context.checkpoint_dir / "state.json"
-        state = json.loads(path.read_text()) if path.exists() else {"epoch": 0, "w": [0, 0, 0]}
+        state = {"epoch": 0, "w": [0, 0, 0], "seconds": 0.0}
+        if path.exists():
+            state = json.loads(path.read_text())
         points = _points(config, seed)
         for epoch in range(state["epoch"], config.epochs):
-            state = {"epoch": epoch + 1, "w": _step(state["w"], points, config)}
+            start = time.perf_counter()
+            w = _step(state["w"], points, config)
+            seconds = state["seconds"] + time.perf_counter() - start
+            state = {"epoch": epoch + 1, "w": w, "seconds": seconds}
             if context.rank == 0:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state))
@@ -120,6 +141,14 @@ class TinyExperiment:
                     context.log_picture("fit", epoch, draw(state["w"]))
             loss = sum(_errors(state["w"], points)) / len(points)
             context.report(epoch, {"loss/total": loss, "validation/error": loss})
+        return [
+            StageReport(
+                name="fit",
+                stage_id=hashlib.sha256(f"{config}:{seed}".encode()).hexdigest(),
+                training_s=state["seconds"],
+                trained_here=True,
+            )
+        ]
 
     def evaluate(self, config: TinyConfig, seed: int, context: TrialContext) -> Evaluation:
         state = json.loads((context.checkpoint_dir / "state.json").read_text())

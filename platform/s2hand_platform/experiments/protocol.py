@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from s2hand_platform.errors import FailureCause
 from s2hand_platform.workspace import Workspace
 
 Scalars = Mapping[str, float]
@@ -48,7 +49,7 @@ class StageReport:
     stage_id: str
     """Names the stage wherever it is shared: trials with equal ids used one training of it."""
     training_s: float
-    """Wall-clock seconds that the stage took, over all attempts at it."""
+    """Wall-clock seconds that the stage took, over all attempts at it, killed ones included."""
     trained_here: bool
     """False where this trial found the stage trained."""
 
@@ -157,11 +158,19 @@ class Experiment(Protocol):
     def world_size(self, config: Any) -> int:
         """Return the number of training workers that the config asks for."""
 
-    def train(self, config: Any, seed: int, context: TrialContext) -> None:
-        """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint."""
+    def train(self, config: Any, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint.
+
+        Returns:
+            The stages of the training, in their order, those that an earlier attempt trained and
+            those that were found included.
+        """
 
     def evaluate(self, config: Any, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished training found in ``context.checkpoint_dir``."""
+
+    def cause(self, error: BaseException) -> FailureCause | None:
+        """Name the cause of an error of the experiment's own; None for any other error."""
 
     def baselines(self, config: Any) -> dict[str, Evaluation]:
         """Evaluate what needs no training (label → evaluation), shown beside the rows."""

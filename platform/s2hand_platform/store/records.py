@@ -8,28 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from s2hand_platform.errors import FailureCause
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
 
 AttemptStatus = Literal["finished", "failed", "stopped_early"]
-
-FailureCause = Literal[
-    "non_finite",
-    "data",
-    "configuration",
-    "code",
-    "out_of_memory",
-    "lost_process",
-    "start",
-    "storage",
-    "other",
-]
-"""Why an attempt failed, for a machine to act on; ``AttemptRecord.reason`` says it to people.
-
-``non_finite``: a loss or weight became NaN or infinite. ``data``, ``configuration``, ``code``: what
-the trial was given cannot be used, or is not what it was planned with. ``out_of_memory``: of the
-device or the machine. ``lost_process``: a worker ended without a word. ``start``: the workers could
-not be started. ``storage``: a disk or file system failed. ``other``: none of these.
-"""
 
 Curve = Sequence[tuple[int, Mapping[str, float]]]
 """Epoch → what was reported there."""

@@ -22,11 +22,10 @@ from mlflow.entities import Metric, Param, Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from s2hand_platform.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
 from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
-from s2hand_platform.trial import last_outcome  # noqa: E402
+from s2hand_platform.trials.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.workspace import Workspace  # noqa: E402
 
 _BATCH = 1000
@@ -138,7 +137,7 @@ class MlflowRuns:
     def _stored(self, operation: Operation) -> None:
         """Make the run of a reused trial from the store, unless MLflow has it."""
         store = ResultStore(self._workspace.store_dir)
-        outcome = last_outcome(store, operation["trial"])
+        outcome = store.last_attempt(operation["trial"])
         if outcome is None:
             return
         whole = {**operation, "attempt": outcome.attempt}

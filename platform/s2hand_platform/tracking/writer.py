@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError
-from s2hand_platform.trial import TrialOutcome
 
 FLUSH_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 30.0
@@ -69,8 +69,11 @@ class SpoolingSink:
         points = [[name, value, epoch, now] for name, value in metrics.items()]
         self._put_child("metrics", trial, attempt=attempt, points=points)
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
         """Log the final metrics and end the attempt's run."""
+        del tried_again  # another attempt is another run
         self._put_child(
             "end",
             trial,

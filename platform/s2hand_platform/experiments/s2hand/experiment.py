@@ -1,7 +1,7 @@
 """S2HAND and S2HAND(V) as an experiment: train, evaluate, and what the data is."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,14 @@ from s2hand.data.build import fingerprint_dataset, load_datasets, load_validatio
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
-from s2hand.errors import S2HandError
+from s2hand.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    HandModelError,
+    NonFiniteLossError,
+    S2HandError,
+)
 from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import Predictor
@@ -23,7 +30,13 @@ from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE, Output
 from s2hand.training.schedule import clips_of
-from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.errors import FailureCause
+from s2hand_platform.experiments.protocol import (
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
 from s2hand_platform.experiments.s2hand import configuration, datasets
 from s2hand_platform.workspace import Workspace
 
@@ -78,7 +91,9 @@ class S2HandExperiment:
         # ImageNet's weights know photographs; a synthetic row says that it did without.
         return overrides | ({"model.pretrained": "none"} if data == datasets.SYNTHETIC else {})
 
-    def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
+    def train(
+        self, config: S2HandConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
         """Train, resuming from the context's checkpoint folder."""
         validate = None
         if config.data.validation_fraction > 0:
@@ -88,7 +103,18 @@ class S2HandExperiment:
                 metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
                 return {f"validation/{name}": value for name, value in metrics.items()}
 
-        s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
+        stages = s2hand.training.loop.train(
+            config, seed=seed, context=context, validate=validate
+        )
+        return [
+            StageReport(
+                name=stage.name,
+                stage_id=stage.stage_id,
+                training_s=stage.training_s,
+                trained_here=stage.trained_here,
+            )
+            for stage in stages
+        ]
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
@@ -108,6 +134,10 @@ class S2HandExperiment:
         notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
         return _join(results, notes)
 
+    def cause(self, error: BaseException) -> FailureCause | None:
+        """Name the cause of an error of the model's own."""
+        return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), None)
+
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
         hand = load_hand_model(config.model.hand_model or None)
@@ -116,6 +146,15 @@ class S2HandExperiment:
             for split, table in _evaluation_tables(config, with_train=False).items()
         }
         return {"constant mean pose": _join(results)}
+
+
+_CAUSES: Mapping[type[S2HandError], FailureCause] = {
+    NonFiniteLossError: "non_finite",
+    DataError: "data",
+    HandModelError: "data",
+    ConfigurationError: "configuration",
+    CheckpointError: "configuration",
+}
 
 
 class _Split:

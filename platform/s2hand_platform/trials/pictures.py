@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +49,15 @@ def write_picture(
         )
     path = _folder(checkpoint_dir, attempt) / f"{name}-{epoch}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        Image.fromarray(picture).save(file, format="PNG")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            Image.fromarray(picture).save(file, format="PNG")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_pictures(checkpoint_dir: Path, attempt: int) -> list[PictureFile]:
