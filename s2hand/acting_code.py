@@ -33,7 +33,7 @@ _TRAINING = (
 )
 
 _EVALUATION = (
-    *("checkpoint", "plain_data", "inference"),
+    *("checkpoint", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.alignment", "metrics.appearance", "metrics.errors"),
     *("metrics.f_score", "metrics.keypoints_2d", "metrics.pck", "metrics.rendering"),
     *("metrics.smoothness", "metrics.baselines"),
@@ -50,7 +50,10 @@ _OF_DATASETS = {"freihand": ("data.freihand",), "ho3d": ("data.ho3d",)}
 
 _RENDERING = ("rendering.render", "rendering.lighting", "geometry.mesh")
 _OF_DEVICES = {
-    "cpu": ("rendering.cpu", "rendering.rasterise", "rendering.outlines", "rendering.threads"),
+    "cpu": (
+        *("compiled", "rendering.cpu", "rendering.rasterise", "rendering.outlines"),
+        "rendering.threads",
+    ),
     "cuda": ("rendering.cuda", "rendering.cuda_device", "rendering.cuda_kernels"),
 }
 
