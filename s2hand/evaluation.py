@@ -18,7 +18,8 @@ from s2hand.metrics.evaluate import (
     evaluate,
 )
 from s2hand.metrics.rendering import photometric_error, silhouette_error, true_silhouettes
-from s2hand.model import HAND_ALONE, Output, Prediction
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.prediction import Prediction
 from s2hand.rendering import Rendering
 
 _HAND = (*HAND_PARAMETERS, "hand_pose", "joints", "vertices")

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from s2hand.model import HAND_ALONE, Output, Prediction, S2Hand
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.prediction import Prediction
 
 _ROUNDING = 1e-3
 """How far resampling may take colours beyond 0 and 1."""

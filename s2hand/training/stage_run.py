@@ -15,6 +15,7 @@ from s2hand.config import S2HandConfig, StageConfig
 from s2hand.data.clips import ClipSampler, FrameSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
+from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import (
@@ -106,7 +107,8 @@ class StageRun:
             if sampler is None or new_phase != phase:
                 phase, sampler = new_phase, self._build_sampler(new_phase)
                 step.objective = self._build_objective(new_phase)
-            metrics = self._train_epoch(epoch, step, sampler.epoch(epoch))
+            batches = sampler.epoch(epoch)
+            metrics = self._train_epoch(epoch, step, batches, new_phase.clip_length)
             epochs_done = epoch + 1
             is_last = epochs_done == self.stage.epochs
             if is_last or epochs_done % self.config.runtime.report_every_epochs == 0:
@@ -123,7 +125,11 @@ class StageRun:
         self.reports.note(self.stage.name, self.id, training_s, trained_here=trained_here)
 
     def _train_epoch(
-        self, epoch: int, step: TrainingStep, batches: list[Int[np.ndarray, "frames"]]
+        self,
+        epoch: int,
+        step: TrainingStep,
+        batches: list[Int[np.ndarray, "frames"]],
+        clip_length: int,
     ) -> dict[str, float]:
         started = time.perf_counter()
         generator = seed_epoch(self.seed, stream_of(self.identity), epoch, self.workers.rank)
@@ -133,7 +139,7 @@ class StageRun:
         self.model.eval()
         for part in self.parts.values():
             part.train()
-        weights, clip_length = step.objective.weights, step.objective.clip_length
+        weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
         for rows in batches:
             batch = self.dataset.batch(
@@ -175,11 +181,7 @@ class StageRun:
         return Objective(
             self.config.losses,
             phase.weights,
-            image_size_px=self.config.model.image_size_px,
-            clip_length=phase.clip_length,
-            rest_joints=layer.rest_joints,
-            rest_vertices=layer.rest_vertices,
-            faces=layer.faces,
+            RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
         )
 
     def _build_sampler(self, phase: Phase) -> FrameSampler | ClipSampler:

@@ -6,22 +6,9 @@ from typing import Any
 
 from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
-from s2hand.model import parts_of_losses
+from s2hand.loss_table import parts_of_losses, settings_of_losses
 from s2hand.source import sha256_of
 from s2hand.training.schedule import losses_of
-
-_FIELDS_OF_LOSSES = {
-    "keypoint_2d": ("keypoint_2d", "keypoint_knee_px"),
-    "pixel": ("photometric", "photometric_min_confidence"),
-    "mean_colour": ("photometric_min_confidence",),
-    "texture_prior": ("photometric", "photometric_min_confidence"),
-    "heatmap_keypoint": ("heatmap_keypoint", "keypoint_knee_px"),
-    "keypoint_consistency": ("keypoint_knee_px",),
-    "bone_length_prior": ("bone_length_prior",),
-    "joint_angle_prior": ("joint_angle_prior",),
-    "smooth": ("smooth_threshold_rad",),
-}
-"""Fields of ``LossConfig`` that take effect, beside the weight, where a term acts."""
 
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "pretrained", "image_size_px"),
@@ -127,9 +114,8 @@ def stage_id(identity: Mapping[str, Any]) -> str:
 
 
 def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[str, Any]:
-    fields = {field for name in active for field in _FIELDS_OF_LOSSES.get(name, ())}
     weights = {name: weight for name, weight in losses["weights"].items() if name in active}
-    return {field: losses[field] for field in sorted(fields)} | {"weights": weights}
+    return {name: losses[name] for name in settings_of_losses(active)} | {"weights": weights}
 
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from s2hand.hand.loader import load_hand_model
 from s2hand.inference import Predictor
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
-from s2hand.model import HAND_ALONE, Output, S2Hand
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
 from s2hand.training.schedule import clips_of
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext

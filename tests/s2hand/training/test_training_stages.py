@@ -8,7 +8,8 @@ import pytest
 
 from s2hand.config import LossConfig, LossWeights, ModelConfig, QuaternionPhase, StageConfig
 from s2hand.errors import ConfigurationError
-from s2hand.model import PARTS
+from s2hand.loss_table import TERMS
+from s2hand.parts import PARTS
 from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.schedule import learning_rate, losses_of, phase_of
@@ -95,18 +96,15 @@ def test_a_stage_without_a_loss_is_left_out(config):
     assert trained_stages(geometric) == [0, 2]
     assert stage_parts(config, 1) == ("keypoint_estimator",)
     assert stage_parts(geometric, 2) == ("encoder", "head", "texture_light_head")
-    nothing = with_weights(config, **dict.fromkeys(LossWeights.__slots__, 0.0))
+    nothing = with_weights(config, **dict.fromkeys(TERMS, 0.0))
     with pytest.raises(ConfigurationError, match="nothing to train"):
         trained_stages(nothing)
 
 
 def test_no_setting_is_forgotten_in_the_identity(config):
-    """A field that belongs to no loss and no part would let different stages share a checkpoint."""
+    """A field that belongs to no part would let different stages share a checkpoint."""
     of_parts = {name for names in stages._FIELDS_OF_PARTS.values() for name in names}
-    of_losses = {name for names in stages._FIELDS_OF_LOSSES.values() for name in names}
     assert of_parts == {field.name for field in fields(ModelConfig)} - {"hand_model"}
-    assert of_losses == {field.name for field in fields(LossConfig)} - {"weights"}
-    assert set(stages._FIELDS_OF_LOSSES) < set(LossWeights.__slots__)
     assert set(stages._FIELDS_OF_PARTS) == set(PARTS)
 
 
