@@ -2,7 +2,7 @@
 
 A core acts in every training; the rest acts where a part is trained, a loss has a weight
 (:mod:`s2hand.loss_table` names its modules), a dataset is read or a device draws. What only draws
-pictures for people, or words errors, acts nowhere and stands in no list.
+pictures for people, words errors, or is in the identity anyway acts nowhere and stands in no list.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "loss_table", "parts", "prediction", "model"),
+    *("config", "parts", "prediction", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),

@@ -27,6 +27,7 @@ from s2hand.training.stage_run import StageRun
 CANNOT_ACT = {
     "s2hand.errors",  # words
     "s2hand.types",  # annotations
+    "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
     *("s2hand.source", "s2hand.acting_code"),  # name what acts
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),

@@ -13,7 +13,7 @@ import s2hand.training.stage_run
 from s2hand.checkpoint import MODEL_NAME, read_model_record
 from s2hand.config import LossConfig, LossWeights, QuaternionPhase
 from s2hand.data.dataset import FrameDataset
-from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
+from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError, SourceError
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
@@ -258,6 +258,47 @@ def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
     train(config, seed=0, context=context)
     assert reported == ([2, 0, 1, 3, 4] if held == 0 else [0, 1, 2, 3, 4])
     assert_same_weights(final_weights(context), final_weights(undisturbed))
+
+
+def changed_stages(config, monkeypatch, module, device_type="cpu"):
+    """Name the stages that are others once a module does something else."""
+
+    def identify():
+        identities = stage_identities(config, seed=0, device_type=device_type)
+        return {name: stage_id(identity) for name, identity in identities.items()}
+
+    before = identify()
+    digests = s2hand.training.loop.module_digests
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            s2hand.training.loop,
+            "module_digests",
+            lambda names: {n: "new" if n == module else d for n, d in digests(names).items()},
+        )
+        after = identify()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_changed_code_changes_the_stages_where_it_acts_and_those_after(config, monkeypatch):
+    def changed(module, **settings):
+        return changed_stages(config, monkeypatch, f"s2hand.{module}", **settings)
+
+    every = {"image", "keypoints", "motion"}
+    assert changed("training.step") == changed("model") == every
+    assert changed("losses.motion") == {"motion"}
+    assert changed("losses.priors") == {"image", "motion"}
+    assert changed("networks.keypoint_estimator") == {"keypoints", "motion"}
+    assert changed("rendering.cuda_kernels") == set()
+    assert changed("rendering.cuda_kernels", device_type="cuda") == {"image", "motion"}
+    assert changed("rendering.outlines", device_type="cuda") == set()
+    assert changed("data.freihand") == changed("losses.laplacian") == set()
+    assert changed("metrics.evaluate") == changed("reconstruction_pictures") == set()
+
+
+def test_without_its_source_nothing_is_trained(config, monkeypatch):
+    monkeypatch.setattr(s2hand.training.loop, "module_digests", lambda _names: None)
+    with pytest.raises(SourceError, match="source of s2hand must be readable"):
+        stage_identities(config, seed=0, device_type="cpu")
 
 
 @pytest.fixture
