@@ -1,20 +1,19 @@
 """Which modules of this package can change a result: declared here, and checked by tests.
 
-A core acts in every training; the rest acts where a part is trained, a loss has a weight, a
-dataset is read or a device draws. What only draws pictures for people, or words errors, acts
-nowhere and stands in no list.
+A core acts in every training; the rest acts where a part is trained, a loss has a weight
+(:mod:`s2hand.loss_table` names its modules), a dataset is read or a device draws. What only draws
+pictures for people, words errors, or is in the identity anyway acts nowhere and stands in no list.
 """
 
 from collections.abc import Collection
 
 from s2hand.config import S2HandConfig
 from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
-from s2hand.model import weighted_losses
 from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "loss_table", "model", "parts", "prediction"),
+    *("config", "loss_table", "parts", "prediction", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
@@ -34,7 +33,7 @@ _TRAINING = (
 )
 
 _EVALUATION = (
-    *("checkpoint", "plain_data", "inference"),
+    *("checkpoint", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.alignment", "metrics.appearance", "metrics.errors"),
     *("metrics.f_score", "metrics.keypoints_2d", "metrics.pck", "metrics.rendering"),
     *("metrics.smoothness", "metrics.baselines"),
@@ -51,7 +50,10 @@ _OF_DATASETS = {"freihand": ("data.freihand",), "ho3d": ("data.ho3d",)}
 
 _RENDERING = ("rendering.render", "rendering.lighting", "geometry.mesh")
 _OF_DEVICES = {
-    "cpu": ("rendering.cpu", "rendering.rasterise", "rendering.outlines", "rendering.threads"),
+    "cpu": (
+        *("compiled", "rendering.cpu", "rendering.rasterise", "rendering.outlines"),
+        "rendering.threads",
+    ),
     "cuda": ("rendering.cuda", "rendering.cuda_device", "rendering.cuda_kernels"),
 }
 
@@ -65,13 +67,8 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
         device_type: ``cpu`` or ``cuda``.
     """
     losses = losses_of(config, config.stages[index])
-    return _named(
-        _MODEL,
-        _DATA,
-        _TRAINING,
-        _OF_DATASETS[config.data.dataset],
-        _computing(losses, device_type),
-    ) | modules_of_losses(losses)
+    shared = (_MODEL, _DATA, _TRAINING, _OF_DATASETS[config.data.dataset])
+    return _named(*shared, _computing(losses, device_type)) | modules_of_losses(losses)
 
 
 def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
@@ -82,13 +79,9 @@ def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
 
 def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
     """Name the modules that can change what is measured of a finished training."""
-    return _named(
-        _MODEL,
-        _DATA,
-        _EVALUATION,
-        _OF_DATASETS[config.data.dataset],
-        _computing(weighted_losses(config), device_type),
-    )
+    losses = frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
+    shared = (_MODEL, _DATA, _EVALUATION, _OF_DATASETS[config.data.dataset])
+    return _named(*shared, _computing(losses, device_type))
 
 
 def _computing(losses: Collection[str], device_type: str) -> tuple[str, ...]:

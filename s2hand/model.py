@@ -11,7 +11,7 @@ from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.model_data import HandModelData
-from s2hand.loss_table import TERMS, parts_of_losses
+from s2hand.loss_table import active_weights, parts_of_losses
 from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
@@ -66,7 +66,7 @@ class S2Hand(nn.Module):
             rotation_centre=config.model.rotation_centre,
         )
         self.topology = MeshTopology.from_faces(self.hand_layer.faces, len(hand.v_template))
-        needed = parts_of_losses(weighted_losses(config))
+        needed = parts_of_losses(_acting_losses(config))
         for name in (part for part in PARTS if part in {"encoder", "head", *needed}):
             # Each part has its own random numbers: its initial weights are the same whichever
             # other parts there are, so that trainings with and without them can share a stage.
@@ -213,13 +213,19 @@ class S2Hand(nn.Module):
         )
 
 
-def weighted_losses(config: S2HandConfig) -> set[str]:
-    """Name the losses that have a weight in any stage."""
-    weights = config.losses.weights
-    names = {name for name in TERMS if getattr(weights, name) > 0}
-    if any(phase.weight > 0 for phase in config.quaternion_schedule):
-        names.add("quaternion")
-    return names
+def _acting_losses(config: S2HandConfig) -> set[str]:
+    """Name the losses that act in some stage; one that a schedule adds needs the hand alone."""
+    return {
+        name
+        for stage in config.stages
+        if stage.epochs
+        for name in active_weights(
+            config.losses.weights,
+            branch=stage.branch,
+            over_clips=stage.samples == "clips",
+            without=stage.without,
+        )
+    }
 
 
 def memory_format(name: str) -> torch.memory_format:

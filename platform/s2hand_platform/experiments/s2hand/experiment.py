@@ -103,9 +103,7 @@ class S2HandExperiment:
                 metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
                 return {f"validation/{name}": value for name, value in metrics.items()}
 
-        stages = s2hand.training.loop.train(
-            config, seed=seed, context=context, validate=validate
-        )
+        stages = s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
         return [
             StageReport(
                 name=stage.name,
