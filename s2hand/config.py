@@ -311,6 +311,7 @@ class StageConfig:
 
     name: str
     epochs: int
+    """0 leaves the stage out."""
     learning_rate: float
     decay_every_epochs: int
     decay_factor: float
@@ -328,7 +329,7 @@ class StageConfig:
         unknown = sorted(set(self.without) - set(LossWeights.__slots__))
         _require(not unknown, f"{where}.without must name losses", unknown=unknown)
         _require(self.name.isidentifier(), "a stage's name must be an identifier", name=self.name)
-        _require(self.epochs >= 1, f"{where}.epochs must be at least 1", epochs=self.epochs)
+        _require(self.epochs >= 0, f"{where}.epochs must not be negative", epochs=self.epochs)
         _require(
             self.learning_rate > 0,
             f"{where}.learning_rate must be positive",

@@ -12,12 +12,12 @@ from s2hand.model import PARTS
 from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.schedule import learning_rate, losses_of, phase_of
+from s2hand.training.sharing import first_free
 from s2hand.training.stages import (
-    fingerprint_code,
-    first_free,
     stage_id,
     stage_identity,
     stage_parts,
+    stream_of,
     trained_stages,
 )
 from s2hand.training.workers import Workers
@@ -27,7 +27,7 @@ ALONE = Workers(rank=0, world_size=1)
 
 def identify(config, index=0, **changes):
     settings = {
-        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d"}, "previous_ids": {},
+        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d", "code": "c"}, "previous": {},
     }  # fmt: skip
     return stage_id(stage_identity(config, index, **(settings | changes)))
 
@@ -74,8 +74,8 @@ def test_what_acts_in_a_stage_enters_it(config):
     ]  # fmt: skip
     assert motion not in {identify(each, index=2) for each in others}
     for change in (
-        {"seed": 1}, {"device_type": "cuda"}, {"fingerprints": {"data": "e"}},
-        {"previous_ids": {"encoder": "x"}},
+        {"seed": 1}, {"device_type": "cuda"}, {"fingerprints": {"data": "e", "code": "c"}},
+        {"fingerprints": {"data": "d", "code": "d"}}, {"previous": {"encoder": {"depth": 0}}},
     ):  # fmt: skip
         assert identify(config, index=2, **change) != motion
 
@@ -152,11 +152,6 @@ def test_the_batch_size_matters_where_frames_are_sampled(config):
     assert identify(other, index=2) == identify(config, index=2)
 
 
-def test_ids_and_code_are_full_hashes(config):
-    assert len(identify(config)) == len(fingerprint_code()) == 64
-    assert fingerprint_code() == fingerprint_code()
-
-
 def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
     script = (
         "import fcntl, sys\n"
@@ -178,7 +173,7 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
             holder.wait()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("s2hand.training.stages.time.sleep", kill_holder)
+            patch.setattr("s2hand.training.sharing.time.sleep", kill_holder)
             with first_free([tmp_path], ALONE) as place:
                 entered.append(place)
     assert entered == ["waited", 0]
@@ -205,9 +200,10 @@ def test_the_rate_falls_in_steps():
 
 def test_every_epoch_worker_and_purpose_has_its_own_seed():
     seeds = {
-        derive_seed(seed, purpose, stage, epoch, rank)
+        derive_seed(seed, purpose, stream, epoch, rank)
         for seed in range(3) for purpose in ("network", "augmentation")
-        for stage in range(3) for epoch in range(3) for rank in range(3)
+        for stream in ("3d:frames:0", "2d:frames:0", "3d:frames:1")
+        for epoch in range(3) for rank in range(3)
     }  # fmt: skip
     assert len(seeds) == 3 * 2 * 27
-    assert seed_epoch(0, 1, 2, 0).initial_seed() == seed_epoch(0, 1, 2, 0).initial_seed()
+    assert seed_epoch(0, "s", 2, 0).initial_seed() == seed_epoch(0, "s", 2, 0).initial_seed()
