@@ -80,7 +80,9 @@ def predict(
     for start in range(0, len(dataset), batch_size):
         rows = range(start, min(start + batch_size, len(dataset)))
         batch = move_batch(dataset.batch(rows), device)
-        prediction = model(batch.images, batch.intrinsics_px, outputs=outputs)
+        prediction = model(
+            batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=outputs
+        )
         columns = _columns(prediction, batch)
         if prediction.rendering is not None:
             columns |= _fit(model, prediction.rendering, batch, dataset.table)
@@ -92,6 +94,7 @@ def predict(
         keypoints=KeypointPredictions(
             image_size_px=dataset.image_size_px,
             intrinsics_px=found["intrinsics_px"],
+            camera_rotation=found["camera_rotation"],
             detected=found["detected"],
             projected=found["projected"],
             heatmap=found.get("heatmap"),
@@ -106,6 +109,7 @@ def _columns(prediction: Prediction, batch: Batch) -> dict[str, np.ndarray]:
     assert hand is not None
     columns = {name: getattr(hand, name) for name in _HAND} | {
         "intrinsics_px": batch.intrinsics_px,
+        "camera_rotation": batch.camera_rotation,
         "detected": batch.detected_keypoints_px,
         "projected": hand.projected_keypoints_px,
     }
@@ -126,7 +130,7 @@ def _fit(
     if table.vertices is not None:
         true_vertices = torch.from_numpy(table.vertices[batch.sample_index.cpu().numpy()])
         truth = true_silhouettes(
-            true_vertices,
+            true_vertices @ batch.camera_rotation.cpu(),
             batch.intrinsics_px,
             model.hand_layer.faces.cpu().numpy(),
             batch.images.shape[-1],

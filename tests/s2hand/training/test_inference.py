@@ -28,7 +28,7 @@ def test_predictions_are_the_model_s_whatever_the_batch(trained, config, table):
     parts = predict(model, dataset, batch_size=5)
     np.testing.assert_allclose(parts.joints, whole.joints, atol=1e-5)
     batch = dataset.batch([3])
-    alone = model(batch.images, batch.intrinsics_px).hand
+    alone = model(batch.images, batch.intrinsics_px, batch.camera_rotation).hand
     np.testing.assert_allclose(whole.joints[3], alone.joints[0].detach(), atol=1e-5)
     np.testing.assert_allclose(
         whole.keypoints.projected[3], alone.projected_keypoints_px[0].detach(), atol=1e-3
@@ -44,7 +44,8 @@ def test_everything_can_be_predicted_and_measured(trained, config, table):
     model = load_model(trained, config)
     dataset = FrameDataset(table, 32)
     with torch.no_grad():
-        hands = model(*(getattr(dataset.batch(range(16)), n) for n in ("images", "intrinsics_px")))
+        batch = dataset.batch(range(16))
+        hands = model(batch.images, batch.intrinsics_px, batch.camera_rotation)
     known = replace(table, joints=hands.hand.joints.numpy(), vertices=hands.hand.vertices.numpy())
     predictions = predict(model, FrameDataset(known, 32), batch_size=7, outputs=model.outputs)
     assert predictions.texture.shape == (16, 778, 3)
