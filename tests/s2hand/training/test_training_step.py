@@ -86,7 +86,9 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
     terms = step.accumulate(batch)
     ours = gradients(model)
     model.zero_grad()
-    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
+    prediction = model(
+        batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=step.objective.outputs
+    )
     sums = step.objective.sums(prediction, batch)
     counts = {name: each.count for name, each in sums.items()}
     weighted_total(sums, counts, step.objective.weights).backward()
@@ -99,7 +101,9 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
 def test_counts_are_those_of_the_losses(config, batch):
     model = frozen_model(config)
     step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
+    prediction = model(
+        batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=step.objective.outputs
+    )
     sums = step.objective.sums(prediction, batch)
     counts = step.objective.counts(batch)
     assert counts.keys() == sums.keys() == set(LossWeights.__slots__)
