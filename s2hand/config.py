@@ -15,6 +15,7 @@ from s2hand.parts import BranchName
 DatasetName = Literal["freihand", "ho3d"]
 EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
+HandFrame = Literal["turned_camera", "dataset_camera"]
 
 
 def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
@@ -44,10 +45,13 @@ class ModelConfig:
     rotation_centre: Literal["wrist", "origin_flipped"] = "wrist"
     """``wrist``: smplx's global rotation. ``origin_flipped``: about the model's origin after
     Rx(pi), as the released code."""
-    translation_frame: Literal["crop", "camera"] = "crop"
-    """Where the network's translation is measured. ``crop``: in a camera of fixed focal length
-    that looks through the image's centre, so that a crop shows all it takes. ``camera``: in the
-    dataset's camera, as the released code; for crops the image alone cannot tell it."""
+    frame: HandFrame = "turned_camera"
+    """In which camera the network sees and measures the hand; predictions are in the dataset's in
+    either case. ``turned_camera``: a sequence's crop is the picture of a camera turned to the
+    crop's centre, and depths are those of one reference focal length, so that an image shows all
+    that the network has to tell. ``dataset_camera``: crops are parts of the dataset camera's
+    picture and positions are measured in it, as in the released code; for crops the image alone
+    cannot tell them."""
     albedo: Literal["vertex", "face"] = "vertex"
     """What the texture head colours: the 778 vertices (paper) or the 1538 faces (released)."""
     keypoint_stacks: int = 2
@@ -456,7 +460,7 @@ _RELEASED_MODEL = ModelConfig(
     pretrained="none",
     use_mean_shape=True,
     rotation_centre="origin_flipped",
-    translation_frame="camera",
+    frame="dataset_camera",
     albedo="face",
 )
 

@@ -89,6 +89,9 @@ class Batch:
     """RGB, 0 to 1."""
     intrinsics_px: Float[Tensor, "batch 3 3"]
     """Camera of the input image, in input pixels."""
+    camera_rotation: Float[Tensor, "batch 3 3"]
+    """How that camera is turned: x_dataset = camera_rotation · x_input, between its frame and the
+    dataset camera's, in which predictions and truth are."""
     detected_keypoints_px: Float[Tensor, "batch 21 2"]
     """Detections in input pixels."""
     detection_confidence: Float[Tensor, "batch 21"]

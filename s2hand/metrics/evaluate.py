@@ -125,6 +125,8 @@ class KeypointPredictions:
 
     image_size_px: int
     intrinsics_px: Float[np.ndarray, "n 3 3"]
+    camera_rotation: Float[np.ndarray, "n 3 3"]
+    """x_dataset = camera_rotation · x_input, as in ``Batch``."""
     detected: Float[np.ndarray, "n 21 2"]
     projected: Float[np.ndarray, "n 21 2"]
     heatmap: Float[np.ndarray, "n 21 2"] | None = None
@@ -232,11 +234,12 @@ def _keypoint_samples(
     keypoints: KeypointPredictions, true_joints: Float[np.ndarray, "n 21 3"]
 ) -> dict[str, np.ndarray]:
     samples = {}
+    seen_joints = true_joints @ keypoints.camera_rotation.astype(np.float64)
     for name in ("detected", "projected", "heatmap"):
         points = getattr(keypoints, name)
         if points is not None:
             errors = keypoint_errors_px(
-                points, true_joints, keypoints.intrinsics_px, keypoints.image_size_px
+                points, seen_joints, keypoints.intrinsics_px, keypoints.image_size_px
             )
             samples[f"{name}_keypoint_px"] = errors.mean(axis=1)
             samples[f"{name}_keypoint_auc"] = frame_auc(errors)

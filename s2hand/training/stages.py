@@ -13,11 +13,10 @@ from s2hand.training.schedule import losses_of
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "pretrained", "image_size_px"),
     "head": (
-        *("use_mean_shape", "rotation_output", "rotation_centre", "translation_frame"),
-        "feature_dropout",
+        *("use_mean_shape", "rotation_output", "rotation_centre", "frame", "feature_dropout"),
     ),
     "texture_light_head": ("albedo",),
-    "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px"),
+    "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px", "frame"),
 }
 """Fields of ``ModelConfig`` that take effect where a part of the model is trained."""
 

@@ -204,6 +204,29 @@ def test_convention_origin_flipped_turns_about_the_models_origin(
     torch.testing.assert_close(turned.vertices[0], expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("rotation_centre", ["wrist", "origin_flipped"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_parameters_of_the_turned_hand_pose_the_turned_hand(
+    random_hand: HandModelData, rotation_centre: str, sign: int
+) -> None:
+    layer = HandLayer(random_hand, rotation_centre=rotation_centre, dtype=torch.float64)
+    given = _parameters(6) | {
+        "scale": sign * torch.linspace(0.5, 2, 6, dtype=torch.float64)[:, None]
+    }
+    turns = torch.from_numpy(Rotation.random(6, random_state=0).as_matrix())
+    place = {name: given[name] for name in ("betas", "global_orient", "transl", "scale")}
+    orient, transl = layer.turned(turns, **place)
+    before = layer(**given)
+    after = layer(**given | {"global_orient": orient, "transl": transl})
+    for name in ("vertices", "joints"):
+        expected = getattr(before, name) @ turns.mT
+        torch.testing.assert_close(getattr(after, name), expected, atol=1e-12, rtol=0)
+    assert torch.autograd.gradcheck(
+        lambda *values: layer.turned(turns, **dict(zip(place, values, strict=True))),
+        [value.clone().requires_grad_() for value in place.values()],
+    )
+
+
 def test_posture_is_given_exactly_once(random_hand: HandModelData) -> None:
     layer = HandLayer(random_hand)
     parameters = _parameters(1, dtype=torch.float32)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -56,10 +57,11 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
     camera = table.intrinsics_px
     seen = np.einsum("nij,nkj->nki", camera, table.joints)
     keypoints_px = seen[..., :2] / seen[..., 2:]
+    turns = np.tile(np.eye(3), (6, 1, 1))
     predictions = replace(
         predictions_of(table.joints, table.vertices),
         keypoints=KeypointPredictions(
-            image_size_px=224, intrinsics_px=camera, detected=keypoints_px,
+            image_size_px=224, intrinsics_px=camera, camera_rotation=turns, detected=keypoints_px,
             projected=keypoints_px, heatmap=keypoints_px,
         ),
         texture=np.full((6, 778, 3), 0.7),
@@ -79,15 +81,18 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
 
 
 def test_keypoints_are_measured_in_224_equivalent_pixels_of_the_input():
+    """The input's camera is turned: its axes, in the dataset camera's frame, are the columns."""
     table = table_of(4)
-    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, table.joints)
+    turns = Rotation.from_rotvec([[0.2, 0, 0], [0, -0.3, 0], [0, 0, 1], [0.1, 0.2, 2]]).as_matrix()
+    in_input = np.einsum("nji,nkj->nki", turns, table.joints)
+    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, in_input)
     keypoints_px = seen[..., :2] / seen[..., 2:]
     moved = keypoints_px + np.array([3.0, 4.0])
     predictions = replace(
         predictions_of(table.joints, table.vertices),
         keypoints=KeypointPredictions(
-            image_size_px=112, intrinsics_px=table.intrinsics_px, detected=moved,
-            projected=keypoints_px,
+            image_size_px=112, intrinsics_px=table.intrinsics_px, camera_rotation=turns,
+            detected=moved, projected=keypoints_px,
         ),
     )  # fmt: skip
     metrics = evaluate(predictions, table).metrics

@@ -496,8 +496,8 @@ def test_a_truncated_file_is_refused_by_name(config, make_context):
 def test_a_non_finite_loss_names_its_term_and_samples(config, make_context, monkeypatch):
     forward = S2Hand.forward
 
-    def broken(self, images, intrinsics_px, *, outputs):
-        prediction = forward(self, images, intrinsics_px, outputs=outputs)
+    def broken(self, images, *camera, outputs):
+        prediction = forward(self, images, *camera, outputs=outputs)
         hand = replace(prediction.hand, betas=prediction.hand.betas * float("nan"))
         return replace(prediction, hand=hand)
 
