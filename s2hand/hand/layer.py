@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from s2hand.errors import HandModelError
 from s2hand.geometry.rotations import axis_angle_to_matrix
-from s2hand.hand.joints import PARENTS, S2HAND_FINGERTIPS, Fingertips, joint_permutation
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
+from s2hand.hand.joints import PARENTS, joint_permutation
 from s2hand.hand.model_data import HandModelData
 from s2hand.hand.skinning import forward_kinematics, skin
 

@@ -1,15 +1,15 @@
 """A whole training: its stages one after the other, each trained once and kept."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_train
+from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.fingerprint import fingerprint_training_data
 from s2hand.errors import ConfigurationError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
@@ -113,7 +113,7 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
 def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> list[dict[str, Any]]:
     """Collect what identifies each stage that is trained, the data and the code included."""
     fingerprints = {
-        "data": fingerprint_dataset(Path(config.data.root)),
+        "data": fingerprint_training_data(config),
         "hand": load_hand_model(config.model.hand_model or None).fingerprint,
         "code": fingerprint_code(),
     }

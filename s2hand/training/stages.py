@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from s2hand.config import ModelConfig, S2HandConfig
+from s2hand.config import EVALUATION_FIELDS, ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
+from s2hand.layouts import LAYOUTS
 from s2hand.model import parts_of_losses
 from s2hand.training.schedule import losses_of
 from s2hand.training.workers import Workers
@@ -45,12 +46,6 @@ _FIELDS_OF_PARTS = {
     "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px"),
 }
 """Fields of ``ModelConfig`` that take effect where a part of the model is trained."""
-
-_FIELDS_OF_DATASETS = {
-    "freihand": ("rotation_deg",),
-    "ho3d": ("train_crop", "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
-}
-"""Fields of ``DataConfig`` that take effect for one dataset only."""
 
 _LOCK_POLL_S = 0.5
 
@@ -176,13 +171,9 @@ def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[st
 
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:
-    foreign = [
-        field
-        for dataset, fields in _FIELDS_OF_DATASETS.items()
-        if dataset != data["dataset"]
-        for field in fields
-    ]
-    return _without(data, ["root", *foreign])
+    every = {field for layout in LAYOUTS.values() for field in layout.own_settings}
+    foreign = every.difference(LAYOUTS[data["dataset"]].own_settings)
+    return _without(data, ["root", *EVALUATION_FIELDS, *foreign])
 
 
 def _without(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -13,14 +13,16 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 import s2hand.training.loop
-from s2hand.config import OPERATIONAL_FIELDS, PRESETS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
+from s2hand.config import OPERATIONAL_FIELDS, PRESETS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.data.build import load_datasets, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.fingerprint import fingerprint_data
 from s2hand.data.sample import FrameTable
 from s2hand.errors import S2HandError
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import load_model, predict
+from s2hand.layouts import LAYOUTS
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import HAND_ALONE, Output, S2Hand
@@ -73,7 +75,7 @@ class S2HandExperiment:
     def fingerprint_data(self, config: S2HandConfig) -> str | None:
         """Hash the dataset's content and the hand model that the config names."""
         hand = load_hand_model(config.model.hand_model or None).fingerprint
-        dataset = _fingerprint_dataset(config.data.root)
+        dataset = _fingerprint_data(config.data, config.runtime.cache_dir)
         return hashlib.sha256(f"{dataset}:{hand}".encode()).hexdigest()
 
     def world_size(self, config: S2HandConfig) -> int:
@@ -97,7 +99,7 @@ class S2HandExperiment:
         if data == "synthetic":
             root = workspace.data_dir / f"synthetic-{scale}" / dataset
             remedy = f"make it with: s2hand data make synthetic --size {scale}"
-        elif data in {"freihand", "ho3d"}:
+        elif data in LAYOUTS:
             if data != dataset:
                 raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
             root = workspace.data_dir / data
@@ -117,8 +119,9 @@ class S2HandExperiment:
     def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
         """Train, resuming from the context's checkpoint folder."""
         validate = None
-        if config.data.validation_fraction > 0:
-            held_out = _Split(load_validation(config), config)
+        table = load_validation(config)
+        if table is not None:
+            held_out = _Split(table, config)
 
             def validate(model: S2Hand) -> dict[str, float]:
                 metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
@@ -130,8 +133,9 @@ class S2HandExperiment:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
         model = load_model(context.checkpoint_dir, config).to(context.device)
         tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
-        if config.data.validation_fraction > 0:
-            tables["validation"] = load_validation(config)
+        held_out = load_validation(config)
+        if held_out is not None:
+            tables["validation"] = held_out
         results = {}
         for split, table in tables.items():
             # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
@@ -164,14 +168,14 @@ class _Split:
 
 
 @lru_cache(maxsize=8)
-def _fingerprint_dataset(root: str) -> str:
-    return fingerprint_dataset(Path(root))
+def _fingerprint_data(data: DataConfig, cache_dir: str) -> str:
+    return fingerprint_data(S2HandConfig(data=data, runtime=RuntimeConfig(cache_dir=cache_dir)))
 
 
 def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
     """Test frames, and training frames: always of sequences, for their smoothness."""
     train, test = load_datasets(config)
-    is_wanted = with_train or config.data.dataset == "ho3d"
+    is_wanted = with_train or LAYOUTS[config.data.dataset].kind == "sequences"
     return {"test": test, "train": train} if is_wanted else {"test": test}
 
 

@@ -15,7 +15,8 @@ from s2hand.data.ho3d import load_ho3d
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
 from s2hand.hand.embedded import embedded_hand
-from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
+from s2hand.hand.fingertips import HO3D_FINGERTIPS
+from s2hand.hand.joints import joint_permutation
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.pickles import load_restricted
 from s2hand.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic

@@ -76,7 +76,7 @@ def config() -> S2HandConfig:
 def in_tiny_data(monkeypatch: pytest.MonkeyPatch, table: FrameTable) -> None:
     """Let trainings read the tiny table instead of a folder."""
     monkeypatch.setattr(s2hand.training.loop, "load_train", lambda _config: table)
-    monkeypatch.setattr(s2hand.training.loop, "fingerprint_dataset", lambda _root: "0" * 64)
+    monkeypatch.setattr(s2hand.training.loop, "fingerprint_training_data", lambda _: "0" * 64)
 
 
 @pytest.fixture
