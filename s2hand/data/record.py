@@ -99,28 +99,22 @@ class DatasetRecord:
         Raises:
             DataError: If a field is missing, unknown, or names a layout or origin that is not.
         """
+        name, origin = plain.get("name"), plain.get("origin")
+        if name not in LAYOUTS or origin not in get_args(Origin):
+            raise DataError(
+                f"a dataset's record must have a name of {', '.join(LAYOUTS)} and an origin of "
+                f"{', '.join(get_args(Origin))}, got {name!r} and {origin!r}"
+            )
         try:
             generation = plain["generation"]
-            record = cls(
-                **{
-                    **plain,
-                    "truth": tuple(plain["truth"]),
-                    "image_formats": tuple(plain["image_formats"]),
-                    "image_size_px": tuple(plain["image_size_px"]),
-                    "generation": None if generation is None else Generation(**generation),
-                }
-            )
+            lists = {key: tuple(plain[key]) for key in ("truth", "image_formats", "image_size_px")}
+            made = None if generation is None else Generation(**generation)
+            return cls(**{**plain, **lists, "generation": made})
         except (LookupError, TypeError) as error:
             raise DataError(
                 f"a dataset's record must have the fields of DatasetRecord ({error}); it was "
                 "written by another version"
             ) from error
-        if record.name not in LAYOUTS or record.origin not in get_args(Origin):
-            raise DataError(
-                f"a dataset's record must have a name of {', '.join(LAYOUTS)} and an origin of "
-                f"{', '.join(get_args(Origin))}, got {record.name!r} and {record.origin!r}"
-            )
-        return record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

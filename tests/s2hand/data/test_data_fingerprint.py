@@ -107,7 +107,7 @@ def test_the_files_that_loading_opens_are_fingerprinted(
     else:
         root = make_ho3d()
         path = root / "train/AB1/meta/0001.pkl"
-        unannotated = pickle.loads(path.read_bytes()) | {"handPose": None}  # noqa: S301
+        unannotated = pickle.loads(path.read_bytes()) | {"handPose": None}
         path.write_bytes(pickle.dumps(unannotated, protocol=2))
     config = config_of(root, **settings)
     loaded = opened_below(root, lambda: FrameDataset.from_config(load(config), config))
