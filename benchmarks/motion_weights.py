@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import (
     ClipConfig,
     DataConfig,
@@ -30,7 +31,6 @@ from s2hand.data.build import load_train
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.geometry.rotations import axis_angle_to_quaternion
-from s2hand.inference import load_model
 from s2hand.losses.loss_sum import LossSum
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
 from s2hand.model import S2Hand
@@ -58,9 +58,9 @@ def main() -> None:
     arguments = parser.parse_args()
     config = S2HandConfig(
         model=ModelConfig(
-            encoder="small", pretrained="none", image_size_px=arguments.image_size
+            encoder="convnet", pretrained="none", image_size_px=arguments.image_size
         ),
-        losses=LossConfig(weights=GEOMETRIC),
+        losses=LossConfig(weights=GEOMETRIC, shape_prior="squared"),
         data=DataConfig(dataset="ho3d", root=str(arguments.data)),
         stages=(
             StageConfig(
@@ -72,13 +72,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = LocalContext(checkpoint_dir=Path(folder), stage_dir=Path(folder) / "stages")
         train(config, seed=0, context=context)
-        model = load_model(Path(folder), config).train()
+        model = load_model(Path(folder) / MODEL_NAME).train()
     print_weights(measure(model, config, arguments.batches))
 
 
 def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, float]:
     """Return the mean gradient norm of each loss over batches of clips."""
-    losses: dict[str, Callable[[Tensor], LossSum]] = {
+    losses: dict[str, Callable[[Tensor], Tensor]] = {
         "quaternion": quaternion_loss,
         "temporal": temporal_loss,
         **{
@@ -101,7 +101,8 @@ def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, 
         full_pose.requires_grad_()
         for name, loss in losses.items():
             quaternions = axis_angle_to_quaternion(full_pose).unflatten(0, (-1, clips.num_frames))
-            (gradient,) = torch.autograd.grad(loss(quaternions).mean(), full_pose)
+            mean = loss(quaternions) / quaternions[:, 0, :, 0].numel()  # over clips and rotations
+            (gradient,) = torch.autograd.grad(mean, full_pose)
             norms[name].append(gradient[:, 1:].norm().item())
     return {name: float(np.mean(values)) for name, values in norms.items()}
 

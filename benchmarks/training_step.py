@@ -27,6 +27,7 @@ from s2hand.config import PRESETS, S2HandConfig, StageConfig
 from s2hand.data.augmentation import Augmentation
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch, FrameTable
+from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.model import REFERENCE_FOCAL, S2Hand
 from s2hand.training.determinism import use_deterministic_algorithms
@@ -163,11 +164,7 @@ def build_step(model: S2Hand, config: S2HandConfig, index: int, stage: StageConf
         objective=Objective(
             config.losses,
             phase_of(config, stage, 0).weights,
-            image_size_px=config.model.image_size_px,
-            clip_length=1,
-            rest_joints=layer.rest_joints,
-            rest_vertices=layer.rest_vertices,
-            faces=layer.faces,
+            RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
         ),
         optimiser=build_optimiser((model.parts[name] for name in parts), 1e-5, config.optimiser),
         workers=Workers(rank=0, world_size=1),

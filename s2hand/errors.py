@@ -39,3 +39,7 @@ class NonFiniteLossError(S2HandError, ArithmeticError):
     def __reduce__(self) -> tuple[type, tuple[str, float, tuple[str, ...]]]:
         """Keep the arguments when the error crosses a process border."""
         return (type(self), (self.term, self.value, self.sample_ids))
+
+
+class SourceError(S2HandError):
+    """A module's source that cannot be fingerprinted."""

@@ -1,135 +1,135 @@
-"""Using a trained model: load it, predict a dataset."""
+"""Using a trained model: hands from images and their cameras."""
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Callable, Collection
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
-from s2hand.config import S2HandConfig
-from s2hand.data.dataset import FrameDataset
-from s2hand.data.sample import Batch, FrameTable
-from s2hand.errors import CheckpointError
-from s2hand.metrics.evaluate import KeypointPredictions, Predictions
-from s2hand.metrics.rendering import photometric_error, silhouette_error, true_silhouettes
-from s2hand.model import HAND_ALONE, Output, Prediction, S2Hand
-from s2hand.rendering import Rendering
-from s2hand.training.checkpoint import load_checkpoint, require_same
-from s2hand.training.stage_run import FINAL_NAME
-from s2hand.training.step import move_batch
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.prediction import Prediction
 
-_HAND = ("joints", "vertices", "hand_pose", "global_orient", "betas")
-_FIT = ("photometric_error", "silhouette_error")
+_ROUNDING = 1e-3
+"""How far resampling may take colours beyond 0 and 1."""
 
 
-def load_model(checkpoint: Path, config: S2HandConfig) -> S2Hand:
-    """Load a trained model, on the CPU and ready to predict.
+class Predictor:
+    """Predicts with a model, batch by batch, on the device where the model lies."""
 
-    Args:
-        checkpoint: a finished training's folder, or a checkpoint file of its last stage.
-        config: the configuration that it was trained with.
+    def __init__(self, model: S2Hand) -> None:
+        self.model = model
 
-    Raises:
-        CheckpointError: if there is none, or it holds another model's weights.
-    """
-    path = checkpoint / FINAL_NAME if checkpoint.is_dir() else checkpoint
-    saved = load_checkpoint(path)
-    with torch.random.fork_rng(devices=[]):
-        model = S2Hand(config, use_pretrained=False)
-    known = saved.identity["model"]
-    require_same(
-        {"model": known, "hand": saved.identity["fingerprints"]["hand"]},
-        {
-            "model": {name: getattr(config.model, name) for name in known},
-            "hand": model.hand_fingerprint,
-        },
-        path,
+    @property
+    def image_size_px(self) -> int:
+        """Side of the square images that the model takes."""
+        return self.model.config.image_size_px
+
+    @torch.no_grad()
+    def predict(
+        self,
+        images: Shaped[Tensor | np.ndarray, "..."],
+        intrinsics_px: Shaped[Tensor | np.ndarray, "..."],
+        *,
+        outputs: Collection[Output] = HAND_ALONE,
+        batch_size: int = 64,
+    ) -> Prediction:
+        """Reconstruct one hand per image.
+
+        Leaves the model in evaluation mode.
+
+        Convention:
+            Hands are in the frame of the images' cameras: OpenCV, metres, OpenPose joint order.
+            The centre of an image's top-left pixel is (0, 0).
+
+        Args:
+            images: (batch, 3, size, size), RGB, 0 to 1, ``image_size_px`` square, the hand in
+                the middle. Shapes are checked here rather than by annotations, so that the error
+                says what to do.
+            intrinsics_px: (batch, 3, 3), camera matrix of each image as it is given, after crop
+                and resize.
+            outputs: What to predict, of ``model.outputs``.
+            batch_size: Images of one forward pass.
+
+        Returns:
+            What was asked for, on the CPU.
+
+        Raises:
+            ValueError: If the images or cameras are not as said, or the model has no part for an
+                output.
+        """
+        images, intrinsics_px = _tensor(images), _tensor(intrinsics_px)
+        self._check(images, intrinsics_px, outputs)
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        parts = []
+        for start in range(0, len(images), batch_size):
+            rows = slice(start, start + batch_size)
+            inputs = (values[rows].to(device, torch.float32) for values in (images, intrinsics_px))
+            parts.append(_combined(_on_cpu, [self.model(*inputs, outputs=outputs)]))
+        return _joined(parts)
+
+    def _check(self, images: Tensor, intrinsics_px: Tensor, outputs: Collection[Output]) -> None:
+        size = self.image_size_px
+        if images.ndim != 4 or not len(images) or images.shape[1:] != (3, size, size):
+            raise ValueError(
+                f"images must have the shape (batch, 3, {size}, {size}) with at least one image, "
+                f"got {tuple(images.shape)}; crop and resize them, and their cameras with them"
+            )
+        if not images.is_floating_point() or not bool(
+            ((images >= -_ROUNDING) & (images <= 1 + _ROUNDING)).all()
+        ):
+            raise ValueError(
+                f"images must be floating-point numbers from 0 to 1, got {images.dtype} from "
+                f"{float(images.min())} to {float(images.max())}; divide bytes by 255"
+            )
+        if intrinsics_px.shape != (len(images), 3, 3):
+            raise ValueError(
+                f"intrinsics_px must have the shape ({len(images)}, 3, 3), a camera for every "
+                f"image, got {tuple(intrinsics_px.shape)}"
+            )
+        lacking = set(outputs) - self.model.outputs
+        if lacking:
+            raise ValueError(
+                f"outputs must be of {', '.join(sorted(self.model.outputs))}, got also "
+                f"{', '.join(sorted(lacking))}: this model was trained without the losses that "
+                "train those parts"
+            )
+
+
+def _tensor(values: Tensor | np.ndarray) -> Tensor:
+    if isinstance(values, Tensor):
+        return values
+    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    """Put batches together; keypoints of the 2D branch have the batch second."""
+    stacks_px = [part.heatmap_keypoints_px for part in parts]
+    rest = [replace(part, heatmap_keypoints_px=None) for part in parts]
+    return replace(
+        _combined(torch.cat, rest),
+        heatmap_keypoints_px=_combined(partial(torch.cat, dim=1), stacks_px),
     )
-    missing = model.parts.keys() - {name.split(".")[0] for name in saved.model}
-    if missing:
-        raise CheckpointError(
-            f"{path}: lacks the weights of {', '.join(sorted(missing))}; give the checkpoint of "
-            "the training's last stage, or a configuration without the losses that need them"
-        )
-    model.load_state_dict({name: saved.model[name] for name in model.state_dict()})
-    return model.eval()
 
 
-@torch.inference_mode()
-def predict(
-    model: S2Hand,
-    dataset: FrameDataset,
-    *,
-    batch_size: int,
-    outputs: Collection[Output] = HAND_ALONE,
-) -> Predictions:
-    """Predict every frame of a dataset, in its order, without augmentation.
+def _on_cpu(tensors: list[Tensor]) -> Tensor:
+    (tensor,) = tensors
+    return tensor.cpu()
 
-    Runs on the model's device; batch normalisation and drop-connect are switched to evaluation.
 
-    Args:
-        model: the model.
-        dataset: the frames.
-        batch_size: frames of a forward pass.
-        outputs: what is predicted; ``heatmaps``, ``appearance`` and ``rendering`` add the metrics
-            that need them.
-    """
-    device = str(next(model.parameters()).device)
-    model.eval()
-    parts: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(dataset), batch_size):
-        rows = range(start, min(start + batch_size, len(dataset)))
-        batch = move_batch(dataset.batch(rows), device)
-        prediction = model(batch.images, batch.intrinsics_px, outputs=outputs)
-        columns = _columns(prediction, batch)
-        if prediction.rendering is not None:
-            columns |= _fit(model, prediction.rendering, batch, dataset.table)
-        for name, values in columns.items():
-            parts.setdefault(name, []).append(values)
-    found = {name: np.concatenate(values) for name, values in parts.items()}
-    return Predictions(
-        **{name: found[name] for name in _HAND},
-        keypoints=KeypointPredictions(
-            image_size_px=dataset.image_size_px,
-            intrinsics_px=found["intrinsics_px"],
-            detected=found["detected"],
-            projected=found["projected"],
-            heatmap=found.get("heatmap"),
-        ),
-        texture=found.get("texture"),
-        fit={name: found[name] for name in _FIT if name in found},
+def _combined(combine: Callable[[list[Tensor]], Tensor], trees: list[Any]) -> Any:
+    """Combine the tensors at every place of equal trees of dataclasses."""
+    first = trees[0]
+    if first is None:
+        return None
+    if isinstance(first, Tensor):
+        return combine(trees)
+    names = [field.name for field in fields(first)]
+    return type(first)(
+        **{name: _combined(combine, [getattr(tree, name) for tree in trees]) for name in names}
     )
-
-
-def _columns(prediction: Prediction, batch: Batch) -> dict[str, np.ndarray]:
-    hand, heatmap_keypoints_px = prediction.hand, prediction.heatmap_keypoints_px
-    assert hand is not None
-    columns = {name: getattr(hand, name) for name in _HAND} | {
-        "intrinsics_px": batch.intrinsics_px,
-        "detected": batch.detected_keypoints_px,
-        "projected": hand.projected_keypoints_px,
-    }
-    if prediction.appearance is not None:
-        columns["texture"] = prediction.appearance.texture
-    if heatmap_keypoints_px is not None:
-        columns["heatmap"] = heatmap_keypoints_px[-1]
-    return {name: values.cpu().numpy() for name, values in columns.items()}
-
-
-def _fit(
-    model: S2Hand, rendering: Rendering, batch: Batch, table: FrameTable
-) -> dict[str, np.ndarray]:
-    """Measure how the rendered hand fits the picture, and the true hand where it is known."""
-    errors = {
-        "photometric_error": photometric_error(batch.images, rendering.image, rendering.silhouette)
-    }
-    if table.vertices is not None:
-        true_vertices = torch.from_numpy(table.vertices[batch.sample_index.cpu().numpy()])
-        truth = true_silhouettes(
-            true_vertices,
-            batch.intrinsics_px,
-            model.hand_layer.faces.cpu().numpy(),
-            batch.images.shape[-1],
-        )
-        errors["silhouette_error"] = silhouette_error(rendering.silhouette.cpu(), truth)
-    return errors

@@ -1,21 +1,23 @@
 """S2Hand: from an image and its camera to a textured hand in camera space, and its picture."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from s2hand.config import LossWeights, S2HandConfig
+from s2hand.config import S2HandConfig
 from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
-from s2hand.networks.encoder import EfficientNetEncoder, SmallEncoder, build_encoder
+from s2hand.hand.model_data import HandModelData
+from s2hand.loss_table import TERMS, parts_of_losses
+from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
 from s2hand.networks.texture_light_head import TextureLightHead
+from s2hand.parts import HAND_ALONE, PARTS, Output
+from s2hand.prediction import Appearance, HandPrediction, Prediction
 from s2hand.rendering import Lighting, MeshTopology, Rendering, render
 
 UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
@@ -23,72 +25,6 @@ UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 
 REFERENCE_FOCAL = 2.14
 """Focal length over image side for which the head's depth is the hand's depth (FreiHAND's)."""
-
-Output = Literal["hand", "appearance", "rendering", "heatmaps"]
-"""What a forward pass can be asked for. ``rendering`` needs ``appearance``, that needs ``hand``."""
-
-HAND_ALONE: frozenset[Output] = frozenset({"hand"})
-"""What is computed at inference."""
-
-OUTPUTS_OF_LOSSES: dict[str, frozenset[Output]] = {
-    **dict.fromkeys(("texture_prior", "texture_shape"), frozenset({"hand", "appearance"})),
-    **dict.fromkeys(
-        ("pixel", "ssim", "mean_colour"), frozenset({"hand", "appearance", "rendering"})
-    ),
-    "heatmap_keypoint": frozenset({"heatmaps"}),
-    "keypoint_consistency": frozenset({"hand", "heatmaps"}),
-}
-"""What losses need beside the hand, which all others need alone."""
-
-PARTS: dict[str, Output] = {
-    "encoder": "hand",
-    "head": "hand",
-    "texture_light_head": "appearance",
-    "keypoint_estimator": "heatmaps",
-}
-"""The trained parts, and the output that each is for."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HandPrediction:
-    """The hands of a batch; metres, radians, OpenCV camera frame, OpenPose joint order."""
-
-    betas: Float[Tensor, "batch 10"]
-    hand_pose_pca: Float[Tensor, "batch 30"]
-    hand_pose: Float[Tensor, "batch 15 3"]
-    """Axis-angle of each articulated joint, the mean pose included."""
-    global_orient: Float[Tensor, "batch 3"]
-    transl: Float[Tensor, "batch 3"]
-    scale: Float[Tensor, "batch 1"]
-    joints: Float[Tensor, "batch 21 3"]
-    vertices: Float[Tensor, "batch 778 3"]
-    projected_keypoints_px: Float[Tensor, "batch 21 2"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Appearance:
-    """Texture and light of the hands of a batch."""
-
-    texture: Float[Tensor, "batch points 3"]
-    """C per vertex (778) or face (1538), before the tanh; what the losses regularise."""
-    lighting: Lighting
-
-    @property
-    def albedo(self) -> Float[Tensor, "batch points 3"]:
-        """The colours that are lit: tanh(C), as the released code."""
-        return self.texture.tanh()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prediction:
-    """What a forward pass was asked for; None is what it was not."""
-
-    hand: HandPrediction | None = None
-    appearance: Appearance | None = None
-    rendering: Rendering | None = None
-    """The hand on black."""
-    heatmap_keypoints_px: Float[Tensor, "stacks batch 21 2"] | None = None
-    """Keypoints of the 2D branch, after every hourglass."""
 
 
 class S2Hand(nn.Module):
@@ -98,23 +34,30 @@ class S2Hand(nn.Module):
 
     Args:
         config: what to build.
+        hand: the hand model; None loads the one that the configuration names.
         use_pretrained: False leaves ImageNet weights out, for a model that is about to be loaded.
 
     References:
         Paper §3.2.1 to §3.2.3; ``docs/method.md`` lists where the released code differs.
     """
 
-    encoder: EfficientNetEncoder | SmallEncoder
+    encoder: EfficientNetEncoder | ConvNetEncoder
     head: GeometryHead
     texture_light_head: TextureLightHead
     keypoint_estimator: KeypointEstimator
 
-    def __init__(self, config: S2HandConfig, *, use_pretrained: bool = True) -> None:
+    def __init__(
+        self,
+        config: S2HandConfig,
+        *,
+        hand: HandModelData | None = None,
+        use_pretrained: bool = True,
+    ) -> None:
         super().__init__()
         self.config = config.model
         self.precision = config.optimiser.precision
         self.memory_format = memory_format(config.optimiser.memory_format)
-        hand = load_hand_model(config.model.hand_model or None)
+        hand = hand or load_hand_model(config.model.hand_model or None)
         self.hand_fingerprint = hand.fingerprint
         self.hand_layer = HandLayer(
             hand,
@@ -273,24 +216,10 @@ class S2Hand(nn.Module):
 def weighted_losses(config: S2HandConfig) -> set[str]:
     """Name the losses that have a weight in any stage."""
     weights = config.losses.weights
-    names = {name for name in LossWeights.__slots__ if getattr(weights, name) > 0}
+    names = {name for name in TERMS if getattr(weights, name) > 0}
     if any(phase.weight > 0 for phase in config.quaternion_schedule):
         names.add("quaternion")
     return names
-
-
-def outputs_of_losses(names: Collection[str]) -> frozenset[Output]:
-    """Return what the model has to compute for losses."""
-    found: set[Output] = set()
-    for name in names:
-        found |= OUTPUTS_OF_LOSSES.get(name, HAND_ALONE)
-    return frozenset(found)
-
-
-def parts_of_losses(names: Collection[str]) -> tuple[str, ...]:
-    """Return the parts of the model that losses train."""
-    outputs = outputs_of_losses(names)
-    return tuple(part for part, output in PARTS.items() if output in outputs)
 
 
 def memory_format(name: str) -> torch.memory_format:

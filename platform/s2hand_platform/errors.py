@@ -1,6 +1,15 @@
 """Errors that a user of the platform can meet, and the signal that ends a trial early."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Say which known word was probably meant, or which are known."""
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known here: {', '.join(known) or 'none'}"
 
 
 class PlatformError(Exception):

@@ -264,21 +264,17 @@ def _record(
 
 def last_outcome(store: ResultStore, trial_id: str) -> TrialOutcome | None:
     """Read from the store how the last attempt at a trial ended; None if there was none."""
-    trials, metrics = store.trials(), store.metrics()
-    attempts = trials[trials["trial_id"] == trial_id]
-    if attempts.empty:
+    last = store.last_attempt(trial_id)
+    if last is None:
         return None
-    finished = attempts[attempts["status"] == "finished"]
-    last = (attempts if finished.empty else finished).iloc[-1]
-    mine = metrics[(metrics["trial_id"] == trial_id) & (metrics["attempt"] == last["attempt"])]
     return TrialOutcome(
         trial_id=trial_id,
-        attempt=int(last["attempt"]),
-        status=last["status"],
-        reason=last["reason"],
-        metrics={f"{line.split}/{line.metric}": line.value for line in mine.itertuples()},
-        duration_s=float(last["duration_s"]),
-        notes=json.loads(last["notes_json"]),
+        attempt=last.attempt,
+        status=last.status,
+        reason=last.reason,
+        metrics=last.metrics,
+        duration_s=last.duration_s,
+        notes=last.notes,
     )
 
 

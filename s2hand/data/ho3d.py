@@ -70,7 +70,7 @@ class _Frame:
 class _Files:
     """What a split is read from, and what had to be read to know that."""
 
-    list: Path
+    list_path: Path
     listed: list[_Frame]
     read_meta: tuple[Path, ...]
     """Of all frames up to the last one that is kept, those without annotation included."""
@@ -86,7 +86,7 @@ class _Files:
 
     def paths(self) -> tuple[Path, ...]:
         truth = tuple(path for path in (self.joints, self.vertices) if path is not None)
-        return (self.list, *self.read_meta, *truth, *self.detections.values(), *self.images)
+        return (self.list_path, *self.read_meta, *truth, *self.detections.values(), *self.images)
 
 
 def files_read(
@@ -231,7 +231,7 @@ def _find(
         if split == "test":
             detections = {name: path for name, path in detections.items() if is_present(path)}
     return _Files(
-        list=list_path,
+        list_path=list_path,
         listed=listed,
         read_meta=read_meta,
         frames=frames,

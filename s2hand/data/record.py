@@ -4,18 +4,19 @@ A record comes from the files, not from the words of a command: a synthetic set 
 ``ho3d`` is synthetic, and the published set is official at any path.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from s2hand.config import S2HandConfig
 from s2hand.data.build import Source, evaluation_source, training_source, validation_source
 from s2hand.data.fingerprint import cache_dir_of, content_digests
 from s2hand.data.loader import Survey
 from s2hand.data.manifest import MANIFEST_NAME, Manifest, find_manifest
-from s2hand.errors import DataError
 from s2hand.layouts import LAYOUTS, DatasetName, Kind, PublishedSplit, PublishedVersion, Split
+from s2hand.plain_data import from_plain
 
 Origin = Literal["official", "synthetic", "own"]
 """``official``: counts and lists are those of a published release. ``synthetic``: a generated
@@ -61,7 +62,7 @@ class DatasetRecord:
     """Whether every frame has its camera."""
     image_formats: tuple[str, ...]
     """Endings of the image files, such as ``.jpg``."""
-    image_size_px: tuple[int, int]
+    image_size_px: tuple[int, ...]
     """Width and height of the first image."""
     generation: Generation | None = None
     """Of synthetic sets."""
@@ -87,34 +88,17 @@ class DatasetRecord:
 
     def to_plain(self) -> dict[str, Any]:
         """Dump to JSON's types."""
-        plain = asdict(self)
-        return plain | {
-            key: list(value) for key, value in plain.items() if isinstance(value, tuple)
-        }
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "DatasetRecord":
-        """Rebuild from ``to_plain``'s result.
+        """Rebuild from what ``to_plain`` gave.
 
         Raises:
-            DataError: If a field is missing, unknown, or names a layout or origin that is not.
+            ConfigurationError: If a field is missing, unknown or of another type.
         """
-        name, origin = plain.get("name"), plain.get("origin")
-        if name not in LAYOUTS or origin not in get_args(Origin):
-            raise DataError(
-                f"a dataset's record must have a name of {', '.join(LAYOUTS)} and an origin of "
-                f"{', '.join(get_args(Origin))}, got {name!r} and {origin!r}"
-            )
-        try:
-            generation = plain["generation"]
-            lists = {key: tuple(plain[key]) for key in ("truth", "image_formats", "image_size_px")}
-            made = None if generation is None else Generation(**generation)
-            return cls(**{**plain, **lists, "generation": made})
-        except (LookupError, TypeError) as error:
-            raise DataError(
-                f"a dataset's record must have the fields of DatasetRecord ({error}); it was "
-                "written by another version"
-            ) from error
+        return from_plain(cls, plain, "dataset record")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +119,15 @@ class DatasetRecords:
         return f"{evaluation.title}, trained on {training.title}"
 
 
+def describe_training_data(config: S2HandConfig) -> DatasetRecord:
+    """Describe the set that a configuration trains on; see ``describe_datasets``.
+
+    Raises:
+        DataError: If a list or a folder is missing, or a file of a synthetic set unreadable.
+    """
+    return _describe(training_source(config), cache_dir_of(config))
+
+
 def describe_datasets(config: S2HandConfig) -> DatasetRecords:
     """Describe the sets that a configuration trains on, is evaluated and validated on.
 
@@ -147,7 +140,7 @@ def describe_datasets(config: S2HandConfig) -> DatasetRecords:
     validation = validation_source(config)
     cache_dir = cache_dir_of(config)
     return DatasetRecords(
-        training=_describe(training_source(config), cache_dir),
+        training=describe_training_data(config),
         evaluation=_describe(evaluation_source(config), cache_dir),
         validation=None if validation is None else _describe(validation, cache_dir),
     )

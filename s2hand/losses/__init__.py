@@ -1,1 +1,1 @@
-"""Losses: each takes tensors and returns a sum and a count."""
+"""Losses: formulas of tensors, each summed over a batch; `s2hand.loss_table` lists them."""

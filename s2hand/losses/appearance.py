@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.losses.formula import Formula, per_clip
 from s2hand.losses.norm import safe_norm
 from s2hand.losses.photometric import PhotometricForm, photometric_count, photometric_weights
 
@@ -17,11 +17,12 @@ def texture_prior(
     *,
     form: PhotometricForm = "paper",
     min_confidence: float = 0.0,
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Penalise colours that differ much from the hand's mean colour (E_C).
 
     In each channel a value further than two standard deviations (unbiased, over the points) from
-    the mean costs its distance from the mean; the mean over points and channels.
+    the mean costs its distance from the mean; the mean over points and channels, summed over the
+    frames. :func:`~s2hand.losses.photometric.photometric_count` is what to divide it by.
 
     Args:
         texture: colour of each vertex or face, as the network gives it, before tanh.
@@ -44,19 +45,16 @@ def texture_prior(
         per_frame = per_frame * photometric_weights(
             detection_confidence, form, min_confidence=min_confidence
         )
-    return LossSum(
-        total=per_frame.sum(),
-        count=photometric_count(detection_confidence, form, min_confidence=min_confidence),
-    )
+    return per_frame.sum()
 
 
 def texture_shape_loss(
     texture: Float[Tensor, "clips frames points 3"], betas: Float[Tensor, "clips frames 10"]
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Keep a clip's texture and shape the same in all of its frames (E_T&S).
 
     The Euclidean distances of each frame's texture and of its betas from the clip's means, over
-    all their elements, summed over the frames; the mean over clips.
+    all their elements, summed over frames and clips.
 
     References:
         Paper Eq. 21, which does not say whether its norms are averaged over elements; here they
@@ -64,5 +62,27 @@ def texture_shape_loss(
     """
     textures = safe_norm(texture - texture.mean(dim=1, keepdim=True), dim=(-2, -1))
     shapes = safe_norm(betas - betas.mean(dim=1, keepdim=True), dim=-1)
-    total = (textures + shapes).sum()
-    return LossSum(total=total, count=count_like(total, len(texture)))
+    return (textures + shapes).sum()
+
+
+FORMULAS = {
+    "texture_prior": Formula(
+        count=lambda batch, settings: photometric_count(
+            batch.detection_confidence,
+            settings.photometric,
+            min_confidence=settings.photometric_min_confidence,
+        ),
+        total=lambda given, settings: texture_prior(
+            given.appearance.texture,
+            given.batch.detection_confidence,
+            form=settings.photometric,
+            min_confidence=settings.photometric_min_confidence,
+        ),
+    ),
+    "texture_shape": Formula(
+        count=lambda batch, _: per_clip(batch, 1),
+        total=lambda given, _: texture_shape_loss(
+            given.clips(given.appearance.texture), given.clips(given.hand.betas)
+        ),
+    ),
+}

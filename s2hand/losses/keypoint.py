@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.data.sample import Batch
+from s2hand.losses.formula import Formula, per_frame
+from s2hand.losses.loss_sum import count_like
 from s2hand.losses.norm import safe_norm
 from s2hand.types import Confidence, KeypointsPx
 
@@ -35,7 +37,7 @@ def keypoint_weights(confidence: Confidence, form: KeypointForm) -> Float[Tensor
 
 
 def keypoint_count(confidence: Confidence, form: KeypointForm) -> Float[Tensor, ""]:
-    """Return what E_loc is divided by; it depends on the detections alone."""
+    """Return what E_loc is divided by."""
     if form == "paper":
         return count_like(confidence, confidence.numel())
     return keypoint_weights(confidence, form).sum()
@@ -54,8 +56,10 @@ def keypoint_2d_loss(
     px_scale: float,
     knee_px: float = 5.0,
     form: KeypointForm = "paper",
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Compare projected joints with detected keypoints (E_loc).
+
+    The sum over frames and keypoints; :func:`keypoint_count` is what to divide it by.
 
     Args:
         projected_keypoints_px: joints projected into the input image.
@@ -72,21 +76,18 @@ def keypoint_2d_loss(
     """
     distance = safe_norm(projected_keypoints_px - detected_keypoints_px) * px_scale
     weights = keypoint_weights(detection_confidence, form)
-    return LossSum(
-        total=(weights * smooth_l1(distance, knee_px)).sum(),
-        count=keypoint_count(detection_confidence, form),
-    )
+    return (weights * smooth_l1(distance, knee_px)).sum()
 
 
 def bone_direction_loss(
     projected_keypoints_px: KeypointsPx,
     detected_keypoints_px: KeypointsPx,
     detection_confidence: Confidence,
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Compare the image directions of the 20 bones (E_ori).
 
     The squared difference of the unit vectors, weighted by the product of the confidences of the
-    bone's two ends, averaged over frames and bones.
+    bone's two ends; summed over frames and bones.
 
     References:
         Paper Eq. 4; the released code's unit vectors, v / (‖v‖ + 1e-4 px).
@@ -94,12 +95,11 @@ def bone_direction_loss(
     difference = _bone_directions(projected_keypoints_px) - _bone_directions(detected_keypoints_px)
     start, end = _bone_ends(detection_confidence[..., None])
     weights = (start * end).squeeze(-1)
-    total = (weights * difference.square().sum(-1)).sum()
-    return LossSum(total=total, count=count_like(total, weights.numel()))
+    return (weights * difference.square().sum(-1)).sum()
 
 
 def heatmap_keypoint_count(confidence: Confidence, form: KeypointForm) -> Float[Tensor, ""]:
-    """Return what E_2d is divided by; it depends on the detections alone."""
+    """Return what E_2d is divided by."""
     if form == "paper":
         return count_like(confidence, confidence.numel())
     return confidence.square().sum()
@@ -113,8 +113,10 @@ def heatmap_keypoint_loss(
     px_scale: float,
     knee_px: float = 5.0,
     form: KeypointForm = "paper",
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Compare what the 2D keypoint estimator finds with detected keypoints (E_2d).
+
+    The sum over stacks, frames and keypoints; :func:`heatmap_keypoint_count` is what to divide by.
 
     Args:
         heatmap_keypoints_px: the estimate of each of the estimator's stacks; their terms are added.
@@ -130,10 +132,8 @@ def heatmap_keypoint_loss(
     """
     distance = safe_norm(heatmap_keypoints_px - detected_keypoints_px) * px_scale
     if form == "paper":
-        total = (detection_confidence * smooth_l1(distance, knee_px)).sum()
-    else:
-        total = (detection_confidence.square() * distance).sum()
-    return LossSum(total=total, count=heatmap_keypoint_count(detection_confidence, form))
+        return (detection_confidence * smooth_l1(distance, knee_px)).sum()
+    return (detection_confidence.square() * distance).sum()
 
 
 def keypoint_consistency_loss(
@@ -142,10 +142,10 @@ def keypoint_consistency_loss(
     *,
     px_scale: float,
     knee_px: float = 5.0,
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Draw the projected joints and the 2D estimator's keypoints together (E_con).
 
-    The mean of ρ(d) over frames and keypoints, without confidences; both sides receive gradients.
+    The sum of ρ(d) over frames and keypoints, without confidences; both sides receive gradients.
 
     Args:
         projected_keypoints_px: joints projected into the input image.
@@ -157,8 +157,7 @@ def keypoint_consistency_loss(
         Paper Eq. 11.
     """
     distance = safe_norm(projected_keypoints_px - heatmap_keypoints_px) * px_scale
-    total = smooth_l1(distance, knee_px).sum()
-    return LossSum(total=total, count=count_like(total, distance.numel()))
+    return smooth_l1(distance, knee_px).sum()
 
 
 def _bone_directions(keypoints_px: KeypointsPx) -> Float[Tensor, "*batch 20 2"]:
@@ -177,3 +176,54 @@ def _bone_ends(
     wrist, fingers = values[..., None, :1, :], values[..., 1:, :].unflatten(-2, (5, 4))
     starts = torch.cat([wrist.expand_as(fingers[..., :1, :]), fingers[..., :3, :]], dim=-2)
     return starts.flatten(-3, -2), values[..., 1:, :]
+
+
+def _px_scale(batch: Batch) -> float:
+    return REFERENCE_IMAGE_SIZE_PX / batch.images.shape[-1]
+
+
+FORMULAS = {
+    "keypoint_2d": Formula(
+        count=lambda batch, settings: keypoint_count(
+            batch.detection_confidence, settings.keypoint_2d
+        ),
+        total=lambda given, settings: keypoint_2d_loss(
+            given.hand.projected_keypoints_px,
+            given.batch.detected_keypoints_px,
+            given.batch.detection_confidence,
+            px_scale=_px_scale(given.batch),
+            knee_px=settings.keypoint_knee_px,
+            form=settings.keypoint_2d,
+        ),
+    ),
+    "bone_direction": Formula(
+        count=lambda batch, _: per_frame(batch, 20),
+        total=lambda given, _: bone_direction_loss(
+            given.hand.projected_keypoints_px,
+            given.batch.detected_keypoints_px,
+            given.batch.detection_confidence,
+        ),
+    ),
+    "heatmap_keypoint": Formula(
+        count=lambda batch, settings: heatmap_keypoint_count(
+            batch.detection_confidence, settings.heatmap_keypoint
+        ),
+        total=lambda given, settings: heatmap_keypoint_loss(
+            given.heatmap_keypoints_px,
+            given.batch.detected_keypoints_px,
+            given.batch.detection_confidence,
+            px_scale=_px_scale(given.batch),
+            knee_px=settings.keypoint_knee_px,
+            form=settings.heatmap_keypoint,
+        ),
+    ),
+    "keypoint_consistency": Formula(
+        count=lambda batch, _: per_frame(batch, 21),
+        total=lambda given, settings: keypoint_consistency_loss(
+            given.hand.projected_keypoints_px,
+            given.heatmap_keypoints_px[-1],
+            px_scale=_px_scale(given.batch),
+            knee_px=settings.keypoint_knee_px,
+        ),
+    ),
+}

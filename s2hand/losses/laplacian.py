@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.losses.formula import Formula, per_frame
 from s2hand.losses.norm import safe_norm
 
 
@@ -45,11 +45,10 @@ class MeshLaplacian:
         identity = torch.eye(len(weights), dtype=weights.dtype, device=weights.device)
         self._operator = (identity - weights / sums).to(rest_vertices)
 
-    def __call__(self, vertices: Float[Tensor, "batch verts 3"]) -> LossSum:
-        """Average the length of L·v over frames and vertices."""
+    def __call__(self, vertices: Float[Tensor, "batch verts 3"]) -> Float[Tensor, ""]:
+        """Sum the length of L·v up over frames and vertices."""
         offsets = torch.einsum("vw,bwc->bvc", self._operator, vertices)
-        lengths = safe_norm(offsets)
-        return LossSum(total=lengths.sum(), count=count_like(lengths, lengths.numel()))
+        return safe_norm(offsets).sum()
 
 
 def _cotangent_weights(
@@ -65,3 +64,12 @@ def _cotangent_weights(
         weights.index_put_((start, end), cotangent, accumulate=True)
         weights.index_put_((end, start), cotangent, accumulate=True)
     return weights
+
+
+FORMULAS = {
+    "mesh_laplacian": Formula(
+        prepare=lambda _, rest_hand: MeshLaplacian(rest_hand.vertices, rest_hand.faces),
+        count=lambda batch, _: per_frame(batch, 778),
+        total=lambda given, laplacian: laplacian(given.hand.vertices),
+    ),
+}

@@ -1,24 +1,8 @@
-"""What a loss returns: a sum, and what to divide it by."""
-
-from dataclasses import dataclass
+"""A loss is a sum over a batch, divided by a count: shares of a global batch add up exactly."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LossSum:
-    """A loss before its division, so that shares of a global batch add up to the same gradient."""
-
-    total: Float[Tensor, ""]
-    """Sum over this share of the batch; carries the gradient."""
-    count: Float[Tensor, ""]
-    """What the total is divided by, summed over all shares; carries no gradient."""
-
-    def mean(self) -> Float[Tensor, ""]:
-        """Divide the total by the count; a count of zero gives zero."""
-        return divide(self.total, self.count)
 
 
 def divide(total: Float[Tensor, ""], count: Float[Tensor, ""]) -> Float[Tensor, ""]:

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from s2hand.losses.loss_sum import LossSum, count_like
+from s2hand.losses.formula import Formula, per_frame
+from s2hand.losses.loss_sum import count_like
 from s2hand.losses.norm import safe_norm
 
 PhotometricForm = Literal["paper", "released"]
@@ -48,7 +49,7 @@ def photometric_count(
     *,
     min_confidence: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Return what a term per frame is divided by; it depends on the detections alone.
+    """Return what a term per frame is divided by.
 
     ``paper``: the number of frames. ``released``: the sum of their weights.
     """
@@ -65,8 +66,10 @@ def pixel_loss(
     *,
     form: PhotometricForm = "paper",
     min_confidence: float = 0.0,
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Compare the colours of the rendered hand with the image (E_pixel).
+
+    The sum over frames; :func:`photometric_count` is what to divide it by.
 
     Args:
         image: the network's input.
@@ -98,10 +101,7 @@ def pixel_loss(
         before_white, masked = _released_images(image, rendered_image, rendered_silhouette)
         per_frame = (before_white - masked).abs().mean(dim=(1, 2, 3))
     weights = photometric_weights(detection_confidence, form, min_confidence=min_confidence)
-    return LossSum(
-        total=(weights * per_frame).sum(),
-        count=photometric_count(detection_confidence, form, min_confidence=min_confidence),
-    )
+    return (weights * per_frame).sum()
 
 
 def mean_colour_loss(
@@ -111,11 +111,11 @@ def mean_colour_loss(
     detection_confidence: Float[Tensor, "batch 21"],
     *,
     min_confidence: float = 0.0,
-) -> LossSum:
+) -> Float[Tensor, ""]:
     """Compare the mean brightness, over pixels and channels, of render and image.
 
     The absolute difference of the two means of each frame, weighted like the ``released`` form of
-    :func:`pixel_loss` and with its backgrounds.
+    :func:`pixel_loss` and with its backgrounds; summed over the frames.
 
     References:
         Released code, ``mrgb``; the paper has no such term.
@@ -123,14 +123,16 @@ def mean_colour_loss(
     before_white, masked = _released_images(image, rendered_image, rendered_silhouette)
     difference = before_white.mean(dim=(1, 2, 3)) - masked.mean(dim=(1, 2, 3))
     weights = photometric_weights(detection_confidence, "released", min_confidence=min_confidence)
-    return LossSum(total=(weights * difference.abs()).sum(), count=weights.sum())
+    return (weights * difference.abs()).sum()
 
 
-def ssim_loss(image: Images, rendered_image: Images, rendered_silhouette: Silhouettes) -> LossSum:
+def ssim_loss(
+    image: Images, rendered_image: Images, rendered_silhouette: Silhouettes
+) -> Float[Tensor, ""]:
     """Compare the structure of the rendered hand with the image: 1 − SSIM (E_SSIM).
 
     SSIM of what the silhouette covers of the image and of the render, averaged over all pixels and
-    channels of the frame; the mean over frames. Without confidences, as in the paper.
+    channels of the frame; summed over frames. Without confidences, as in the paper.
 
     Where no window reaches a hand, both images are black and SSIM is 1. So it is computed only on
     the rectangle that encloses the batch's hands and the windows that reach them; the result is
@@ -145,8 +147,7 @@ def ssim_loss(image: Images, rendered_image: Images, rendered_silhouette: Silhou
         rows, columns = (_reach(is_hand.any(dim=axis), _SSIM_RADIUS_PX) for axis in (1, 0))
     covered = image[..., rows, columns] * rendered_silhouette[:, None, rows, columns]
     similarity = structural_similarity(covered, rendered_image[..., rows, columns])
-    total = (1 - similarity).sum() / image[0].numel()
-    return LossSum(total=total, count=count_like(total, len(image)))
+    return (1 - similarity).sum() / image[0].numel()
 
 
 def structural_similarity(first: Images, second: Images) -> Images:
@@ -194,3 +195,42 @@ def _blur_matrix(size: int, like: Tensor) -> Float[Tensor, "size size"]:
     normaliser = torch.exp(-window.square() / (2 * _SSIM_SIGMA_PX**2)).sum().item()
     weight = torch.exp(-offset.square() / (2 * _SSIM_SIGMA_PX**2)) / normaliser
     return torch.where(offset.abs() <= _SSIM_RADIUS_PX, weight, 0.0)
+
+
+FORMULAS = {
+    "pixel": Formula(
+        count=lambda batch, settings: photometric_count(
+            batch.detection_confidence,
+            settings.photometric,
+            min_confidence=settings.photometric_min_confidence,
+        ),
+        total=lambda given, settings: pixel_loss(
+            given.batch.images,
+            given.rendering.image,
+            given.rendering.silhouette,
+            given.batch.detection_confidence,
+            form=settings.photometric,
+            min_confidence=settings.photometric_min_confidence,
+        ),
+    ),
+    "ssim": Formula(
+        count=lambda batch, _: per_frame(batch, 1),
+        total=lambda given, _: ssim_loss(
+            given.batch.images, given.rendering.image, given.rendering.silhouette
+        ),
+    ),
+    "mean_colour": Formula(
+        count=lambda batch, settings: photometric_count(
+            batch.detection_confidence,
+            "released",
+            min_confidence=settings.photometric_min_confidence,
+        ),
+        total=lambda given, settings: mean_colour_loss(
+            given.batch.images,
+            given.rendering.image,
+            given.rendering.silhouette,
+            given.batch.detection_confidence,
+            min_confidence=settings.photometric_min_confidence,
+        ),
+    ),
+}

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -87,6 +87,10 @@ METRICS: dict[str, MetricDescription] = {
 """Metric key → what it means. ``mm/frame²`` is what papers print as mm/s²."""
 
 
+HAND_PARAMETERS = ("betas", "hand_pose_pca", "global_orient", "transl", "scale")
+"""Parameters of the hand layer, which joints and vertices follow from."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
     """A model's output for every frame of a table, in the table's order."""
@@ -98,6 +102,9 @@ class Predictions:
     """Full axis-angle, mean pose included."""
     global_orient: Float[np.ndarray, "n 3"]
     betas: Float[np.ndarray, "n 10"]
+    hand_pose_pca: Float[np.ndarray, "n 30"] | None = None
+    transl: Float[np.ndarray, "n 3"] | None = None
+    scale: Float[np.ndarray, "n 1"] | None = None
     keypoints: "KeypointPredictions | None" = None
     """Keypoints in the network's input; None leaves their metrics out."""
     texture: Float[np.ndarray, "n points 3"] | None = None
@@ -107,6 +114,18 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.joints)
+
+    @property
+    def parameters(self) -> dict[str, Float32[np.ndarray, "n ..."]]:
+        """What the hand layer makes the hands from again, and the 2D branch's keypoints."""
+        columns = {name: getattr(self, name) for name in HAND_PARAMETERS}
+        if self.keypoints is not None:
+            columns["heatmap_keypoints_px"] = self.keypoints.heatmap
+        return {
+            name: np.asarray(values, np.float32)
+            for name, values in columns.items()
+            if values is not None
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +149,9 @@ class SetEvaluation:
     """One value per sample for every metric but the ``_sd``; its mean over samples that are not
     NaN is the metric. Smoothness metrics stand at a window's middle frame, NaN at other frames."""
     sample_ids: tuple[str, ...]
+    parameters: dict[str, Float32[np.ndarray, "n ..."]]
+    """The predictions, compactly: ``HAND_PARAMETERS`` and ``heatmap_keypoints_px`` (pixels of the
+    network's input), as far as they were predicted; a row per sample."""
     evaluator_id: str
     """Numbers under different ids are not comparable."""
 
@@ -191,6 +213,7 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
         samples=samples,
         sample_ids=table.sample_ids,
         evaluator_id=evaluator_id(table),
+        parameters=predictions.parameters,
     )
 
 

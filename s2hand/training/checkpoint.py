@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without executing anything, refused when foreign."""
+"""A stage's checkpoints: written whole, read without executing anything, refused when foreign."""
 
 import os
 import tempfile
@@ -12,9 +12,9 @@ import torch
 
 from s2hand.errors import CheckpointError
 
-FORMAT = "s2hand-checkpoint-1"
+FORMAT = "s2hand-checkpoint-2"
 
-_KEYS = {"format", "stage_id", "identity", "epochs_done", "model", "optimiser"}
+_KEYS = {"format", "stage_id", "identity", "epochs_done", "training_s", "model", "optimiser"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,10 @@ class Checkpoint:
     identity: dict[str, Any]
     """What the stage's id was computed from, kept so that differences can be named."""
     epochs_done: int
+    training_s: float
+    """Time that these epochs took, in all attempts."""
     model: dict[str, torch.Tensor]
+    """Weights and statistics of the parts that the stage trains."""
     optimiser: dict[str, Any]
     """Empty once the stage is finished: the next stage starts its optimiser afresh."""
 

@@ -26,13 +26,19 @@ def use_deterministic_algorithms() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def seed_epoch(seed: int, stage_index: int, epoch: int, rank: int) -> torch.Generator:
+def seed_epoch(seed: int, stream: str, epoch: int, rank: int) -> torch.Generator:
     """Seed torch's global generator for an epoch, and return one for the epoch's augmentation.
 
     A resumed training needs no saved generator state: an epoch draws the same numbers whatever
     ran before it in the process.
+
+    Args:
+        seed: the training's.
+        stream: the stage's, see :func:`s2hand.training.stages.stream_of`.
+        epoch: within the stage, from 0.
+        rank: the worker's.
     """
-    torch.manual_seed(derive_seed(seed, "network", stage_index, epoch, rank))
+    torch.manual_seed(derive_seed(seed, "network", stream, epoch, rank))
     generator = torch.Generator()
-    generator.manual_seed(derive_seed(seed, "augmentation", stage_index, epoch, rank))
+    generator.manual_seed(derive_seed(seed, "augmentation", stream, epoch, rank))
     return generator

@@ -1,30 +1,30 @@
-"""A whole training: its stages one after the other, each trained once and kept."""
+"""A whole training: its stages, each trained once and kept, and the model that they end in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from s2hand.acting_code import stage_modules
+from s2hand.checkpoint import MODEL_NAME, ModelRecord, read_model_record, save_model
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.fingerprint import fingerprint_training_data
-from s2hand.errors import ConfigurationError
+from s2hand.data.record import describe_training_data
+from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
-from s2hand.training.checkpoint import load_checkpoint, require_same
+from s2hand.source import module_digests, sha256_of
+from s2hand.training.checkpoint import require_same
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
-from s2hand.training.stage_run import FINAL_NAME, LATEST_NAME, StageRun, Validation
-from s2hand.training.stages import (
-    fingerprint_code,
-    first_free,
-    stage_id,
-    stage_identity,
-    stage_parts,
-    trained_stages,
-)
+from s2hand.training.reports import StageReport, StageReports
+from s2hand.training.sharing import first_free
+from s2hand.training.stage_run import StageRun, Validation
+from s2hand.training.stages import stage_id, stage_identity, stage_parts, trained_stages
 from s2hand.training.workers import Workers
 
 
@@ -34,15 +34,15 @@ def train(
     seed: int,
     context: TrainingContext,
     validate: Validation | None = None,
-) -> None:
-    """Train all stages and leave ``final.pt`` in ``context.checkpoint_dir``.
+) -> tuple[StageReport, ...]:
+    """Train all stages and leave ``model.safetensors`` in ``context.checkpoint_dir``.
 
-    Stages before the last lie in ``context.stage_dir`` under their own id, where every training
-    that has the same stage finds them. One trains it; the others meanwhile train a stage that does
-    not need it, or wait. What is there already is not trained again, and an unfinished stage goes
-    on after its latest report. The same seed
-    gives the same weights bit for bit on one machine with one number of threads, interrupted or
-    not.
+    Stages lie in ``context.stage_dir`` under their own id, where every training that has the same
+    stage finds them. One trains it; the others meanwhile train a stage that does not need it, or
+    wait. What is there already is not trained again, and an unfinished stage goes on after its
+    latest report. The model has each part as the last stage that trained it left it: where no
+    stage trains them together, its branches are those that were trained apart. The same seed gives
+    the same weights bit for bit on one machine with one number of threads, interrupted or not.
 
     Args:
         config: the whole configuration.
@@ -51,11 +51,15 @@ def train(
             checkpoint was written; what it raises ends the training, which can be resumed.
         validate: what to measure of the model for every report, beside the losses.
 
+    Returns:
+        What was done for each stage, in the order of ``config.stages``.
+
     Raises:
         ConfigurationError: if the workers do not fit the configuration, or the batch the workers.
-        CheckpointError: if the folder holds another configuration's checkpoint.
+        CheckpointError: if the folder holds another configuration's model.
         DataError: if the data cannot be read.
         NonFiniteLossError: if a loss becomes NaN or infinite.
+        SourceError: if the package's source is not to be had, which identifies the stages.
     """
     if context.world_size != config.optimiser.world_size:
         raise ConfigurationError(
@@ -63,22 +67,21 @@ def train(
             f"got {context.world_size}"
         )
     workers = Workers(rank=context.rank, world_size=context.world_size)
-    indices = trained_stages(config)
     identities = stage_identities(config, seed=seed, device_type=torch.device(context.device).type)
-    folders = [context.stage_dir / stage_id(identity) for identity in identities[:-1]]
-    folders.append(context.checkpoint_dir)
-    final = context.checkpoint_dir / FINAL_NAME
-    if final.is_file():
-        require_same(load_checkpoint(final).identity, identities[-1], final)
-        return
+    ids = [stage_id(identity) for identity in identities.values()]
+    reports = StageReports(folder=context.checkpoint_dir, is_writer=workers.rank == 0)
+    path = context.checkpoint_dir / MODEL_NAME
+    if path.is_file():
+        _require_same_stages(read_model_record(path).identity, identities, path)
+        return reports.of(ids)
     use_deterministic_algorithms()
     dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
-    runs = [
+    indices = trained_stages(config)
+    pending = [
         StageRun(
             config=config,
             index=index,
-            is_last=index == indices[-1],
             epochs_before=sum(config.stages[before].epochs for before in indices[:place]),
             identity=identity,
             seed=seed,
@@ -86,51 +89,89 @@ def train(
             dataset=dataset,
             context=context,
             workers=workers,
-            folder=folder,
+            reports=reports,
             validate=validate,
         )
-        for place, (index, identity, folder) in enumerate(
-            zip(indices, identities, folders, strict=True)
-        )
+        for place, (index, identity) in enumerate(zip(indices, identities.values(), strict=True))
     ]
-    is_in_last_stage = (context.checkpoint_dir / LATEST_NAME).is_file()
-    pending = runs[-1:] if is_in_last_stage else runs
     while pending:
         ready = _ready(pending)
         with first_free([run.folder for run in ready], workers) as place:
             ready[place].run()
         pending = [run for run in pending if run is not ready[place]]
+    if workers.rank == 0:
+        save_model(model, _record(config, identities, model), path)
+    workers.wait()
+    return reports.of(ids)
 
 
 def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
-    """Return the stages that need nothing of another pending one; the last waits for all."""
-    *before_last, last = pending
-    ids = {stage_id(run.identity) for run in pending}
-    ready = [run for run in before_last if ids.isdisjoint(run.identity["previous"].values())]
-    return ready or [last]
+    """Return the stages that need nothing of another pending one; the first always does not."""
+    ids = {run.id for run in pending}
+    return [run for run in pending if ids.isdisjoint(run.identity["previous"].values())]
 
 
-def stage_identities(config: S2HandConfig, *, seed: int, device_type: str) -> list[dict[str, Any]]:
-    """Collect what identifies each stage that is trained, the data and the code included."""
+def _record(
+    config: S2HandConfig, identities: dict[str, dict[str, Any]], model: S2Hand
+) -> ModelRecord:
+    is_pretrained = config.model.pretrained != "none"
+    return ModelRecord(
+        config=config,
+        identity={"stages": identities},
+        hand_fingerprint=model.hand_fingerprint,
+        data=describe_training_data(config).to_plain(),
+        initial_weights={"encoder": config.model.pretrained} if is_pretrained else {},
+    )
+
+
+def _require_same_stages(
+    saved: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
+    """Refuse a model of other stages; their names do not matter."""
+    in_file = saved["stages"]
+    if {stage_id(each) for each in in_file.values()} != {stage_id(e) for e in wanted.values()}:
+        require_same(in_file, wanted, path)
+
+
+def stage_identities(
+    config: S2HandConfig, *, seed: int, device_type: str
+) -> dict[str, dict[str, Any]]:
+    """Collect what identifies each stage that is trained, by its name, data and code included.
+
+    Raises:
+        SourceError: if a module's source is not to be had.
+    """
     fingerprints = {
         "data": fingerprint_training_data(config),
         "hand": load_hand_model(config.model.hand_model or None).fingerprint,
-        "code": fingerprint_code(),
     }
-    identities: list[dict[str, Any]] = []
-    previous_ids: dict[str, str] = {}
+    identities: dict[str, dict[str, Any]] = {}
+    previous: dict[str, dict[str, Any]] = {}
     for index in trained_stages(config):
         identity = stage_identity(
             config,
             index,
             seed=seed,
             device_type=device_type,
-            fingerprints=fingerprints,
-            previous_ids=previous_ids,
+            fingerprints={
+                **fingerprints,
+                "code": _code_fingerprint(stage_modules(config, index, device_type)),
+            },
+            previous=previous,
         )
-        identities.append(identity)
-        previous_ids |= dict.fromkeys(stage_parts(config, index), stage_id(identity))
+        identities[config.stages[index].name] = identity
+        previous |= dict.fromkeys(stage_parts(config, index), identity)
     return identities
+
+
+def _code_fingerprint(modules: Collection[str]) -> str:
+    digests = module_digests(modules)
+    if digests is None:
+        raise SourceError(
+            "the source of s2hand must be readable, because it identifies what is trained; got "
+            "compiled modules alone: install the package with its source"
+        )
+    return sha256_of(digests)
 
 
 def _build_model(config: S2HandConfig, seed: int, device: str, workers: Workers) -> S2Hand:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from s2hand.config import ClipConfig, S2HandConfig, StageConfig
-from s2hand.losses.objective import active_weights
+from s2hand.loss_table import active_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,9 @@ def phase_of(config: S2HandConfig, stage: StageConfig, epoch: int) -> Phase:
         clips, weights = config.clips_of(begun[-1]), replace(weights, quaternion=begun[-1].weight)
     return Phase(
         clips=clips if uses_clips else None,
-        weights=active_weights(weights, stage),
+        weights=active_weights(
+            weights, branch=stage.branch, over_clips=uses_clips, without=stage.without
+        ),
     )
 
 

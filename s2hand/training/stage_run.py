@@ -15,6 +15,7 @@ from s2hand.config import S2HandConfig, StageConfig
 from s2hand.data.clips import ClipSampler, FrameSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
+from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import (
@@ -26,8 +27,9 @@ from s2hand.training.checkpoint import (
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.pictures import draw_reconstructions
+from s2hand.training.reports import StageReports
 from s2hand.training.schedule import Phase, learning_rate, phase_of
-from s2hand.training.stages import stage_id, stage_parts
+from s2hand.training.stages import stage_id, stage_parts, stream_of
 from s2hand.training.step import TrainingStep, build_optimiser, move_batch
 from s2hand.training.workers import Workers
 
@@ -51,8 +53,6 @@ class StageRun:
     config: S2HandConfig
     index: int
     """Place of the stage in ``config.stages``."""
-    is_last: bool
-    """Whether its weights are the training's."""
     epochs_before: int
     """Epochs of the stages before it."""
     identity: Mapping[str, Any]
@@ -61,8 +61,7 @@ class StageRun:
     dataset: FrameDataset
     context: TrainingContext
     workers: Workers
-    folder: Path
-    """Where the stage's checkpoints lie."""
+    reports: StageReports
     validate: Validation | None = None
     """Measures the model for each report; the first worker calls it."""
 
@@ -70,6 +69,16 @@ class StageRun:
     def stage(self) -> StageConfig:
         """The stage's settings."""
         return self.config.stages[self.index]
+
+    @property
+    def id(self) -> str:
+        """The stage's id."""
+        return stage_id(self.identity)
+
+    @property
+    def folder(self) -> Path:
+        """Where the stage's checkpoints lie."""
+        return self.context.stage_dir / self.id
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -81,41 +90,56 @@ class StageRun:
         """Bring the model to the end of the stage, from wherever the folder has it."""
         final = self.folder / FINAL_NAME
         if final.is_file():
-            self.model.load_state_dict(self._load(final).model, strict=self.is_last)
-            return
+            checkpoint = self._load(final)
+            self._note(checkpoint.training_s, trained_here=False)
+        else:
+            self._train()
+        if self.workers.rank == 0:
+            (self.folder / LATEST_NAME).unlink(missing_ok=True)
+
+    def _train(self) -> None:
         step = self._build_step()
-        first_epoch = self._resume(step.optimiser)
+        first_epoch, seconds_before = self._resume(step.optimiser)
+        started = time.perf_counter() - seconds_before
         phase = sampler = None
         for epoch in range(first_epoch, self.stage.epochs):
             new_phase = phase_of(self.config, self.stage, epoch)
             if sampler is None or new_phase != phase:
                 phase, sampler = new_phase, self._build_sampler(new_phase)
                 step.objective = self._build_objective(new_phase)
-            metrics = self._train_epoch(epoch, step, sampler.epoch(epoch))
+            batches = sampler.epoch(epoch)
+            metrics = self._train_epoch(epoch, step, batches, new_phase.clip_length)
             epochs_done = epoch + 1
             is_last = epochs_done == self.stage.epochs
             if is_last or epochs_done % self.config.runtime.report_every_epochs == 0:
-                self._save(LATEST_NAME, epochs_done, step.optimiser.state_dict())
+                training_s = time.perf_counter() - started
+                self._save(LATEST_NAME, epochs_done, training_s, step.optimiser.state_dict())
+                self._note(training_s, trained_here=True)
                 if self.validate is not None and self.workers.rank == 0:
                     metrics |= self.validate(self.model)
                 self._log_picture(epoch, is_last_epoch=is_last)
                 self.context.report(self.epochs_before + epoch, metrics)
-        self._save(FINAL_NAME, self.stage.epochs, {})
-        if self.workers.rank == 0:
-            (self.folder / LATEST_NAME).unlink(missing_ok=True)
+        self._save(FINAL_NAME, self.stage.epochs, time.perf_counter() - started, {})
+
+    def _note(self, training_s: float, *, trained_here: bool) -> None:
+        self.reports.note(self.stage.name, self.id, training_s, trained_here=trained_here)
 
     def _train_epoch(
-        self, epoch: int, step: TrainingStep, batches: list[Int[np.ndarray, "frames"]]
+        self,
+        epoch: int,
+        step: TrainingStep,
+        batches: list[Int[np.ndarray, "frames"]],
+        clip_length: int,
     ) -> dict[str, float]:
         started = time.perf_counter()
-        generator = seed_epoch(self.seed, self.index, epoch, self.workers.rank)
+        generator = seed_epoch(self.seed, stream_of(self.identity), epoch, self.workers.rank)
         rate = learning_rate(self.stage, epoch)
         for group in step.optimiser.param_groups:
             group["lr"] = rate
         self.model.eval()
         for part in self.parts.values():
             part.train()
-        weights, clip_length = step.objective.weights, step.objective.clip_length
+        weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
         for rows in batches:
             batch = self.dataset.batch(
@@ -157,15 +181,11 @@ class StageRun:
         return Objective(
             self.config.losses,
             phase.weights,
-            image_size_px=self.config.model.image_size_px,
-            clip_length=phase.clip_length,
-            rest_joints=layer.rest_joints,
-            rest_vertices=layer.rest_vertices,
-            faces=layer.faces,
+            RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
         )
 
     def _build_sampler(self, phase: Phase) -> FrameSampler | ClipSampler:
-        seed = derive_seed(self.seed, "samples", self.index)
+        seed = derive_seed(self.seed, "samples", stream_of(self.identity))
         table = self.dataset.table
         if phase.clips is not None:
             return ClipSampler(table.sequences, table.frames, phase.clips, seed)
@@ -183,26 +203,30 @@ class StageRun:
         self.context.log_picture("reconstructions", self.epochs_before + epoch, picture)
 
     def _load(self, path: Path) -> Checkpoint:
+        """Read a checkpoint of this stage, and give the model its weights."""
         checkpoint = load_checkpoint(path, device=self.context.device)
         require_same(checkpoint.identity, self.identity, path)
+        self.model.load_state_dict(checkpoint.model, strict=False)
         return checkpoint
 
-    def _resume(self, optimiser: torch.optim.Optimizer) -> int:
-        """Load the latest checkpoint, if there is one; return the number of epochs done."""
+    def _resume(self, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+        """Load the latest checkpoint, if there is one; return the epochs done, and their time."""
         path = self.folder / LATEST_NAME
         if not path.is_file():
-            return 0
+            return 0, 0.0
         checkpoint = self._load(path)
-        self.model.load_state_dict(checkpoint.model, strict=self.is_last)
         optimiser.load_state_dict(checkpoint.optimiser)
-        return checkpoint.epochs_done
+        return checkpoint.epochs_done, checkpoint.training_s
 
-    def _save(self, name: str, epochs_done: int, optimiser_state: dict[str, Any]) -> None:
+    def _save(
+        self, name: str, epochs_done: int, training_s: float, optimiser_state: dict[str, Any]
+    ) -> None:
         if self.workers.rank == 0:
             checkpoint = Checkpoint(
-                stage_id=stage_id(self.identity),
+                stage_id=self.id,
                 identity=dict(self.identity),
                 epochs_done=epochs_done,
+                training_s=training_s,
                 model=self._state(),
                 optimiser=optimiser_state,
             )
@@ -210,11 +234,8 @@ class StageRun:
         self.workers.wait()
 
     def _state(self) -> dict[str, torch.Tensor]:
-        """Return the weights to keep: of the parts that were trained, at the end of all."""
-        state = self.model.state_dict()
-        if self.is_last:
-            return state
-        trained = self.parts
+        """Return the weights and statistics of the parts that the stage trains."""
+        state, trained = self.model.state_dict(), self.parts
         return {name: value for name, value in state.items() if name.split(".")[0] in trained}
 
 

@@ -1,40 +1,15 @@
-"""Stages: what identifies one, and how several trainings share one."""
+"""Stages: which there are, what identifies one, and what its random numbers follow from."""
 
 import dataclasses
-import fcntl
-import hashlib
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s2hand.config import EVALUATION_FIELDS, ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS
-from s2hand.model import parts_of_losses
+from s2hand.loss_table import parts_of_losses, settings_of_losses
+from s2hand.source import sha256_of
 from s2hand.training.schedule import losses_of
-from s2hand.training.workers import Workers
-
-_TRAINING_SOURCES = (
-    *("config.py", "model.py", "types.py"),
-    *("hand", "geometry", "rendering", "networks", "losses", "keypoints", "data", "training"),
-)
-"""Parts of the package whose code can change a training."""
-
-_FIELDS_OF_LOSSES = {
-    "keypoint_2d": ("keypoint_2d", "keypoint_knee_px"),
-    "pixel": ("photometric", "photometric_min_confidence"),
-    "mean_colour": ("photometric_min_confidence",),
-    "texture_prior": ("photometric", "photometric_min_confidence"),
-    "heatmap_keypoint": ("heatmap_keypoint", "keypoint_knee_px"),
-    "keypoint_consistency": ("keypoint_knee_px",),
-    "bone_length_prior": ("bone_length_prior",),
-    "joint_angle_prior": ("joint_angle_prior",),
-    "smooth": ("smooth_threshold_rad",),
-}
-"""Fields of ``LossConfig`` that take effect, beside the weight, where a term acts."""
 
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "pretrained", "image_size_px"),
@@ -47,11 +22,9 @@ _FIELDS_OF_PARTS = {
 }
 """Fields of ``ModelConfig`` that take effect where a part of the model is trained."""
 
-_LOCK_POLL_S = 0.5
-
 
 def trained_stages(config: S2HandConfig) -> list[int]:
-    """Return the places of the stages that have something to train.
+    """Return the places of the stages that have something to train: epochs, and a loss.
 
     Raises:
         ConfigurationError: if no stage has.
@@ -59,8 +32,8 @@ def trained_stages(config: S2HandConfig) -> list[int]:
     indices = [i for i, stage in enumerate(config.stages) if losses_of(config, stage)]
     if not indices:
         raise ConfigurationError(
-            "no loss has a weight in any stage, so there is nothing to train; give one of "
-            "losses.weights a positive value"
+            "no loss has a weight in any stage that has epochs, so there is nothing to train; give "
+            "one of losses.weights a positive value, and epochs to a stage where it acts"
         )
     return indices
 
@@ -77,7 +50,7 @@ def stage_identity(
     seed: int,
     device_type: str,
     fingerprints: Mapping[str, str],
-    previous_ids: Mapping[str, str],
+    previous: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Collect everything that determines a stage's outcome, as plain data.
 
@@ -89,12 +62,13 @@ def stage_identity(
         index: the stage's place in ``config.stages``.
         seed: the training's seed.
         device_type: ``cpu`` or ``cuda``, which round differently.
-        fingerprints: SHA-256 of the data, the hand model and the code.
-        previous_ids: part of the model → id of the latest stage that trained it.
+        fingerprints: SHA-256 of the data, the hand model and the stage's code.
+        previous: part of the model → identity of the latest stage that trained it.
     """
     stage = config.stages[index]
     uses_clips = stage.samples == "clips"
     parts = stage_parts(config, index)
+    before = {part: previous[part] for part in parts if part in previous}
     dump = dataclasses.asdict(config)
     return {
         "stage": _without(dump["stages"][index], ["name", "without"]),
@@ -107,8 +81,21 @@ def stage_identity(
         "seed": seed,
         "device": device_type,
         "fingerprints": dict(fingerprints),
-        "previous": {part: previous_ids[part] for part in parts if part in previous_ids},
+        "previous": {part: stage_id(identity) for part, identity in before.items()},
+        "depth": 1 + max((identity["depth"] for identity in before.values()), default=-1),
     }
+
+
+def stream_of(identity: Mapping[str, Any]) -> str:
+    """Name what a stage's random numbers follow from, beside the seed.
+
+    That is a part of its identity: what it trains, what it samples, and after how many stages. Not
+    its place, which the identity lacks: a stage is the same wherever it stands. And not the whole
+    identity: rows of a table that differ in a loss see the same frames in the same order, turned
+    by the same angles, so that they can be compared in pairs of one seed.
+    """
+    stage = identity["stage"]
+    return f"{stage['branch']}:{stage['samples']}:{identity['depth']}"
 
 
 def model_identity(model: ModelConfig, parts: Sequence[str]) -> dict[str, Any]:
@@ -118,56 +105,12 @@ def model_identity(model: ModelConfig, parts: Sequence[str]) -> dict[str, Any]:
 
 def stage_id(identity: Mapping[str, Any]) -> str:
     """Return the full SHA-256 over the canonical JSON of an identity."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def fingerprint_code() -> str:
-    """Return the SHA-256 over the source files that can change a training."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for part in _TRAINING_SOURCES:
-        path = package / part
-        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(source.relative_to(package).as_posix().encode())
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-@contextmanager
-def first_free(folders: Sequence[Path], workers: Workers) -> Iterator[int]:
-    """Hold one of several folders alone, among all trainings of all processes; return its place.
-
-    Takes the first that no other training holds, and waits while others hold all of them. The
-    lock goes with the process that holds it, however that ends. The workers of one training hold
-    it together; they ask again and again instead of blocking, so that no worker waits in a
-    collective for longer than a moment.
-    """
-    with ExitStack() as locks:
-        descriptors = []
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptors.append(locks.enter_context((folder / "lock").open("a")).fileno())
-        while True:
-            for place, descriptor in enumerate(descriptors):
-                if workers.first_says(workers.rank == 0 and _try_lock(descriptor)):
-                    yield place
-                    return
-            time.sleep(_LOCK_POLL_S)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return sha256_of(identity)
 
 
 def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[str, Any]:
-    fields = {field for name in active for field in _FIELDS_OF_LOSSES.get(name, ())}
     weights = {name: weight for name, weight in losses["weights"].items() if name in active}
-    return {field: losses[field] for field in sorted(fields)} | {"weights": weights}
+    return {name: losses[name] for name in settings_of_losses(active)} | {"weights": weights}
 
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:

@@ -100,9 +100,9 @@ class TrainingStep:
         self.model.zero_grad(set_to_none=True)
         for part in split_batch(batch, self.micro_batch_size):
             prediction = self.model(part.images, part.intrinsics_px, outputs=self.objective.outputs)
-            sums = self.objective.sums(prediction, part)
-            weighted_total(sums, counts, self.objective.weights).backward()
-            totals += torch.stack([sums[name].total.detach() for name in names])
+            share = self.objective.totals(prediction, part)
+            weighted_total(share, counts, self.objective.weights).backward()
+            totals += torch.stack([share[name].detach() for name in names])
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.workers.add_up([totals, *gradients])
         return torch.stack(

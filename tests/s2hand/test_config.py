@@ -97,4 +97,5 @@ def test_settings_that_contradict_each_other(fields, message):
 def test_the_schedules_are_the_paper_s_and_the_released_code_s():
     epochs = {name: [each.epochs for each in preset.stages] for name, preset in PRESETS.items()}
     assert epochs["paper"] == [90, 90, 60]
-    assert epochs["released"] == [120, 120, 60]
+    assert epochs["released-freihand"] == [180]
+    assert epochs["released-ho3d"] == [120, 120, 60]

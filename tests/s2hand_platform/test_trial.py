@@ -63,7 +63,7 @@ def test_trial_is_recorded_with_metrics_curve_and_environment(
     line = results.trials().iloc[0]
     assert (line["status"], line["seed"], line["attempt"]) == ("finished", 7, 0)
     assert "torch" in json.loads(line["environment_json"])["framework"]
-    metrics = results.metrics().set_index("metric")["value"]
+    metrics = results.metrics(results.trials()).set_index("metric")["value"]
     assert metrics["error"] == outcome.metrics["test/error"]
     curve = results.curves([outcome.trial_id])
     assert sorted(curve.loc[curve["metric"] == "loss/total", "epoch"]) == [0, 1, 2, 3]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from s2hand_platform.planning import Plan, PlannedTrial
+from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.trial import TrialOutcome
 
 

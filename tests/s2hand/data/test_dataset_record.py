@@ -9,7 +9,7 @@ import pytest
 
 from s2hand.config import DataConfig, S2HandConfig
 from s2hand.data.record import DatasetRecord, describe_datasets
-from s2hand.errors import DataError
+from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS, Layout, PublishedSplit, PublishedVersion
 
 
@@ -153,7 +153,7 @@ def test_a_record_survives_json_and_damage_is_named(make_ho3d):
     assert DatasetRecord.from_plain(plain) == record
     for name in (field.name for field in fields(record)):
         damaged = {key: value for key, value in plain.items() if key != name}
-        with pytest.raises(DataError, match=r"a dataset's record must have"):
+        with pytest.raises(ConfigurationError, match=f"dataset record.{name} is missing"):
             DatasetRecord.from_plain(damaged)
-    with pytest.raises(DataError, match="got 'coco' and 'own'"):
+    with pytest.raises(ConfigurationError, match=r"record.name must be one of 'freihand', 'ho3d'"):
         DatasetRecord.from_plain(plain | {"name": "coco"})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_means import count_of, count_of_frames, mean_of
 
 from s2hand.losses.appearance import texture_prior, texture_shape_loss
 
@@ -22,12 +23,17 @@ def random_textures(seed, batch=3, points=40):
     return texture, torch.rand(batch, 21, **options)
 
 
+def mean_texture_prior(texture, confidence, *, form="paper"):
+    total = texture_prior(texture, confidence, form=form)
+    return mean_of("texture_prior", total, confidence, photometric=form)
+
+
 def test_one_outlier_costs_its_distance_from_the_mean():
     """Nine points at 0 and one at 1: mean 0.1, σ = √0.1 = 0.316, and 0.9 is beyond two σ."""
     texture = torch.zeros(1, 10, 3, dtype=torch.float64)
     texture[0, 4, 1] = 1.0
-    loss = texture_prior(texture, torch.ones(1, 21, dtype=torch.float64))
-    assert loss.mean().item() == pytest.approx(0.9 / 30)
+    loss = mean_texture_prior(texture, torch.ones(1, 21, dtype=torch.float64))
+    assert loss.item() == pytest.approx(0.9 / 30)
 
 
 def test_convention_sigma_is_unbiased():
@@ -36,7 +42,7 @@ def test_convention_sigma_is_unbiased():
     texture[0, 0] = 1.0
     texture[0, 0, 2] = 1.01
     confidence = torch.ones(1, 21, dtype=torch.float64)
-    assert texture_prior(texture, confidence).mean().item() == 0
+    assert texture_prior(texture, confidence).item() == 0
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -53,8 +59,9 @@ def test_texture_prior_agrees_with_a_loop(form):
         count += weight
     loss = texture_prior(texture, confidence, form=form)
     assert total > 0
-    assert loss.total.item() == pytest.approx(total, rel=1e-12)
-    assert loss.count.item() == pytest.approx(count, rel=1e-12)
+    assert loss.item() == pytest.approx(total, rel=1e-12)
+    divisor = count_of("texture_prior", confidence, photometric=form)
+    assert divisor.item() == pytest.approx(count, rel=1e-12)
 
 
 def test_released_texture_prior_leaves_out_frames_below_the_least_confidence():
@@ -63,14 +70,18 @@ def test_released_texture_prior_leaves_out_frames_below_the_least_confidence():
     confidence[0, 3] = 0.1
     both = texture_prior(texture, confidence, form="released", min_confidence=0.1)
     second = texture_prior(texture[1:], confidence[1:], form="released")
-    torch.testing.assert_close(both.total, second.total)
-    torch.testing.assert_close(both.count, second.count)
+    torch.testing.assert_close(both, second)
+    counts = [
+        count_of("texture_prior", *each, photometric="released", photometric_min_confidence=limit)
+        for each, limit in (((confidence,), 0.1), ((confidence[1:],), 0.0))
+    ]
+    torch.testing.assert_close(*counts)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_plain_texture_costs_nothing_and_has_finite_gradients(form):
     texture = torch.full((2, 778, 3), 0.6, requires_grad=True)
-    loss = texture_prior(texture, torch.ones(2, 21), form=form).mean()
+    loss = mean_texture_prior(texture, torch.ones(2, 21), form=form)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(texture.grad, torch.zeros_like(texture))
@@ -79,7 +90,7 @@ def test_a_plain_texture_costs_nothing_and_has_finite_gradients(form):
 def test_released_texture_prior_without_any_confidence_is_zero():
     texture, confidence = random_textures(2)
     texture.requires_grad_()
-    loss = texture_prior(texture, torch.zeros_like(confidence), form="released").mean()
+    loss = mean_texture_prior(texture, torch.zeros_like(confidence), form="released")
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(texture.grad, torch.zeros_like(texture))
@@ -89,10 +100,8 @@ def test_released_texture_prior_without_any_confidence_is_zero():
 def test_texture_prior_gradients_agree_with_finite_differences(form):
     texture, confidence = random_textures(3, batch=2, points=15)
     texture.requires_grad_()
-    assert texture_prior(texture, confidence, form=form).mean() > 0
-    assert torch.autograd.gradcheck(
-        lambda t: texture_prior(t, confidence, form=form).mean(), texture
-    )
+    assert texture_prior(texture, confidence, form=form) > 0
+    assert torch.autograd.gradcheck(lambda t: mean_texture_prior(t, confidence, form=form), texture)
 
 
 def test_texture_and_shape_are_norms_over_all_elements_summed_over_the_frames():
@@ -105,8 +114,8 @@ def test_texture_and_shape_are_norms_over_all_elements_summed_over_the_frames():
                 difference = (values[frame] - values.sum(axis=0) / 3).ravel()
                 expected += math.sqrt((difference**2).sum())
     loss = texture_shape_loss(torch.from_numpy(texture), torch.from_numpy(betas))
-    assert loss.count.item() == 2
-    assert loss.total.item() == pytest.approx(expected, rel=1e-12)
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    assert count_of_frames("texture_shape", 6, clip_length=3).item() == 2
 
 
 @settings(max_examples=25, deadline=None)
@@ -115,15 +124,15 @@ def test_texture_and_shape_see_only_differences_and_grow_with_them(seed, shift, 
     generator = torch.Generator().manual_seed(seed)
     texture = torch.rand(2, 4, 6, 3, generator=generator, dtype=torch.float64)
     betas = torch.randn(2, 4, 10, generator=generator, dtype=torch.float64)
-    loss = texture_shape_loss(texture, betas).mean()
-    changed = texture_shape_loss(scale * texture + shift, scale * betas - shift).mean()
+    loss = texture_shape_loss(texture, betas)
+    changed = texture_shape_loss(scale * texture + shift, scale * betas - shift)
     torch.testing.assert_close(changed, scale * loss)
 
 
 def test_a_clip_of_one_look_costs_nothing_and_has_finite_gradients():
     texture = torch.full((1, 4, 778, 3), 0.25, requires_grad=True)
     betas = torch.full((1, 4, 10), 0.5, requires_grad=True)
-    loss = texture_shape_loss(texture, betas).mean()
+    loss = texture_shape_loss(texture, betas)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(texture.grad, torch.zeros_like(texture))
@@ -134,4 +143,4 @@ def test_texture_and_shape_gradients_agree_with_finite_differences():
     generator = torch.Generator().manual_seed(5)
     texture = torch.rand(2, 3, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     betas = torch.randn(2, 3, 10, generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda t, b: texture_shape_loss(t, b).mean(), (texture, betas))
+    assert torch.autograd.gradcheck(texture_shape_loss, (texture, betas))

@@ -7,16 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_means import count_of, count_of_frames, mean_of
 from scipy.optimize import approx_fprime
 
 from s2hand.hand.joints import BONES
 from s2hand.losses.keypoint import (
     bone_direction_loss,
-    heatmap_keypoint_count,
     heatmap_keypoint_loss,
     keypoint_2d_loss,
     keypoint_consistency_loss,
-    keypoint_count,
     keypoint_weights,
     smooth_l1,
 )
@@ -28,6 +27,16 @@ def random_keypoints(seed, batch=3):
     detected = projected + 8 * torch.randn(batch, 21, 2, generator=generator, dtype=torch.float64)
     confidence = torch.rand(batch, 21, generator=generator, dtype=torch.float64)
     return projected, detected, confidence
+
+
+def mean_keypoint_2d(projected, detected, confidence, *, px_scale=1.0, form="paper"):
+    total = keypoint_2d_loss(projected, detected, confidence, px_scale=px_scale, form=form)
+    return mean_of("keypoint_2d", total, confidence, keypoint_2d=form)
+
+
+def mean_heatmap_keypoint(heatmap, detected, confidence, *, form, **options):
+    total = heatmap_keypoint_loss(heatmap, detected, confidence, form=form, **options)
+    return mean_of("heatmap_keypoint", total, confidence, heatmap_keypoint=form)
 
 
 def test_smooth_l1_is_quadratic_then_linear_and_agrees_with_torch():
@@ -46,8 +55,8 @@ def test_paper_form_is_the_mean_of_weighted_distances():
     detected[0, 3] = torch.tensor([3.0, 4.0])  # distance 5 at scale 1, 10 at scale 2
     confidence[0, 3] = 0.5
     loss = keypoint_2d_loss(projected, detected, confidence, px_scale=2.0)
-    assert loss.total.item() == pytest.approx(0.5 * (10 - 2.5))
-    assert loss.count.item() == 21
+    assert loss.item() == pytest.approx(0.5 * (10 - 2.5))
+    assert count_of("keypoint_2d", confidence, keypoint_2d="paper").item() == 21
 
 
 def test_released_form_emphasises_wrist_and_tips_and_divides_by_the_weights():
@@ -60,24 +69,15 @@ def test_released_form_emphasises_wrist_and_tips_and_divides_by_the_weights():
             d = math.dist(projected[sample, joint].tolist(), detected[sample, joint].tolist())
             total += weight * (d * d / 10 if d < 5 else d - 2.5)
             weights += weight
-    loss = keypoint_2d_loss(projected, detected, confidence, px_scale=1.0, form="released")
-    assert loss.mean().item() == pytest.approx(total / weights, rel=1e-12)
-
-
-@pytest.mark.parametrize("form", ["paper", "released"])
-def test_the_count_is_known_before_the_prediction(form):
-    projected, detected, confidence = random_keypoints(1)
-    loss = keypoint_2d_loss(projected, detected, confidence, px_scale=1.0, form=form)
-    torch.testing.assert_close(loss.count, keypoint_count(confidence, form))
+    loss = mean_keypoint_2d(projected, detected, confidence, form="released")
+    assert loss.item() == pytest.approx(total / weights, rel=1e-12)
 
 
 @pytest.mark.parametrize("form", ["paper", "released"])
 def test_without_any_confidence_the_loss_and_its_gradient_are_zero(form):
     projected, detected, confidence = random_keypoints(2)
     projected.requires_grad_()
-    loss = keypoint_2d_loss(
-        projected, detected, torch.zeros_like(confidence), px_scale=1.0, form=form
-    ).mean()
+    loss = mean_keypoint_2d(projected, detected, torch.zeros_like(confidence), form=form)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(projected.grad, torch.zeros_like(projected))
@@ -89,7 +89,7 @@ def test_convention_pixel_losses_do_not_depend_on_the_image_size():
     at_64 = keypoint_2d_loss(
         projected * 64 / 224, detected * 64 / 224, confidence, px_scale=224 / 64
     )
-    torch.testing.assert_close(at_64.total, at_224.total)
+    torch.testing.assert_close(at_64, at_224)
 
 
 @pytest.mark.parametrize("form", ["paper", "released"])
@@ -98,9 +98,7 @@ def test_keypoint_gradients_agree_with_finite_differences(form):
     projected[0, 0] = detected[0, 0]  # no distance: the gradient is zero, not NaN
     projected.requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda points: keypoint_2d_loss(
-            points, detected, confidence, px_scale=1.5, form=form
-        ).mean(),
+        lambda points: mean_keypoint_2d(points, detected, confidence, px_scale=1.5, form=form),
         projected,
     )
 
@@ -115,8 +113,8 @@ def test_bone_directions_of_a_turned_skeleton():
     )
     confidence = torch.ones(1, 21, dtype=torch.float64)
     loss = bone_direction_loss(detected @ turn.T, detected, confidence)
-    assert loss.count.item() == 20
-    assert loss.mean().item() == pytest.approx((2 * math.sin(angle / 2)) ** 2, rel=1e-4)
+    mean = mean_of("bone_direction", loss, confidence)
+    assert mean.item() == pytest.approx((2 * math.sin(angle / 2)) ** 2, rel=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -124,7 +122,7 @@ def test_bone_directions_of_a_turned_skeleton():
 def test_bone_directions_ignore_place_and_size(scale, shift, seed):
     projected, _, confidence = random_keypoints(seed)
     loss = bone_direction_loss(scale * projected + shift, projected, confidence)
-    assert loss.mean().item() < 1e-6
+    assert loss.item() < 60e-6
 
 
 def test_bone_directions_agree_with_a_loop_and_with_finite_differences():
@@ -141,10 +139,10 @@ def test_bone_directions_agree_with_a_loop_and_with_finite_differences():
                 theirs = theirs / (np.linalg.norm(theirs) + 1e-4)
                 weight = confidence[sample, start] * confidence[sample, end]
                 total += weight.item() * ((ours - theirs) ** 2).sum()
-        return total / 40
+        return total
 
     projected.requires_grad_()
-    loss = bone_direction_loss(projected, detected, confidence).mean()
+    loss = bone_direction_loss(projected, detected, confidence)
     loss.backward()
     flat = projected.detach().numpy().ravel()
     assert loss.item() == pytest.approx(slow(flat), rel=1e-12)
@@ -156,7 +154,7 @@ def test_bone_directions_agree_with_a_loop_and_with_finite_differences():
 def test_coinciding_keypoints_have_finite_gradients():
     points = torch.zeros(1, 21, 2, requires_grad=True)
     detected, _, confidence = random_keypoints(7, batch=1)
-    bone_direction_loss(points, detected.float(), confidence.float()).mean().backward()
+    bone_direction_loss(points, detected.float(), confidence.float()).backward()
     assert points.grad.isfinite().all()
 
 
@@ -190,19 +188,18 @@ def test_heatmap_keypoints_agree_with_a_loop_over_stacks(form):
                     total += con * con * d
                     weights += con * con
         mean += total / weights
-    loss = heatmap_keypoint_loss(
+    loss = mean_heatmap_keypoint(
         heatmap, detected, confidence, px_scale=1.5, knee_px=4.0, form=form
     )
-    assert loss.mean().item() == pytest.approx(mean, rel=1e-12)
-    torch.testing.assert_close(loss.count, heatmap_keypoint_count(confidence, form))
+    assert loss.item() == pytest.approx(mean, rel=1e-12)
 
 
 def test_one_stack_of_the_paper_is_the_location_loss():
     heatmap, detected, confidence = random_stacks(9, stacks=1)
     ours = heatmap_keypoint_loss(heatmap, detected, confidence, px_scale=2.0)
     expected = keypoint_2d_loss(heatmap[0], detected, confidence, px_scale=2.0)
-    torch.testing.assert_close(ours.total, expected.total)
-    torch.testing.assert_close(ours.count, expected.count)
+    torch.testing.assert_close(ours, expected)
+    assert count_of("heatmap_keypoint", confidence).item() == 42
 
 
 @pytest.mark.parametrize("form", ["paper", "released"])
@@ -210,7 +207,7 @@ def test_heatmap_keypoints_without_any_confidence_cost_nothing(form):
     heatmap, detected, confidence = random_stacks(10)
     heatmap.requires_grad_()
     none = torch.zeros_like(confidence)
-    loss = heatmap_keypoint_loss(heatmap, detected, none, px_scale=1.0, form=form).mean()
+    loss = mean_heatmap_keypoint(heatmap, detected, none, px_scale=1.0, form=form)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(heatmap.grad, torch.zeros_like(heatmap))
@@ -223,9 +220,7 @@ def test_heatmap_gradients_agree_with_finite_differences(form):
         heatmap[0, 0, 0] = detected[0, 0]  # no distance: the gradient is zero, not NaN
     heatmap.requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda points: heatmap_keypoint_loss(
-            points, detected, confidence, px_scale=1.5, form=form
-        ).mean(),
+        lambda points: mean_heatmap_keypoint(points, detected, confidence, px_scale=1.5, form=form),
         heatmap,
     )
 
@@ -233,9 +228,7 @@ def test_heatmap_gradients_agree_with_finite_differences(form):
 def test_released_heatmap_gradient_is_zero_where_the_distance_is():
     _, detected, confidence = random_stacks(12)
     heatmap = detected[None].clone().requires_grad_()
-    heatmap_keypoint_loss(
-        heatmap, detected, confidence, px_scale=1.0, form="released"
-    ).mean().backward()
+    heatmap_keypoint_loss(heatmap, detected, confidence, px_scale=1.0, form="released").backward()
     assert torch.equal(heatmap.grad, torch.zeros_like(heatmap))
 
 
@@ -245,8 +238,8 @@ def test_consistency_is_the_mean_smooth_distance_of_the_branches():
     heatmap[0, 4] = torch.tensor([3.0, 4.0])  # distance 5 at scale 1, 10 at scale 2
     heatmap[1, 9, 0] = 1.5  # distance 3 at scale 2
     loss = keypoint_consistency_loss(projected, heatmap, px_scale=2.0, knee_px=4.0)
-    assert loss.count.item() == 42
-    assert loss.total.item() == pytest.approx((10 - 2) + 9 / 8)
+    assert loss.item() == pytest.approx((10 - 2) + 9 / 8)
+    assert count_of_frames("keypoint_consistency", 2).item() == 42
 
 
 def test_consistency_gradients_reach_both_branches():
@@ -255,10 +248,10 @@ def test_consistency_gradients_reach_both_branches():
     projected.requires_grad_()
     heatmap.requires_grad_()
 
-    def mean(ours, theirs):
-        return keypoint_consistency_loss(ours, theirs, px_scale=1.5).mean()
+    def loss(ours, theirs):
+        return keypoint_consistency_loss(ours, theirs, px_scale=1.5)
 
-    assert torch.autograd.gradcheck(mean, (projected, heatmap))
-    mean(projected, heatmap).backward()
+    assert torch.autograd.gradcheck(loss, (projected, heatmap))
+    loss(projected, heatmap).backward()
     assert projected.grad.abs().max() > 0
     torch.testing.assert_close(projected.grad, -heatmap.grad)

@@ -8,6 +8,7 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_means import count_of_frames
 from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
@@ -52,8 +53,7 @@ def patch(seed, count=25):
 def test_corners_of_a_tetrahedron_are_drawn_to_the_middle_of_the_others():
     """v − mean of the other three = 4/3 of the way to the centre, which is √3 away."""
     loss = MeshLaplacian(TETRAHEDRON, TETRAHEDRON_FACES)(TETRAHEDRON[None])
-    assert loss.count.item() == 4
-    assert loss.mean().item() == pytest.approx(4 / 3 * math.sqrt(3))
+    assert loss.item() == pytest.approx(4 * 4 / 3 * math.sqrt(3))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -66,8 +66,7 @@ def test_lengths_agree_with_angles_added_up_in_a_loop(seed):
     loss = MeshLaplacian(torch.from_numpy(rest), torch.from_numpy(faces))(
         torch.from_numpy(vertices)
     )
-    assert loss.count.item() == 2 * 25
-    assert loss.total.item() == pytest.approx(expected, rel=1e-9)
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
 
 
 @settings(max_examples=20, deadline=None)
@@ -78,7 +77,7 @@ def test_inner_vertices_of_a_plane_cost_nothing_however_the_triangles_lie(seed):
     border = np.setdiff1d(np.arange(len(vertices)), inner)
     laplacian = MeshLaplacian(torch.from_numpy(vertices), torch.from_numpy(faces))
     of_border = slow_lengths(vertices, faces, vertices)[border].sum()
-    assert laplacian(torch.from_numpy(vertices)[None]).total.item() == pytest.approx(of_border)
+    assert laplacian(torch.from_numpy(vertices)[None]).item() == pytest.approx(of_border)
 
 
 def test_a_bump_on_a_regular_grid_is_seen_by_its_neighbours_alone():
@@ -93,10 +92,10 @@ def test_a_bump_on_a_regular_grid_is_seen_by_its_neighbours_alone():
         ]
     )
     laplacian = MeshLaplacian(vertices, torch.from_numpy(faces))
-    flat = laplacian(vertices[None]).total.item()
+    flat = laplacian(vertices[None]).item()
     bumped = vertices.clone()
     bumped[24, 2] = 0.1
-    assert laplacian(bumped[None]).total.item() - flat == pytest.approx(0.1 * (1 + 4 / 4))
+    assert laplacian(bumped[None]).item() - flat == pytest.approx(0.1 * (1 + 4 / 4))
 
 
 def test_a_sphere_is_drawn_evenly_towards_its_centre():
@@ -107,9 +106,9 @@ def test_a_sphere_is_drawn_evenly_towards_its_centre():
     # Σ wᵢⱼ·(vᵢ − vⱼ) is 4 · mean curvature · the area around the vertex, here 4 · 1 · 4π/n, and
     # Σ wᵢⱼ of six nearly equilateral triangles is 6 · 2/√3.
     expected = 16 * math.pi / len(vertices) / (12 / math.sqrt(3))
-    assert loss.mean().item() == pytest.approx(expected, rel=0.02)
-    loss.total.backward()  # the total grows with the radius, and by nothing else
-    torch.testing.assert_close((vertices.grad * vertices.detach()).sum(), loss.total.detach())
+    assert loss.item() / len(vertices) == pytest.approx(expected, rel=0.02)
+    loss.backward()  # the loss grows with the radius, and by nothing else
+    torch.testing.assert_close((vertices.grad * vertices.detach()).sum(), loss.detach())
 
 
 @settings(max_examples=20, deadline=None)
@@ -120,7 +119,7 @@ def test_the_laplacian_ignores_place_and_orientation_and_grows_with_size(seed, s
     turn = torch.from_numpy(Rotation.random(rng=generator).as_matrix())
     laplacian = MeshLaplacian(TETRAHEDRON, TETRAHEDRON_FACES)
     moved = scale * vertices @ turn.T + shift
-    torch.testing.assert_close(laplacian(moved).total, scale * laplacian(vertices).total)
+    torch.testing.assert_close(laplacian(moved), scale * laplacian(vertices))
 
 
 def test_laplacian_gradients_agree_with_finite_differences():
@@ -128,7 +127,7 @@ def test_laplacian_gradients_agree_with_finite_differences():
     laplacian = MeshLaplacian(torch.from_numpy(rest), torch.from_numpy(faces))
     generator = np.random.default_rng(3)
     vertices = torch.from_numpy(generator.normal(size=(2, 8, 3))).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: laplacian(v).mean(), vertices)
+    assert torch.autograd.gradcheck(laplacian, vertices)
 
 
 def test_a_hand_shrunk_to_a_point_costs_nothing_and_has_finite_gradients():
@@ -137,7 +136,7 @@ def test_a_hand_shrunk_to_a_point_costs_nothing_and_has_finite_gradients():
         torch.tensor(hand.v_template, dtype=torch.float32), torch.tensor(hand.faces)
     )
     vertices = torch.zeros(2, 778, 3, requires_grad=True)
-    loss = laplacian(vertices).mean()
+    loss = laplacian(vertices)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(vertices.grad, torch.zeros_like(vertices))
@@ -148,7 +147,8 @@ def test_the_embedded_hand_is_measured_like_in_a_loop():
     rest = torch.tensor(hand.v_template)
     loss = MeshLaplacian(rest, torch.tensor(hand.faces))(rest[None])
     expected = slow_lengths(hand.v_template, hand.faces, hand.v_template)
-    assert loss.mean().item() == pytest.approx(expected.mean(), rel=1e-9)
+    assert loss.item() == pytest.approx(expected.sum(), rel=1e-9)
+    assert count_of_frames("mesh_laplacian", 5).item() == 5 * len(rest)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_means import count_of, count_of_frames, mean_of
 from scipy.ndimage import correlate
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from s2hand.losses.photometric import (
     mean_colour_loss,
-    photometric_count,
     photometric_weights,
     pixel_loss,
     ssim_loss,
@@ -73,11 +73,25 @@ def slow_pixel_loss(form, image, rendered, silhouette, confidence, gate=0.0):
     return total, count
 
 
+def mean_pixel(*scene, form="paper", min_confidence=0.0):
+    return mean_of(
+        "pixel",
+        pixel_loss(*scene, form=form, min_confidence=min_confidence),
+        scene[-1],
+        photometric=form,
+        photometric_min_confidence=min_confidence,
+    )
+
+
+def mean_mean_colour(*scene):
+    return mean_of("mean_colour", mean_colour_loss(*scene), scene[-1])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_pixel_loss_agrees_with_a_loop_over_pixels(form):
     scene = random_scene(0)
     total, count = slow_pixel_loss(form, *scene)
-    assert pixel_loss(*scene, form=form).mean().item() == pytest.approx(total / count, rel=1e-12)
+    assert mean_pixel(*scene, form=form).item() == pytest.approx(total / count, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -88,15 +102,15 @@ def test_convention_coverage_weighs_pixels_of_one_colour_alike_at_any_edge(seed)
     seen, drawn = torch.tensor([0.2, 0.4, 0.9]).double(), torch.tensor([0.5, 0.8, 0.9]).double()
     image = seen[:, None, None].expand(2, 3, 7, 6)
     rendered = drawn[:, None, None] * silhouette[:, None]
-    loss = pixel_loss(image, rendered, silhouette, confidence)
-    assert loss.mean().item() == pytest.approx(0.5 * confidence.sum().item() / 2)
+    loss = mean_pixel(image, rendered, silhouette, confidence)
+    assert loss.item() == pytest.approx(0.5 * confidence.sum().item() / 2)
 
 
 def test_convention_growing_over_pixels_that_fit_lowers_the_loss_and_over_others_raises_it():
     image = torch.full((1, 3, 1, 3), 0.5)
     colour = image + torch.tensor([0.0, 0.1, 0.4])  # the fit of three pixels, left to right
     silhouette = torch.tensor([[[0.5, 1.0, 0.5]]], requires_grad=True)
-    pixel_loss(image, colour * silhouette[:, None], silhouette, torch.ones(1, 21)).mean().backward()
+    pixel_loss(image, colour * silhouette[:, None], silhouette, torch.ones(1, 21)).backward()
     fits, _, misfits = silhouette.grad[0, 0].tolist()
     assert fits < 0 < misfits
 
@@ -105,11 +119,11 @@ def test_convention_released_backgrounds_are_white_for_the_render_and_black_for_
     """Without a hand every value differs by 1; the frame's own pixels do not count."""
     image, _, silhouette, confidence = random_scene(1)
     nothing = torch.zeros_like(image), torch.zeros_like(silhouette), confidence
-    assert pixel_loss(image, *nothing, form="released").mean().item() == pytest.approx(1)
-    assert mean_colour_loss(image, *nothing).mean().item() == pytest.approx(1)
+    assert mean_pixel(image, *nothing, form="released").item() == pytest.approx(1)
+    assert mean_mean_colour(image, *nothing).item() == pytest.approx(1)
     everywhere = torch.ones_like(silhouette)
-    assert pixel_loss(image, image, everywhere, confidence, form="released").mean().item() == 0
-    assert mean_colour_loss(image, image, everywhere, confidence).mean().item() == 0
+    assert pixel_loss(image, image, everywhere, confidence, form="released").item() == 0
+    assert mean_colour_loss(image, image, everywhere, confidence).item() == 0
 
 
 def test_released_frames_without_confidence_in_every_keypoint_are_left_out():
@@ -117,12 +131,13 @@ def test_released_frames_without_confidence_in_every_keypoint_are_left_out():
     confidence = confidence.clamp(min=0.2)
     confidence[1, 7] = 0.1
     scene = image, rendered, silhouette, confidence
-    loss = pixel_loss(*scene, form="released", min_confidence=0.1)
+    loss = mean_pixel(*scene, form="released", min_confidence=0.1)
     total, count = slow_pixel_loss("released", *scene, gate=0.1)
-    assert loss.mean().item() == pytest.approx(total / count, rel=1e-12)
+    assert loss.item() == pytest.approx(total / count, rel=1e-12)
     expected = confidence.mean(dim=1) ** 2 * torch.tensor([1.0, 0.0, 1.0])
-    assert loss.count.item() == pytest.approx(expected.sum().item())
-    assert mean_colour_loss(*scene, min_confidence=0.1).count.item() == loss.count.item()
+    for name in ("pixel", "mean_colour"):
+        settings = {"photometric": "released", "photometric_min_confidence": 0.1}
+        assert count_of(name, confidence, **settings).item() == pytest.approx(expected.sum().item())
     confidence[1, 7] = 0.0
     assert photometric_weights(confidence, "released")[1] > 0  # no limit, no frame left out
 
@@ -136,34 +151,34 @@ def test_mean_colour_is_one_difference_per_frame():
         weight = confidence[i].mean() ** 2
         total += weight * abs(before_white.mean() - masked.mean())
         weights += weight
-    loss = mean_colour_loss(*random_scene(3))
-    assert loss.mean().item() == pytest.approx(total / weights, rel=1e-12)
+    loss = mean_mean_colour(*random_scene(3))
+    assert loss.item() == pytest.approx(total / weights, rel=1e-12)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_photometric_counts_are_known_before_the_prediction_and_shares_add_up(form):
+def test_shares_of_a_batch_add_up(form):
     scene = random_scene(4, batch=5)
-    whole = pixel_loss(*scene, form=form)
-    assert whole.count.item() == photometric_count(scene[-1], form).item()
-    shares = [pixel_loss(*(t[part] for t in scene), form=form) for part in (slice(2), slice(2, 5))]
-    torch.testing.assert_close(sum(share.total for share in shares), whole.total)
-    torch.testing.assert_close(sum(share.count for share in shares), whole.count)
+    shares = [[t[part] for t in scene] for part in (slice(2), slice(2, 5))]
+    totals = [pixel_loss(*share, form=form) for share in shares]
+    counts = [count_of("pixel", share[-1], photometric=form) for share in shares]
+    torch.testing.assert_close(sum(totals), pixel_loss(*scene, form=form))
+    torch.testing.assert_close(sum(counts), count_of("pixel", scene[-1], photometric=form))
 
 
 @pytest.mark.parametrize(
     "loss",
     [
-        pixel_loss,
-        lambda *scene: pixel_loss(*scene, form="released"),
-        lambda *scene: pixel_loss(*scene, form="released", min_confidence=0.1),
-        mean_colour_loss,
+        mean_pixel,
+        lambda *scene: mean_pixel(*scene, form="released"),
+        lambda *scene: mean_pixel(*scene, form="released", min_confidence=0.1),
+        mean_mean_colour,
     ],
 )
 def test_frames_without_any_confidence_cost_nothing(loss):
     image, rendered, silhouette, confidence = random_scene(5)
     rendered.requires_grad_()
     silhouette.requires_grad_()
-    mean = loss(image, rendered, silhouette, torch.zeros_like(confidence)).mean()
+    mean = loss(image, rendered, silhouette, torch.zeros_like(confidence))
     mean.backward()
     assert mean.item() == 0
     assert torch.equal(rendered.grad, torch.zeros_like(rendered))
@@ -175,9 +190,9 @@ def test_empty_silhouettes_cost_nothing(loss):
     image = torch.rand(1, 3, 20, 16)
     rendered = torch.zeros_like(image, requires_grad=True)
     silhouette = torch.zeros(1, 20, 16, requires_grad=True)
-    mean = loss(image, rendered, silhouette).mean()
-    mean.backward()
-    assert mean.item() == 0
+    total = loss(image, rendered, silhouette)
+    total.backward()
+    assert total.item() == 0
     assert rendered.grad.isfinite().all()
     assert silhouette.grad.isfinite().all()
 
@@ -195,9 +210,9 @@ def test_photometric_gradients_are_finite_at_exact_agreement(loss):
     image = torch.rand(1, 3, 20, 16)
     silhouette = torch.ones(1, 20, 16, requires_grad=True)
     rendered = image.clone().requires_grad_()
-    mean = loss(image, rendered, silhouette).mean()
-    mean.backward()
-    assert mean.item() == pytest.approx(0, abs=1e-6)
+    total = loss(image, rendered, silhouette)
+    total.backward()
+    assert total.item() == pytest.approx(0, abs=1e-6)
     assert rendered.grad.isfinite().all()
     assert silhouette.grad.isfinite().all()
 
@@ -205,9 +220,9 @@ def test_photometric_gradients_are_finite_at_exact_agreement(loss):
 @pytest.mark.parametrize(
     "loss",
     [
-        pixel_loss,
-        lambda *scene: pixel_loss(*scene, form="released", min_confidence=0.06),
-        mean_colour_loss,
+        mean_pixel,
+        lambda *scene: mean_pixel(*scene, form="released", min_confidence=0.06),
+        mean_mean_colour,
         lambda image, rendered, silhouette, _: ssim_loss(image, rendered, silhouette),
     ],
 )
@@ -217,7 +232,7 @@ def test_photometric_gradients_agree_with_finite_differences(loss):
     colour = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
 
     def composed(colour, silhouette):
-        return loss(image, colour * silhouette[:, None], silhouette, confidence).mean()
+        return loss(image, colour * silhouette[:, None], silhouette, confidence)
 
     assert torch.autograd.gradcheck(
         composed, (colour.requires_grad_(), silhouette.requires_grad_())
@@ -277,8 +292,8 @@ def test_ssim_on_the_hands_rectangle_is_that_of_the_whole_image(row, column, rad
     masked = (image * silhouette[:, None]).numpy()
     expected = 1 - slow_similarity(masked, rendered.numpy()).mean(axis=(1, 2, 3))
     assert expected[0] > 1e-3
-    assert loss.count.item() == 2
-    assert loss.total.item() == pytest.approx(expected.sum(), rel=1e-9)
+    assert loss.item() == pytest.approx(expected.sum(), rel=1e-9)
+    assert count_of_frames("ssim", 2).item() == 2
 
 
 def test_ssim_gradients_on_the_hands_rectangle_are_those_of_the_whole_image():
@@ -292,7 +307,7 @@ def test_ssim_gradients_on_the_hands_rectangle_are_those_of_the_whole_image():
         return 1 - similarity.mean()
 
     inputs = image, colour * silhouette[:, None], silhouette
-    gradients = torch.autograd.grad(ssim_loss(*inputs).mean(), (colour, silhouette))
+    gradients = torch.autograd.grad(ssim_loss(*inputs), (colour, silhouette))
     inputs = image, colour * silhouette[:, None], silhouette
     expected = torch.autograd.grad(whole(*inputs), (colour, silhouette))
     reached = silhouette > 0

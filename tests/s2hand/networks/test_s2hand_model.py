@@ -11,7 +11,7 @@ from s2hand.model import REFERENCE_FOCAL, UPRIGHT_ORIENT, S2Hand, crop_to_camera
 SIZE = 32
 SMALL = S2HandConfig(
     model=ModelConfig(
-        encoder="small",
+        encoder="convnet",
         pretrained="none",
         image_size_px=SIZE,
         keypoint_stacks=2,
@@ -177,7 +177,7 @@ def test_bfloat16_touches_the_convolutions_only():
     torch.testing.assert_close(prediction.joints, reference.joints, atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize("preset", ["paper", "released", "small"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_presets_build_and_reconstruct(preset):
     config = PRESETS[preset]
     config = replace(config, model=replace(config.model, pretrained="none", image_size_px=64))

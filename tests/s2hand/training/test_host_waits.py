@@ -14,12 +14,14 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from s2hand.config import PRESETS, LossConfig, LossWeights, StageConfig
+from s2hand.config import PRESETS, LossConfig, StageConfig
 from s2hand.data.sample import Batch
-from s2hand.losses.objective import Objective, active_weights, weighted_total
+from s2hand.loss_table import TERMS, LossWeights
+from s2hand.losses.formula import RestHand
+from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
 
-ALL_WEIGHTS = LossWeights(**dict.fromkeys(LossWeights.__slots__, 0.1))
+ALL_WEIGHTS = LossWeights(**dict.fromkeys(TERMS, 0.1))
 CLIPS = StageConfig(
     name="all",
     epochs=1,
@@ -36,6 +38,7 @@ RELEASED = LossConfig(
     joint_angle_prior="axis_angle",
     bone_length_prior="absolute",
     photometric_min_confidence=0.1,
+    shape_prior="squared",
 )
 
 
@@ -110,7 +113,7 @@ def draw(points, depth_m, colours, background, topology, *, height, width, **_):
 
 
 @pytest.mark.parametrize("losses", [LossConfig(weights=ALL_WEIGHTS), RELEASED])
-@pytest.mark.parametrize("preset", ["paper", "released", "small"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     # Neither knows the meta device.
     autocast = torch.autocast
@@ -125,17 +128,13 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
         stages=(CLIPS,),
     )
     model = S2Hand(config)
-    rest_joints, rest_vertices = model.hand_layer.rest_joints, model.hand_layer.rest_vertices
+    layer = model.hand_layer
     objective = Objective(
         losses,
-        active_weights(losses.weights, CLIPS),
-        image_size_px=config.model.image_size_px,
-        clip_length=2,
-        rest_joints=rest_joints,
-        rest_vertices=rest_vertices,
-        faces=model.hand_layer.faces,
+        dict.fromkeys(TERMS, 0.1),
+        RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
     )
-    for owner in (objective._joint_angle_prior, objective._mesh_laplacian):
+    for _, owner in objective._terms.values():
         for name, value in vars(owner).items():
             if isinstance(value, torch.Tensor):
                 setattr(owner, name, value.to("meta"))
@@ -152,9 +151,9 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     model._topology_on(torch.device("meta"))  # once in a training
     with HostWaits() as waits:
         prediction = model(batch.images, batch.intrinsics_px, outputs=objective.outputs)
-        sums = objective.sums(prediction, batch)
-        total = weighted_total(sums, objective.counts(batch), objective.weights)
+        totals = objective.totals(prediction, batch)
+        total = weighted_total(totals, objective.counts(batch), objective.weights)
     assert total.device.type == "meta"
-    assert set(sums) == set(LossWeights.__slots__)
+    assert set(totals) == set(TERMS)
     assert waits.num_calls > 1000
     assert not waits.found

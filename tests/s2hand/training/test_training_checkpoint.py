@@ -12,8 +12,9 @@ from s2hand.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 def make_checkpoint(value=1.0):
     return Checkpoint(
         stage_id="a" * 64,
-        identity={"seed": 0, "model": {"encoder": "small"}},
+        identity={"seed": 0, "model": {"encoder": "convnet"}},
         epochs_done=3,
+        training_s=1.5,
         model={"weight": torch.full((2,), value)},
         optimiser={"state": {}, "param_groups": [{"lr": 0.1}]},
     )
@@ -23,7 +24,9 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     save_checkpoint(make_checkpoint(), tmp_path / "folder" / "latest.pt")
     loaded = load_checkpoint(tmp_path / "folder" / "latest.pt")
     assert torch.equal(loaded.model["weight"], torch.ones(2))
-    assert (loaded.identity, loaded.epochs_done) == (make_checkpoint().identity, 3)
+    assert (loaded.identity, loaded.epochs_done, loaded.training_s) == (
+        make_checkpoint().identity, 3, 1.5,
+    )  # fmt: skip
     assert loaded.optimiser["param_groups"] == [{"lr": 0.1}]
 
 

@@ -6,15 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+import s2hand.training.loop
 import s2hand.training.stage_run
+from s2hand.checkpoint import MODEL_NAME, read_model_record
 from s2hand.config import LossConfig, LossWeights, QuaternionPhase
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
-from s2hand.training.stages import first_free, stage_id
+from s2hand.training.reports import read_stage_reports
+from s2hand.training.sharing import first_free
+from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("in_tiny_data")
@@ -44,7 +49,16 @@ def losses(reports):
 
 
 def final_weights(context):
-    return load_checkpoint(context.checkpoint_dir / "final.pt").model
+    return load_file(context.checkpoint_dir / MODEL_NAME)
+
+
+def stages_of(context):
+    return read_model_record(context.checkpoint_dir / MODEL_NAME).identity["stages"]
+
+
+def stage_folder(context, config, name, seed=0):
+    identity = stage_identities(config, seed=seed, device_type="cpu")[name]
+    return context.stage_dir / stage_id(identity)
 
 
 def assert_same_weights(first, second):
@@ -75,7 +89,12 @@ def test_a_training_reports_every_term_and_leaves_its_weights(config, make_conte
         assert metrics["loss/total"] == pytest.approx(
             sum(weight * metrics[name] for name, weight in named.items())
         )
-    assert [path.name for path in context.checkpoint_dir.glob("*.pt")] == ["final.pt"]
+    files = {path.name for path in context.checkpoint_dir.iterdir() if path.is_file()}
+    assert files == {MODEL_NAME, "stages.json"}
+    # Of a finished stage its parts are kept, without the optimiser.
+    left = sorted(path.name for path in context.stage_dir.glob("*/*"))
+    assert left == ["final.pt"] * 3 + ["lock"] * 3
+    assert not load_checkpoint(next(context.stage_dir.glob("*/final.pt"))).optimiser
 
 
 def test_the_same_seed_gives_the_same_losses_bit_for_bit(config, make_context, tmp_path):
@@ -119,22 +138,25 @@ def test_killed_between_reports_goes_back_to_the_latest(
         stages=(replace(config.stages[2], epochs=4),),
     )
     whole, killed = make_context("whole"), make_context("killed")
+    killed = replace(killed, stage_dir=whole.stage_dir / "killed")
     train(config, seed=0, context=whole)
 
-    def die_in_epoch_3(seed, stage_index, epoch, rank):
+    def die_in_epoch_3(seed, stream, epoch, rank):
         if epoch == 3:
             raise StopTrainingError
-        return seed_epoch(seed, stage_index, epoch, rank)
+        return seed_epoch(seed, stream, epoch, rank)
 
     with monkeypatch.context() as patch:
         patch.setattr(s2hand.training.stage_run, "seed_epoch", die_in_epoch_3)
         with pytest.raises(StopTrainingError):
             train(config, seed=0, context=killed)
-    assert load_checkpoint(killed.checkpoint_dir / "latest.pt").epochs_done == 2
+    latest = stage_folder(killed, config, "motion") / "latest.pt"
+    assert load_checkpoint(latest).epochs_done == 2
     reports = []
     train(config, seed=0, context=replace(killed, on_report=recorder(reports)))
     assert [epoch for epoch, _ in reports] == [3]
     assert_same_weights(final_weights(whole), final_weights(killed))
+    assert not latest.exists()
 
 
 def test_a_finished_training_is_not_trained_again(config, make_context):
@@ -150,10 +172,9 @@ def test_trials_that_differ_in_a_motion_loss_share_the_stage_of_frames(config, m
     reports = []
     train(other, seed=0, context=make_context("temporal", recorder(reports)))
     assert [epoch for epoch, _ in reports] == [3, 4]
-    first = load_checkpoint(make_context("quaternion").checkpoint_dir / "final.pt")
-    second = load_checkpoint(make_context("temporal").checkpoint_dir / "final.pt")
-    assert first.identity["previous"] == second.identity["previous"]
-    assert first.stage_id != second.stage_id
+    first, second = (stages_of(make_context(name))["motion"] for name in ("quaternion", "temporal"))
+    assert first["previous"] == second["previous"]
+    assert stage_id(first) != stage_id(second)
 
 
 def test_a_row_without_the_2d_branch_shares_the_stage_of_the_3d_branch(config, make_context):
@@ -163,13 +184,10 @@ def test_a_row_without_the_2d_branch_shares_the_stage_of_the_3d_branch(config, m
     reports = []
     train(without, seed=0, context=make_context("without", recorder(reports)))
     assert [epoch for epoch, _ in reports] == [2, 3]  # the last stage alone, after two epochs
-    first, second = (
-        load_checkpoint(make_context(name).checkpoint_dir / "final.pt")
-        for name in ("with", "without")
-    )
-    shared = second.identity["previous"]
-    assert shared.items() < first.identity["previous"].items()
-    assert not any(name.startswith("keypoint_estimator") for name in second.model)
+    first, second = (stages_of(make_context(name))["motion"] for name in ("with", "without"))
+    assert second["previous"].items() < first["previous"].items()
+    weights = final_weights(make_context("without"))
+    assert not any(name.startswith("keypoint_estimator") for name in weights)
 
 
 def test_the_quaternion_schedule_acts_epoch_by_epoch(config, make_context):
@@ -224,8 +242,7 @@ def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
     undisturbed = replace(make_context("undisturbed"), stage_dir=tmp_path / "own_stages")
     train(config, seed=0, context=undisturbed)
     folders = [
-        make_context("stages").stage_dir / stage_id(identity)
-        for identity in stage_identities(config, seed=0, device_type="cpu")[:2]
+        stage_folder(make_context("stages"), config, name) for name in ("image", "keypoints")
     ]
     holder = ExitStack()
     holder.enter_context(first_free([folders[held]], Workers(rank=0, world_size=1)))
@@ -241,23 +258,29 @@ def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
     assert_same_weights(final_weights(context), final_weights(undisturbed))
 
 
-def test_the_stage_of_another_seed_is_another(config):
-    ids = {stage_id(stage_identities(config, seed=seed, device_type="cpu")[0]) for seed in (0, 1)}
-    assert len(ids) == 2
+def test_the_stage_of_another_seed_is_another(config, make_context):
+    context = make_context()
+    assert stage_folder(context, config, "image", 0) != stage_folder(context, config, "image", 1)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_by_field(config, make_context):
     train(config, seed=0, context=make_context())
     stages = (*config.stages[:2], replace(config.stages[2], learning_rate=3e-4))
     other = replace(config, stages=stages)
-    with pytest.raises(CheckpointError, match=r"stage\.learning_rate: 0\.0001 .* 0\.0003"):
+    expected = r"motion\.stage\.learning_rate: 0\.0001 .* 0\.0003"
+    with pytest.raises(CheckpointError, match=expected):
         train(other, seed=0, context=make_context())
 
 
-def test_a_truncated_checkpoint_is_refused_by_name(config, make_context):
+def test_a_truncated_file_is_refused_by_name(config, make_context):
     context = make_context()
     train(config, seed=0, context=context)
-    path = context.checkpoint_dir / "final.pt"
+    path = context.checkpoint_dir / MODEL_NAME
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: not a whole safetensors file"):
+        train(config, seed=0, context=context)
+    path.unlink()
+    path = stage_folder(context, config, "motion") / "final.pt"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=r"final\.pt: not a whole checkpoint"):
         train(config, seed=0, context=context)

@@ -8,16 +8,17 @@ import pytest
 
 from s2hand.config import LossConfig, LossWeights, ModelConfig, QuaternionPhase, StageConfig
 from s2hand.errors import ConfigurationError
-from s2hand.model import PARTS
+from s2hand.loss_table import TERMS
+from s2hand.parts import PARTS
 from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.schedule import learning_rate, losses_of, phase_of
+from s2hand.training.sharing import first_free
 from s2hand.training.stages import (
-    fingerprint_code,
-    first_free,
     stage_id,
     stage_identity,
     stage_parts,
+    stream_of,
     trained_stages,
 )
 from s2hand.training.workers import Workers
@@ -27,7 +28,7 @@ ALONE = Workers(rank=0, world_size=1)
 
 def identify(config, index=0, **changes):
     settings = {
-        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d"}, "previous_ids": {},
+        "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d", "code": "c"}, "previous": {},
     }  # fmt: skip
     return stage_id(stage_identity(config, index, **(settings | changes)))
 
@@ -74,8 +75,8 @@ def test_what_acts_in_a_stage_enters_it(config):
     ]  # fmt: skip
     assert motion not in {identify(each, index=2) for each in others}
     for change in (
-        {"seed": 1}, {"device_type": "cuda"}, {"fingerprints": {"data": "e"}},
-        {"previous_ids": {"encoder": "x"}},
+        {"seed": 1}, {"device_type": "cuda"}, {"fingerprints": {"data": "e", "code": "c"}},
+        {"fingerprints": {"data": "d", "code": "d"}}, {"previous": {"encoder": {"depth": 0}}},
     ):  # fmt: skip
         assert identify(config, index=2, **change) != motion
 
@@ -96,18 +97,15 @@ def test_a_stage_without_a_loss_is_left_out(config):
     assert trained_stages(geometric) == [0, 2]
     assert stage_parts(config, 1) == ("keypoint_estimator",)
     assert stage_parts(geometric, 2) == ("encoder", "head", "texture_light_head")
-    nothing = with_weights(config, **dict.fromkeys(LossWeights.__slots__, 0.0))
+    nothing = with_weights(config, **dict.fromkeys(TERMS, 0.0))
     with pytest.raises(ConfigurationError, match="nothing to train"):
         trained_stages(nothing)
 
 
 def test_no_setting_is_forgotten_in_the_identity(config):
-    """A field that belongs to no loss and no part would let different stages share a checkpoint."""
+    """A field that belongs to no part would let different stages share a checkpoint."""
     of_parts = {name for names in stages._FIELDS_OF_PARTS.values() for name in names}
-    of_losses = {name for names in stages._FIELDS_OF_LOSSES.values() for name in names}
     assert of_parts == {field.name for field in fields(ModelConfig)} - {"hand_model"}
-    assert of_losses == {field.name for field in fields(LossConfig)} - {"weights"}
-    assert set(stages._FIELDS_OF_LOSSES) < set(LossWeights.__slots__)
     assert set(stages._FIELDS_OF_PARTS) == set(PARTS)
 
 
@@ -152,11 +150,6 @@ def test_the_batch_size_matters_where_frames_are_sampled(config):
     assert identify(other, index=2) == identify(config, index=2)
 
 
-def test_ids_and_code_are_full_hashes(config):
-    assert len(identify(config)) == len(fingerprint_code()) == 64
-    assert fingerprint_code() == fingerprint_code()
-
-
 def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
     script = (
         "import fcntl, sys\n"
@@ -178,7 +171,7 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
             holder.wait()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("s2hand.training.stages.time.sleep", kill_holder)
+            patch.setattr("s2hand.training.sharing.time.sleep", kill_holder)
             with first_free([tmp_path], ALONE) as place:
                 entered.append(place)
     assert entered == ["waited", 0]
@@ -205,9 +198,10 @@ def test_the_rate_falls_in_steps():
 
 def test_every_epoch_worker_and_purpose_has_its_own_seed():
     seeds = {
-        derive_seed(seed, purpose, stage, epoch, rank)
+        derive_seed(seed, purpose, stream, epoch, rank)
         for seed in range(3) for purpose in ("network", "augmentation")
-        for stage in range(3) for epoch in range(3) for rank in range(3)
+        for stream in ("3d:frames:0", "2d:frames:0", "3d:frames:1")
+        for epoch in range(3) for rank in range(3)
     }  # fmt: skip
     assert len(seeds) == 3 * 2 * 27
-    assert seed_epoch(0, 1, 2, 0).initial_seed() == seed_epoch(0, 1, 2, 0).initial_seed()
+    assert seed_epoch(0, "s", 2, 0).initial_seed() == seed_epoch(0, "s", 2, 0).initial_seed()

@@ -10,10 +10,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from s2hand.config import LossConfig, LossWeights, OptimiserConfig, StageConfig
+from s2hand.config import LossConfig, OptimiserConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
-from s2hand.losses.objective import Objective, active_weights, weighted_total
+from s2hand.loss_table import TERMS, LossWeights
+from s2hand.losses.formula import RestHand
+from s2hand.losses.loss_sum import divide
+from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
 from s2hand.training.step import TrainingStep, build_optimiser, move_batch, split_batch
 from s2hand.training.workers import Workers
@@ -30,15 +33,7 @@ LOSSES = LossConfig(
 )
 """Every term, in the forms whose counts depend on the detections."""
 
-
-CLIPS = StageConfig(
-    name="clips",
-    epochs=1,
-    learning_rate=1e-3,
-    decay_every_epochs=1,
-    decay_factor=1.0,
-    samples="clips",
-)
+ALL_WEIGHTS = {name: getattr(LOSSES.weights, name) for name in TERMS}
 
 
 def frozen_model(config):
@@ -47,19 +42,15 @@ def frozen_model(config):
     return S2Hand(replace(config, losses=LOSSES)).eval()
 
 
-def build_step(model, *, micro_batch_size, workers, losses=LOSSES):
+def rest_hand_of(model):
     layer = model.hand_layer
+    return RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces)
+
+
+def build_step(model, *, micro_batch_size, workers):
     return TrainingStep(
         model=model,
-        objective=Objective(
-            losses,
-            active_weights(losses.weights, CLIPS),
-            image_size_px=32,
-            clip_length=2,
-            rest_joints=layer.rest_joints,
-            rest_vertices=layer.rest_vertices,
-            faces=layer.faces,
-        ),
+        objective=Objective(LOSSES, ALL_WEIGHTS, rest_hand_of(model)),
         optimiser=torch.optim.Adam(model.parameters()),
         workers=workers,
         micro_batch_size=micro_batch_size,
@@ -87,24 +78,30 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
     ours = gradients(model)
     model.zero_grad()
     prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
-    sums = step.objective.sums(prediction, batch)
-    counts = {name: each.count for name, each in sums.items()}
-    weighted_total(sums, counts, step.objective.weights).backward()
+    totals = step.objective.totals(prediction, batch)
+    counts = step.objective.counts(batch)
+    assert list(counts) == list(totals) == list(TERMS)
+    weighted_total(totals, counts, step.objective.weights).backward()
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(ours[name], gradient)
-    expected = torch.stack([each.mean() for each in sums.values()])
+    expected = torch.stack([divide(totals[name], counts[name]) for name in TERMS])
     torch.testing.assert_close(terms, expected.detach())
 
 
-def test_counts_are_those_of_the_losses(config, batch):
+def test_sums_and_counts_of_shares_add_up(config, batch):
     model = frozen_model(config)
-    step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
-    sums = step.objective.sums(prediction, batch)
-    counts = step.objective.counts(batch)
-    assert counts.keys() == sums.keys() == set(LossWeights.__slots__)
-    for name, each in sums.items():
-        torch.testing.assert_close(counts[name], each.count)
+    objective = Objective(LOSSES, ALL_WEIGHTS, rest_hand_of(model))
+
+    def evaluate(part):
+        with torch.no_grad():
+            prediction = model(part.images, part.intrinsics_px, outputs=objective.outputs)
+        return objective.totals(prediction, part), objective.counts(part)
+
+    whole = evaluate(batch)
+    shares = [evaluate(part) for part in split_batch(batch, 6)]
+    for place in (0, 1):  # sums, counts
+        for name, value in whole[place].items():
+            torch.testing.assert_close(sum(share[place][name] for share in shares), value)
 
 
 @pytest.mark.parametrize("micro_batch_size", [2, 6])
@@ -178,8 +175,7 @@ def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
     second, second_weights = torch.load(tmp_path / "2-1.pt")
     assert torch.equal(first, second)
     assert torch.equal(first_weights, second_weights)
-    names = list(active_weights(LOSSES.weights, CLIPS))
-    keypoints = names.index("keypoint_2d")
+    keypoints = list(TERMS).index("keypoint_2d")
     torch.testing.assert_close(first[:, keypoints], alone[:, keypoints], rtol=0.2, atol=0)
     assert not torch.equal(weights, first_weights)
 
@@ -190,20 +186,12 @@ def test_workers_add_up_no_gradients_of_an_earlier_stage(config, batch, monkeypa
         Workers, "add_up", lambda _, tensors: counted.append(sum(t.numel() for t in tensors))
     )
     model = frozen_model(config)
-    layer, workers = model.hand_layer, Workers(rank=0, world_size=1)
+    workers = Workers(rank=0, world_size=1)
     added = {}
     for term, part in (("shape_prior", "encoder"), ("heatmap_keypoint", "keypoint_estimator")):
         step = build_step(model, micro_batch_size=0, workers=workers)
         step.optimiser = build_optimiser([model.parts[part]], 1e-3, OptimiserConfig())
-        step.objective = Objective(
-            LOSSES,
-            {term: 1.0},
-            image_size_px=32,
-            clip_length=2,
-            rest_joints=layer.rest_joints,
-            rest_vertices=layer.rest_vertices,
-            faces=layer.faces,
-        )
+        step.objective = Objective(LOSSES, {term: 1.0}, rest_hand_of(model))
         step.run(batch)
         added[term] = counted[-1]  # the first are the counts
     estimator = model.parts["keypoint_estimator"]

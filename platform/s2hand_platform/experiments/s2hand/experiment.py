@@ -1,37 +1,32 @@
-"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
+"""S2HAND and S2HAND(V) as an experiment: train, evaluate, and what the data is."""
 
-import dataclasses
-import difflib
 import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 import s2hand.training.loop
-from s2hand.config import OPERATIONAL_FIELDS, PRESETS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.checkpoint import MODEL_NAME, load_model
+from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.build import load_datasets, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.fingerprint import fingerprint_data
 from s2hand.data.sample import FrameTable
 from s2hand.errors import S2HandError
+from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
-from s2hand.inference import load_model, predict
+from s2hand.inference import Predictor
 from s2hand.layouts import LAYOUTS
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
-from s2hand.model import HAND_ALONE, Output, S2Hand
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
 from s2hand.training.schedule import clips_of
-from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.experiments.s2hand import configuration, datasets
 from s2hand_platform.workspace import Workspace
-
-_CONFIG = TypeAdapter(S2HandConfig)
 
 
 class S2HandExperiment:
@@ -47,30 +42,12 @@ class S2HandExperiment:
     user_errors = (S2HandError,)
 
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
-        """Lay ``mapping`` over its ``preset`` (``paper`` unless named) and check the result.
-
-        ``stages`` may be a whole list, or a mapping from a stage's name to the fields to change.
-
-        Raises:
-            SpecError: with every unknown key and every bad value at once.
-        """
-        changes = dict(mapping)
-        preset = changes.pop("preset", "paper")
-        if preset not in PRESETS:
-            raise SpecError([f"preset: must be one of {', '.join(PRESETS)}, got {preset!r}"])
-        faults: list[str] = []
-        merged = _merge(self.dump_config(PRESETS[preset]), changes, "", faults)
-        if faults:
-            raise SpecError(faults)
-        try:
-            return _CONFIG.validate_json(json.dumps(merged), strict=True)
-        except ValidationError as error:
-            raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
+        """Lay ``mapping`` over its ``preset``; see ``configuration.build``."""
+        return configuration.build(mapping)
 
     def dump_config(self, config: S2HandConfig) -> dict[str, Any]:
         """Dump every field as JSON types."""
-        dumped: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
-        return dumped
+        return configuration.dump(config)
 
     def fingerprint_data(self, config: S2HandConfig) -> str | None:
         """Hash the dataset's content and the hand model that the config names."""
@@ -82,39 +59,25 @@ class S2HandExperiment:
         """Return the number of training workers."""
         return config.optimiser.world_size
 
+    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
+        """Name the dataset in a config."""
+        return {"data.dataset": dataset}
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
+        """Check that the scale names a size of the synthetic benchmark."""
+        return datasets.scale_data_faults(data)
+
     def data_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale: str
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Say where the data lies, as overrides of a config.
-
-        Args:
-            data: ``synthetic``, the dataset's own name, or a folder in its official layout.
-            dataset: the layout that the table asks for, ``freihand`` or ``ho3d``.
-            workspace: where synthetic sets are made.
-            scale: the synthetic set's size.
-
-        Raises:
-            SpecError: if the folder is missing, with the command that makes it.
-        """
-        if data == "synthetic":
-            root = workspace.data_dir / f"synthetic-{scale}" / dataset
-            remedy = f"make it with: s2hand data make synthetic --size {scale}"
-        elif data in LAYOUTS:
-            if data != dataset:
-                raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
-            root = workspace.data_dir / data
-            remedy = "put the official download there, or give its folder as --data PATH"
-        else:
-            root, remedy = Path(data), "give a folder in the dataset's official layout"
-        if not root.is_dir():
-            raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
+        """Say where the data lies, as overrides of a config; see ``datasets.find_dataset``."""
+        root = datasets.find_dataset(data, dataset, workspace, scale_data["size"])
         overrides = {
-            "data.dataset": dataset,
-            "data.root": str(root.resolve()),
+            "data.root": str(root),
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
         # ImageNet's weights know photographs; a synthetic row says that it did without.
-        return overrides | ({"model.pretrained": "none"} if data == "synthetic" else {})
+        return overrides | ({"model.pretrained": "none"} if data == datasets.SYNTHETIC else {})
 
     def train(self, config: S2HandConfig, seed: int, context: TrialContext) -> None:
         """Train, resuming from the context's checkpoint folder."""
@@ -131,7 +94,11 @@ class S2HandExperiment:
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
-        model = load_model(context.checkpoint_dir, config).to(context.device)
+        model = load_model(
+            context.checkpoint_dir / MODEL_NAME,
+            hand_model=config.model.hand_model or None,
+            device=context.device,
+        )
         tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
         held_out = load_validation(config)
         if held_out is not None:
@@ -158,13 +125,13 @@ class _Split:
     """A part of a dataset, with its pictures at hand."""
 
     def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-        self._table = table
         self._frames = FrameDataset.from_config(table, config)
         self._batch_size = config.runtime.evaluation_batch_size
 
     def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
-        predictions = predict(model, self._frames, batch_size=self._batch_size, outputs=outputs)
-        return evaluate(predictions, self._table)
+        return evaluate_model(
+            Predictor(model), self._frames, batch_size=self._batch_size, outputs=outputs
+        )
 
 
 @lru_cache(maxsize=8)
@@ -209,45 +176,3 @@ def _join(
         evaluator_id="+".join(sorted(ids)),
         notes=dict(notes),
     )
-
-
-def _merge(
-    known: dict[str, Any], changes: Mapping[str, Any], where: str, faults: list[str]
-) -> dict[str, Any]:
-    """Lay ``changes`` over ``known``; keys that ``known`` lacks are faults."""
-    merged = dict(known)
-    for key, value in changes.items():
-        path = f"{where}{key}"
-        if key not in known:
-            faults.append(_unknown_key(path, key, known))
-        elif path == "stages" and isinstance(value, Mapping):
-            merged[key] = _merge_stages(known[key], value, faults)
-        elif isinstance(known[key], dict) and isinstance(value, Mapping):
-            merged[key] = _merge(known[key], value, f"{path}.", faults)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merge_stages(
-    stages: Sequence[dict[str, Any]], changes: Mapping[str, Any], faults: list[str]
-) -> list[dict[str, Any]]:
-    by_name = {stage["name"]: stage for stage in stages}
-    faults.extend(
-        _unknown_key(f"stages.{name}", name, by_name) for name in changes if name not in by_name
-    )
-    return [
-        _merge(stage, changes.get(name, {}), f"stages.{name}.", faults)
-        for name, stage in by_name.items()
-    ]
-
-
-def _unknown_key(path: str, key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
-    return f"{path}: unknown key '{key}'; {hint}"
-
-
-def _fault_text(fault: Mapping[str, Any]) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    return f"{path}: {fault['msg']}, got {fault['input']!r}" if path else str(fault["msg"])

@@ -1,0 +1,119 @@
+"""Which modules of this package can change a result: declared here, and checked by tests.
+
+A core acts in every training; the rest acts where a part is trained, a loss has a weight, a
+dataset is read or a device draws. What only draws pictures for people, or words errors, acts
+nowhere and stands in no list.
+"""
+
+from collections.abc import Collection
+
+from s2hand.config import S2HandConfig
+from s2hand.layouts import LAYOUTS
+from s2hand.model import outputs_of_losses, parts_of_losses, weighted_losses
+from s2hand.training.schedule import losses_of
+from s2hand.training.stages import trained_stages
+
+_MODEL = (
+    *("config", "model"),
+    *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
+    *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
+    *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
+)
+"""What every model is built of."""
+
+_DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample")
+"""From tables of frames to batches; what reads the tables is the layout's to declare."""
+
+_TRAINING = (
+    *("data.clips", "training.loop", "training.stage_run", "training.stages", "training.schedule"),
+    *("training.step", "training.determinism", "training.workers", "training.sharing"),
+    "training.checkpoint",
+)
+
+_EVALUATION = (
+    *("checkpoint", "plain_data", "inference"),
+    *("metrics.evaluate", "metrics.alignment", "metrics.appearance", "metrics.errors"),
+    *("metrics.f_score", "metrics.keypoints_2d", "metrics.pck", "metrics.rendering"),
+    *("metrics.smoothness", "metrics.baselines"),
+)
+
+_OF_PARTS = {
+    "encoder": ("networks.encoder",),
+    "head": ("networks.geometry_head",),
+    "texture_light_head": ("networks.texture_light_head", "rendering.lighting"),
+    "keypoint_estimator": ("networks.keypoint_estimator",),
+}
+
+_RENDERING = ("rendering.render", "rendering.lighting", "geometry.mesh")
+_OF_DEVICES = {
+    "cpu": ("rendering.cpu", "rendering.rasterise", "rendering.outlines", "rendering.threads"),
+    "cuda": ("rendering.cuda", "rendering.cuda_device", "rendering.cuda_kernels"),
+}
+
+_OBJECTIVE = ("losses.objective", "losses.loss_sum", "losses.norm", "losses.keypoint")
+_OF_LOSSES = {
+    "pixel": ("losses.photometric",),
+    "ssim": ("losses.photometric",),
+    "mean_colour": ("losses.photometric",),
+    "shape_prior": ("losses.priors",),
+    "texture_prior": ("losses.appearance", "losses.photometric"),
+    "bone_length_prior": ("losses.priors",),
+    "joint_angle_prior": ("losses.priors", "hand.angle_limits"),
+    "mesh_laplacian": ("losses.laplacian",),
+    "posture_prior": ("losses.priors",),
+    "quaternion": ("losses.motion",),
+    "temporal": ("losses.motion",),
+    "smooth": ("losses.motion",),
+    "texture_shape": ("losses.appearance",),
+}
+
+
+def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozenset[str]:
+    """Name the modules that can change the weights that a stage ends with.
+
+    Args:
+        config: the whole configuration.
+        index: the stage's place in ``config.stages``.
+        device_type: ``cpu`` or ``cuda``.
+    """
+    losses = losses_of(config, config.stages[index])
+    reading = LAYOUTS[config.data.dataset].modules
+    return frozenset(reading) | _named(
+        _MODEL,
+        _DATA,
+        _TRAINING,
+        _OBJECTIVE,
+        *(_OF_LOSSES.get(name, ()) for name in losses),
+        _computing(losses, device_type),
+    )
+
+
+def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
+    """Name the modules that can change a training: those of all its stages."""
+    stages = trained_stages(config)
+    return frozenset[str]().union(*(stage_modules(config, i, device_type) for i in stages))
+
+
+def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
+    """Name the modules that can change what is measured of a finished training."""
+    data = config.data
+    measured = {data.dataset, data.evaluation_dataset or data.dataset}
+    reading = (module for name in measured for module in LAYOUTS[name].modules)
+    return frozenset(reading) | _named(
+        _MODEL,
+        _DATA,
+        _EVALUATION,
+        _computing(weighted_losses(config), device_type),
+    )
+
+
+def _computing(losses: Collection[str], device_type: str) -> tuple[str, ...]:
+    """Name what computes the outputs that losses need, beside the hand."""
+    modules = tuple(module for part in parts_of_losses(losses) for module in _OF_PARTS[part])
+    if "rendering" in outputs_of_losses(losses):
+        modules += (*_RENDERING, *_OF_DEVICES[device_type])
+    return modules
+
+
+def _named(*groups: Collection[str]) -> frozenset[str]:
+    return frozenset(f"s2hand.{module}" for group in groups for module in group)
