@@ -8,6 +8,7 @@ pictures for people, words errors, or is in the identity anyway acts nowhere and
 from collections.abc import Collection
 
 from s2hand.config import S2HandConfig
+from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
 from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
@@ -15,16 +16,13 @@ from s2hand.training.stages import trained_stages
 _MODEL = (
     *("config", "loss_table", "parts", "prediction", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
-    *("hand.pickles", "hand.joints", "geometry.rotations", "geometry.cameras"),
+    *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
 )
 """What every model is built of."""
 
-_DATA = (
-    *("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample"),
-    *("data.files", "keypoints.openpose"),
-)
-"""From files to batches, whatever the dataset."""
+_DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample")
+"""From tables of frames to batches; what reads the tables is the layout's to declare."""
 
 _TRAINING = (
     *("data.clips", "training.loop", "training.stage_run", "training.stages", "training.schedule"),
@@ -46,8 +44,6 @@ _OF_PARTS = {
     "keypoint_estimator": ("networks.keypoint_estimator",),
 }
 
-_OF_DATASETS = {"freihand": ("data.freihand",), "ho3d": ("data.ho3d",)}
-
 _RENDERING = ("rendering.render", "rendering.lighting", "geometry.mesh")
 _OF_DEVICES = {
     "cpu": (
@@ -67,8 +63,9 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
         device_type: ``cpu`` or ``cuda``.
     """
     losses = losses_of(config, config.stages[index])
-    shared = (_MODEL, _DATA, _TRAINING, _OF_DATASETS[config.data.dataset])
-    return _named(*shared, _computing(losses, device_type)) | modules_of_losses(losses)
+    shared = (_MODEL, _DATA, _TRAINING, _computing(losses, device_type))
+    reading = frozenset(LAYOUTS[config.data.dataset].modules)
+    return _named(*shared) | reading | modules_of_losses(losses)
 
 
 def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
@@ -80,8 +77,10 @@ def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
 def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
     """Name the modules that can change what is measured of a finished training."""
     losses = frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
-    shared = (_MODEL, _DATA, _EVALUATION, _OF_DATASETS[config.data.dataset])
-    return _named(*shared, _computing(losses, device_type))
+    data = config.data
+    measured = {data.dataset, data.evaluation_dataset or data.dataset}
+    reading = frozenset(module for name in measured for module in LAYOUTS[name].modules)
+    return _named(_MODEL, _DATA, _EVALUATION, _computing(losses, device_type)) | reading
 
 
 def _computing(losses: Collection[str], device_type: str) -> tuple[str, ...]:

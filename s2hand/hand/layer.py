@@ -16,7 +16,8 @@ from s2hand.geometry.rotations import (
     quaternion_multiply,
     quaternion_to_axis_angle,
 )
-from s2hand.hand.joints import PARENTS, S2HAND_FINGERTIPS, Fingertips, joint_permutation
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
+from s2hand.hand.joints import PARENTS, joint_permutation
 from s2hand.hand.model_data import HandModelData
 from s2hand.hand.skinning import forward_kinematics, skin
 

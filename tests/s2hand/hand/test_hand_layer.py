@@ -11,7 +11,8 @@ from smplx import MANO
 from s2hand.errors import HandModelError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model
-from s2hand.hand.joints import PARENTS, S2HAND_FINGERTIPS, SMPLX_FINGERTIPS, joint_permutation
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, SMPLX_FINGERTIPS
+from s2hand.hand.joints import PARENTS, joint_permutation
 from s2hand.hand.layer import HandLayer, HandOutput
 from s2hand.hand.model_data import HandModelData
 

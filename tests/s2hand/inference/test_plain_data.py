@@ -138,3 +138,14 @@ def test_a_type_that_plain_data_cannot_hold_is_our_own_mistake():
 
     with pytest.raises(TypeError, match=r"thing.when: plain data cannot be turned into"):
         from_plain(Unsupported, {"when": 1}, "thing")
+
+
+def test_what_may_be_none_is_none_or_of_its_type() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Holder:
+        leaf: _Leaf | None
+
+    assert from_plain(Holder, {"leaf": None}, "holder") == Holder(leaf=None)
+    assert from_plain(Holder, {"leaf": LEAF}, "holder") == Holder(leaf=_Leaf(**LEAF))
+    with pytest.raises(ConfigurationError, match=r"holder.leaf must be a mapping of fields, got 1"):
+        from_plain(Holder, {"leaf": 1}, "holder")

@@ -3,16 +3,16 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import s2hand.training.loop
 from s2hand.checkpoint import MODEL_NAME, load_model
-from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
+from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.data.build import load_datasets, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.fingerprint import fingerprint_data
 from s2hand.data.sample import FrameTable
 from s2hand.errors import (
     CheckpointError,
@@ -25,6 +25,7 @@ from s2hand.errors import (
 from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import Predictor
+from s2hand.layouts import LAYOUTS
 from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
 from s2hand.model import S2Hand
@@ -64,7 +65,7 @@ class S2HandExperiment:
     def fingerprint_data(self, config: S2HandConfig) -> str | None:
         """Hash the dataset's content and the hand model that the config names."""
         hand = load_hand_model(config.model.hand_model or None).fingerprint
-        dataset = _fingerprint_dataset(config.data.root)
+        dataset = _fingerprint_data(config.data, config.runtime.cache_dir)
         return hashlib.sha256(f"{dataset}:{hand}".encode()).hexdigest()
 
     def world_size(self, config: S2HandConfig) -> int:
@@ -96,8 +97,9 @@ class S2HandExperiment:
     ) -> Sequence[StageReport]:
         """Train, resuming from the context's checkpoint folder."""
         validate = None
-        if config.data.validation_fraction > 0:
-            held_out = _Split(load_validation(config), config)
+        table = load_validation(config)
+        if table is not None:
+            held_out = _Split(table, config)
 
             def validate(model: S2Hand) -> dict[str, float]:
                 metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
@@ -122,8 +124,9 @@ class S2HandExperiment:
             device=context.device,
         )
         tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
-        if config.data.validation_fraction > 0:
-            tables["validation"] = load_validation(config)
+        held_out = load_validation(config)
+        if held_out is not None:
+            tables["validation"] = held_out
         results = {}
         for split, table in tables.items():
             # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
@@ -169,14 +172,14 @@ class _Split:
 
 
 @lru_cache(maxsize=8)
-def _fingerprint_dataset(root: str) -> str:
-    return fingerprint_dataset(Path(root))
+def _fingerprint_data(data: DataConfig, cache_dir: str) -> str:
+    return fingerprint_data(S2HandConfig(data=data, runtime=RuntimeConfig(cache_dir=cache_dir)))
 
 
 def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
     """Test frames, and training frames: always of sequences, for their smoothness."""
     train, test = load_datasets(config)
-    is_wanted = with_train or config.data.dataset == "ho3d"
+    is_wanted = with_train or LAYOUTS[config.data.dataset].kind == "sequences"
     return {"test": test, "train": train} if is_wanted else {"test": test}
 
 
