@@ -73,7 +73,8 @@ def train(
     path = context.checkpoint_dir / MODEL_NAME
     if path.is_file():
         _require_same_stages(read_model_record(path).identity, identities, path)
-        return reports.of(ids)
+        if reports.are_there(ids):
+            return reports.of(ids)
     use_deterministic_algorithms()
     dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)

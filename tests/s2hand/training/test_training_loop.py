@@ -436,6 +436,21 @@ def test_reports_hold_the_time_of_all_attempts_and_of_whoever_trained(
     ]  # fmt: skip
 
 
+def test_lost_reports_are_made_again_and_damaged_ones_are_named(config, make_context):
+    context = make_context()
+    train(config, seed=0, context=context)
+    path = context.checkpoint_dir / "stages.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(CheckpointError, match=r"stages\.json: .* delete it"):
+        train(config, seed=0, context=context)
+    path.unlink()
+    reported = []
+    reports = train(config, seed=0, context=make_context(on_report=recorder(reported)))
+    assert reported == []
+    assert [report.name for report in reports] == ["image", "keypoints", "motion"]
+    assert all(report.training_s > 0 for report in reports)
+
+
 @pytest.mark.parametrize("write", ["save_checkpoint", "save_model"])
 def test_a_crash_at_any_write_loses_nothing(config, make_context, tmp_path, monkeypatch, write):
     """Killed before or after each file that is written, again and again: the same weights."""
