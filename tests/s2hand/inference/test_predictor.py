@@ -46,6 +46,9 @@ def test_only_the_hand_is_predicted_unless_more_is_asked_for(model, inputs):
     assert prediction.appearance is None
     assert prediction.rendering is None
     assert prediction.heatmap_keypoints_px is None
+    keypoints = Predictor(model).predict(*inputs, outputs={"heatmaps"})
+    assert keypoints.hand is None
+    assert keypoints.heatmap_keypoints_px.shape == (2, 7, 21, 2)
 
 
 def test_convention_hands_are_in_the_images_cameras_unless_those_are_turned(model, inputs):
