@@ -253,6 +253,20 @@ def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
     assert len(compacted.trials()) == 7
 
 
+def test_where_nothing_can_be_moved_the_good_row_groups_are_read_in_place(
+    compacted: ResultStore,
+) -> None:
+    (compacted.path / "set-aside").write_text("no folder")
+    (path,) = compacted.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[page_of(path, 1, "status")] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):
+        assert len(compacted.trials()) == 6
+    assert list(compacted.path.glob("compacted/*.parquet")) == [path]
+    assert compacted.remarks[0].startswith(f"Passed over: {path}")
+
+
 def test_a_damaged_footer_takes_the_file(compacted: ResultStore, make_record: Any) -> None:
     (path,) = compacted.path.glob("compacted/*.parquet")
     content = bytearray(path.read_bytes())

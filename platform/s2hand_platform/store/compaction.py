@@ -19,6 +19,7 @@ from s2hand_platform.store.attempts import (
 )
 from s2hand_platform.store.files import UnusableFile, remove
 from s2hand_platform.store.lines import latest_of_each
+from s2hand_platform.store.schema import ATTEMPTS
 from s2hand_platform.store.set_aside import SetAsideRoom
 
 _LOCK = ".lock"
@@ -91,15 +92,17 @@ def _merge(
         merged.append((path, lines))
         if fault is not None:
             faults.append((fault, lost_trials(path, lines)))
-    if merged:
-        lines = latest_of_each(pa.concat_tables([lines for _, lines in merged]))
+    lines = latest_of_each(
+        pa.concat_tables([ATTEMPTS.empty_table(), *(lines for _, lines in merged)])
+    )
+    if len(lines):
         files.write_compacted(lines, partition)
     for fault, trials in faults:
         set_aside.take(fault, trials)
     # Compacted ones first: what a killed compaction leaves is then recent, and merged next time.
-    for path, lines in reversed(merged):
+    for path, own in reversed(merged):
         if files.is_version1(path):
-            version1.remove_attempt(path, lines["commit"][0].as_py())
+            version1.remove_attempt(path, own["commit"][0].as_py())
         else:
             remove(path)
     return sum(path in set(recent) for path, _ in merged)
