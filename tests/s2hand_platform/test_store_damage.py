@@ -124,9 +124,12 @@ def test_a_newer_file_is_passed_over_and_left_to_newer_programs(
     assert two.set_aside() == []
 
 
-def test_a_file_under_another_attempts_name_is_foreign(two: ResultStore) -> None:
+@pytest.mark.parametrize("compacting", [False, True])
+def test_a_file_under_another_attempts_name_is_foreign(two: ResultStore, compacting: bool) -> None:
     path = next(two.path.glob(f"attempts/{A}*"))
     path.rename(path.with_name("c" * 64 + path.name[64:]))
+    if compacting:
+        two.compact()
     assert two.trials()["trial_id"].tolist() == [B]
     assert "must hold the one attempt that it is named by" in two.remarks[0]
 
@@ -254,7 +257,7 @@ def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
 
 
 def test_where_nothing_can_be_moved_the_good_row_groups_are_read_in_place(
-    compacted: ResultStore,
+    compacted: ResultStore, make_record: Any
 ) -> None:
     (compacted.path / "set-aside").write_text("no folder")
     (path,) = compacted.path.glob("compacted/*.parquet")
@@ -265,6 +268,11 @@ def test_where_nothing_can_be_moved_the_good_row_groups_are_read_in_place(
         assert len(compacted.trials()) == 6
     assert list(compacted.path.glob("compacted/*.parquet")) == [path]
     assert compacted.remarks[0].startswith(f"Passed over: {path}")
+
+    compacted.write_attempt(make_record(trial(8)))
+    compacted.compact()
+    assert path.read_bytes() == content
+    assert len(compacted.trials()) == 7
 
 
 def test_a_damaged_footer_takes_the_file(compacted: ResultStore, make_record: Any) -> None:

@@ -161,6 +161,8 @@ class AttemptFiles:
         if self.is_version1(path):
             return version1.read_attempt(path), None
         lines, fault = read_lines(path, Wanted(columns=ATTEMPTS.names), whole=True)
+        if path.parent.name == RECENT:
+            _check_name(path, lines)
         return lines.select(ATTEMPTS.names), fault
 
     def is_version1(self, path: Path) -> bool:
@@ -207,8 +209,7 @@ class AttemptFiles:
 
     def _read_recent(self, path: Path, wanted: Wanted) -> pa.Table:
         lines, _ = read_lines(path, Wanted(columns=wanted.columns))
-        if list(named_trials(path)) != lines["trial_id"].to_pylist():
-            raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
+        _check_name(path, lines)
         return _filter(lines, wanted)
 
     def _part_with(self, fault: UnusableFile) -> None:
@@ -224,7 +225,9 @@ class AttemptFiles:
         try:
             lines, _ = self.read_whole(path)
         except UnusableFile:
-            self._set_aside.take(fault)
+            lines = ATTEMPTS.empty_table()
+        if not len(lines):
+            self._set_aside.take(fault, lost_trials(path, lines))
             return
         try:
             anew = self.write_compacted(lines, partition_of_file(path))
@@ -247,6 +250,11 @@ def named_trials(path: Path) -> tuple[str, ...]:
         return (version1.trial_of(path.name),)
     name = _RECENT_NAME.fullmatch(path.name)
     return (name["trial"],) if name else ()
+
+
+def _check_name(path: Path, lines: pa.Table) -> None:
+    if list(named_trials(path)) != lines["trial_id"].to_pylist():
+        raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
 
 
 def _by_name(
