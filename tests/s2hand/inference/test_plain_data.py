@@ -123,12 +123,7 @@ def test_whole_numbers_become_floats_where_floats_are_meant():
 
 
 def test_values_are_checked_by_the_dataclass_itself():
-<<<<<<< HEAD
-    fields = {"epochs": 1, "learning_rate": 1.0, "decay_every_epochs": 1, "decay_factor": 1.0}
-    stage = asdict(StageConfig(name="a", **fields)) | {"learning_rate": 0.0, "without": []}
-=======
     stage = _plain(CONFIG)["stages"][0] | {"name": "a", "learning_rate": 0.0}
->>>>>>> inference
     with pytest.raises(
         ConfigurationError, match=r"stages.a.learning_rate must be positive, got learning_rate=0.0"
     ):

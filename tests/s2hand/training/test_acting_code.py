@@ -14,13 +14,13 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import s2hand
-from s2hand.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import LossWeights, S2HandConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.evaluation import evaluate_model
 from s2hand.inference import Predictor
 from s2hand.source import module_digests
+from s2hand.training.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.training.loop import train
 from s2hand.training.stage_run import StageRun
 
@@ -28,7 +28,7 @@ CANNOT_ACT = {
     "s2hand.errors",  # words
     "s2hand.types",  # annotations
     "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
-    *("s2hand.source", "s2hand.acting_code"),  # name what acts
+    *("s2hand.source", "s2hand.training.acting_code"),  # name what acts
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
     # Folders' own files, which hold a docstring; the package's own opens trained models.

@@ -62,6 +62,7 @@ def show_hand(
 @data_app.command("make")
 def make_data(
     kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
+    *,
     size: Annotated[SizeName, typer.Option()] = "demo",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     image_size_px: Annotated[

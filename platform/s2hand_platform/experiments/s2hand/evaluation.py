@@ -3,8 +3,6 @@
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
-import numpy as np
-
 from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_datasets, load_validation
@@ -119,5 +117,10 @@ def _join(
         },
         sample_ids={split: result.sample_ids for split, result in results.items()},
         evaluator_id="+".join(sorted(ids)),
+        predictions={
+            split: result.parameters
+            for split, result in results.items()
+            if split in KEPT_SPLITS and result.parameters
+        },
         notes=dict(notes),
     )

@@ -1,19 +1,13 @@
-"""S2HAND and S2HAND(V) as an experiment: train, evaluate, and what the data is."""
+"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import s2hand.training.loop
-from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
-from s2hand.data.build import load_datasets, load_validation
-from s2hand.data.clips import sequences_with_clips
-from s2hand.data.dataset import FrameDataset
-from s2hand.data.fingerprint import fingerprint_data
-from s2hand.data.sample import FrameTable
+from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
+from s2hand.data.record import describe_datasets
 from s2hand.errors import (
     CheckpointError,
     ConfigurationError,
@@ -22,23 +16,20 @@ from s2hand.errors import (
     NonFiniteLossError,
     S2HandError,
 )
-from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
-from s2hand.inference import Predictor
-from s2hand.layouts import LAYOUTS
-from s2hand.metrics.baselines import mean_pose_predictions
-from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
-from s2hand.model import S2Hand
-from s2hand.parts import HAND_ALONE, Output
-from s2hand.training.schedule import clips_of
+from s2hand.metrics.evaluate import METRICS
+from s2hand.source import module_digests, sha256_of
+from s2hand.training.acting_code import evaluation_modules, training_modules
 from s2hand_platform.errors import FailureCause
 from s2hand_platform.experiments.protocol import (
+    Code,
+    DataRecord,
     Evaluation,
     MetricInfo,
     StageReport,
     TrialContext,
 )
-from s2hand_platform.experiments.s2hand import configuration, datasets
+from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation
 from s2hand_platform.workspace import Workspace
 
 
