@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = S2HandConfig(
         model=ModelConfig(
-            encoder="small", pretrained="none", image_size_px=arguments.image_size
+            encoder="convnet", pretrained="none", image_size_px=arguments.image_size
         ),
         losses=LossConfig(weights=GEOMETRIC, shape_prior="squared"),
         data=DataConfig(dataset="ho3d", root=str(arguments.data)),
@@ -95,7 +95,7 @@ def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, 
     for rows in batches[:num_batches]:
         batch = dataset.batch(rows, clip_length=clips.num_frames, generator=generator)
         with torch.no_grad():
-            hand = model(batch.images, batch.intrinsics_px).hand
+            hand = model(batch.images, batch.intrinsics_px, batch.camera_rotation).hand
         full_pose = torch.cat([hand.global_orient[:, None], hand.hand_pose], dim=1)
         full_pose.requires_grad_()
         for name, loss in losses.items():

@@ -1,22 +1,20 @@
-"""What makes two trials the same: configuration, seed, data and code, in one SHA-256."""
+"""What makes two trials the same: configuration, seed, data, code and device, in one SHA-256."""
 
-import ast
 import hashlib
 import importlib.util
 import json
 import math
 import sys
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.experiments.protocol import Code, Experiment
 from s2hand_platform.spec.overrides import flatten
 
-_FORMAT = "s2hand-identity-1"
+_FORMAT = "s2hand-identity-2"
 
 
 def canonical_json(value: Any) -> str:
@@ -52,126 +50,104 @@ def _plain(value: Any, where: str) -> Any:
             raise TypeError(f"{where} must be plain data, got {type(value).__name__}")
 
 
-def without_operational(config: Mapping[str, Any], operational: Collection[str]) -> dict[str, Any]:
-    """Return a config dump, as dotted paths, without what never changes a result."""
-    return {
-        path: value
-        for path, value in flatten(config).items()
-        if not any(path == field or path.startswith(f"{field}.") for field in operational)
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeFingerprint:
+    """The modules that can change a result, as one process has them."""
 
+    sha256: str
+    """Over module names and digests; paths do not enter."""
+    digests: Code
+    paths: Mapping[str, str]
+    """Module → the file it is imported from, for messages."""
 
-def config_hash(experiment: Experiment, config: Mapping[str, Any]) -> str:
-    """Hash a config dump: equal for configs that differ in operational fields only."""
-    return _sha256(
-        [_FORMAT, experiment.name, without_operational(config, experiment.operational_fields)]
-    )
-
-
-def trial_id(
-    experiment: Experiment,
-    config: Mapping[str, Any],
-    seed: int,
-    data_fingerprint: str | None,
-    code_fingerprint: str | None,
-) -> str:
-    """Name a trial by everything that can change its numbers.
-
-    Args:
-        experiment: gives its name and its operational fields.
-        config: the whole dumped configuration.
-        seed: the trial's seed.
-        data_fingerprint: hash of the data's content, or None where it cannot be known.
-        code_fingerprint: hash of the code, or None where it cannot be known.
-
-    Returns:
-        A SHA-256 in hexadecimal. Where a fingerprint is None, one that was never seen before:
-        what cannot be fingerprinted is never reused.
-    """
-    fingerprints = [data_fingerprint, code_fingerprint]
-    unique = uuid.uuid4().hex if None in fingerprints else ""
-    return _sha256([config_hash(experiment, config), seed, *fingerprints, unique])
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    @classmethod
+    def of(cls, code: Code) -> "CodeFingerprint":
+        """Fingerprint what an experiment says acts."""
+        return cls(
+            sha256=sha256_of(dict(code)),
+            digests=dict(code),
+            paths={module: _source_path(module) for module in code},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CodeFingerprint:
-    """The source files that can change an experiment's results."""
+class TrainingIdentity:
+    """All that can change the weights of a training."""
 
-    sha256: str
-    """Over module names and file contents; paths do not enter."""
-    files: Mapping[str, tuple[str, str]]
-    """Module → (path it was imported from, SHA-256 of its source)."""
+    config_hash: str
+    """Over the configuration without operational fields and what only the evaluation reads."""
+    seed: int
+    data: str | None
+    """Fingerprint of the training data; None where it cannot be known."""
+    code: str | None
+    """Fingerprint of the training's code; None where it cannot be known."""
+    device_type: str
+    """``cpu`` or ``cuda``, which round differently."""
 
+    def trial_id(self) -> str:
+        """Name the trial.
 
-def code_fingerprint(experiment: Experiment) -> CodeFingerprint | None:
-    """Hash the source of the experiment's module and of all that it imports from its packages.
-
-    The closure follows the import statements in the source, those inside functions too, so that
-    it does not depend on what else this process happens to have imported. A module's file is the
-    one that this process imported (or would import).
-
-    Returns:
-        None where a module's source is not to be had.
-    """
-    root = type(experiment).__module__
-    files: dict[str, tuple[str, str]] = {}
-    pending = [root]
-    while pending:
-        name = pending.pop()
-        if name in files:
-            continue
-        path = _source_path(name)
-        if path is None:
-            return None
-        source = path.read_bytes()
-        files[name] = (str(path), hashlib.sha256(source).hexdigest())
-        is_package = path.name == "__init__.py"
-        pending += _imports(source, name, experiment.code_packages, is_package=is_package)
-    contents = {name: digest for name, (_, digest) in files.items()}
-    return CodeFingerprint(sha256=_sha256(contents), files=files)
+        Returns:
+            A SHA-256 in hexadecimal. Where a fingerprint is None, one that was never seen before:
+            what cannot be fingerprinted is never reused.
+        """
+        known = [self.config_hash, self.seed, self.data, self.code, self.device_type]
+        return sha256_of([*known, uuid.uuid4().hex if None in known else ""])
 
 
-def _imports(
-    source: bytes, module: str, packages: Sequence[str], *, is_package: bool
-) -> Iterator[str]:
-    """Yield the modules of ``packages`` that ``source`` imports, with their parents."""
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Import(names=names):
-                candidates = [alias.name for alias in names]
-            case ast.ImportFrom(module=target, names=names, level=level):
-                origin = _resolve(target or "", module, level, is_package=is_package)
-                candidates = [origin, *(f"{origin}.{alias.name}" for alias in names)]
-            case _:
-                continue
-        for candidate in candidates:
-            if candidate.partition(".")[0] in packages and _source_path(candidate):
-                parts = candidate.split(".")
-                yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+def config_hash(experiment: Experiment, config: Mapping[str, Any]) -> str:
+    """Hash what of a config dump can change a training: equal for trainings that are the same."""
+    outside = {*experiment.operational_fields, *experiment.evaluation_fields}
+    return sha256_of([_FORMAT, experiment.name, without_fields(config, outside)])
 
 
-def _resolve(target: str, module: str, level: int, *, is_package: bool) -> str:
-    if level == 0:
-        return target
-    parts = module.split(".")
-    kept = parts[: len(parts) - level + int(is_package)]
-    return ".".join([*kept, target] if target else kept)
+def evaluation_contents(
+    experiment: Experiment, config: Mapping[str, Any], data: str, code: Code
+) -> dict[str, str]:
+    """List what can change an evaluation: its modules, its data and its settings, with digests."""
+    settings = {
+        path: value
+        for path, value in flatten(config).items()
+        if _is_below(path, experiment.evaluation_fields)
+    }
+    return {
+        **code,
+        EVALUATION_DATA: data,
+        **{f"setting {path}": sha256_of(value) for path, value in settings.items()},
+    }
 
 
-def _source_path(module: str) -> Path | None:
+EVALUATION_DATA = "evaluation data"
+"""Stands among the modules of an evaluation for the data that it reads."""
+
+
+def without_fields(config: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """Return a config dump, as dotted paths, without some fields and all below them."""
+    return {path: value for path, value in flatten(config).items() if not _is_below(path, fields)}
+
+
+def sha256_of(value: Any) -> str:
+    """Hash plain data by its canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _is_below(path: str, fields: Collection[str]) -> bool:
+    return any(path == field or path.startswith(f"{field}.") for field in fields)
+
+
+def _source_path(module: str) -> str:
     loaded = sys.modules.get(module)
     path = getattr(loaded, "__file__", None)
     if path is None:
         try:
             spec = importlib.util.find_spec(module)
         except (ImportError, ValueError):
-            return None
+            return _ABSENT
         path = spec.origin if spec is not None else None
-    return Path(path) if path and path.endswith(".py") else None
+    return path or _ABSENT
+
+
+_ABSENT = "(absent)"
 
 
 def check_same_code(expected: CodeFingerprint, here: CodeFingerprint) -> None:
@@ -181,14 +157,12 @@ def check_same_code(expected: CodeFingerprint, here: CodeFingerprint) -> None:
         ExecutionError: naming a module that differs, with the paths on both sides: most often
             an installed copy is imported in place of the uploaded one.
     """
-    if expected.sha256 == here.sha256:
-        return
-    absent = ("(absent)", "")
-    for module in sorted(set(expected.files) | set(here.files)):
-        planned, found = expected.files.get(module, absent), here.files.get(module, absent)
-        if planned[1] != found[1]:
+    for module in sorted({*expected.digests, *here.digests}):
+        if expected.digests.get(module) != here.digests.get(module):
             raise ExecutionError(
                 f"the code of '{module}' must be the one that the trial was planned with "
-                f"({planned[0]}), but this process imports {found[0]}; uninstall the copy in the "
-                "worker's environment, or submit the job from the code that the worker has"
+                f"({expected.paths.get(module, _ABSENT)}), but this process imports "
+                f"{here.paths.get(module, _ABSENT)}; uninstall the copy in the worker's "
+                "environment, or submit the job from the code that the worker has",
+                "code",
             )

@@ -1,7 +1,7 @@
 """Shows a run in the terminal: trials done, running, and the time that remains."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import (
@@ -13,8 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from s2hand_platform.planning import Plan, PlannedTrial
-from s2hand_platform.trial import TrialOutcome
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 
 
 class ProgressSink:
@@ -25,16 +25,13 @@ class ProgressSink:
         console: Console,
         *,
         num_trials: int | None = None,
-        name: Callable[[PlannedTrial], str] | None = None,
     ) -> None:
         """Show on ``console``.
 
         Args:
             console: where to; not a terminal means plain lines.
             num_trials: how many trials will run, where the plan does not know (a search).
-            name: what to call a trial; None: by its rows and its seed.
         """
-        self._name = name or _name
         self._console = console
         self._total = num_trials or 0
         self._known_total = num_trials is not None
@@ -69,10 +66,10 @@ class ProgressSink:
         again = f", attempt {attempt}" if attempt else ""
         if self._live is None:
             self._running[trial.trial_id] = None
-            self._print(f"started {self._name(trial)}{again}")
+            self._print(f"started {_name(trial)}{again}")
         elif trial.trial_id not in self._running:
             self._running[trial.trial_id] = self._live.add_task(
-                f"  {self._name(trial)}{again}", total=None, note="workers are starting"
+                f"  {_name(trial)}{again}", total=None, note="workers are starting"
             )
         self._refresh()
 
@@ -86,19 +83,19 @@ class ProgressSink:
             name, value = next(iter(metrics.items()), ("", float("nan")))
             self._live.update(task, note=f"epoch {epoch}, {name} {value:.4g}")
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
-        """Count a trial as done."""
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
+        """Count a trial as done, or say why it is tried again."""
         task = self._running.pop(trial.trial_id, None)
         if self._live is not None and task is not None:
             self._live.remove_task(task)
-        self._ended.add(trial.trial_id)
-        name, value = next(iter(outcome.metrics.items()), ("", 0.0))
-        result = f": {name} {value:.4g}" if name else f" ({outcome.reason})"
-        status = outcome.status.replace("_", " ")
-        self._print(
-            f"[{len(self._ended)}/{self._total}] {self._name(trial)} {status} "
-            f"in {_duration(outcome.duration_s)}{result}{self._remaining(', ')}"
-        )
+        if tried_again:
+            why = f"attempt {outcome.attempt} failed: {outcome.reason}"
+            self._print(f"{_name(trial)} {why}; trying again")
+        else:
+            self._ended.add(trial.trial_id)
+            self._print(self._end_of(trial, outcome))
         self._refresh()
 
     def close(self) -> None:
@@ -109,6 +106,15 @@ class ProgressSink:
                     self._live.remove_task(task)
             self._live.stop()
             self._live = None
+
+    def _end_of(self, trial: PlannedTrial, outcome: StoredAttempt) -> str:
+        name, value = next(iter(outcome.metrics.items()), ("", 0.0))
+        result = f": {name} {value:.4g}" if name else f" ({outcome.reason})"
+        status = outcome.status.replace("_", " ")
+        return (
+            f"[{len(self._ended)}/{self._total}] {_name(trial)} {status} "
+            f"in {_duration(_total_s(outcome))}{result}{self._remaining(', ')}"
+        )
 
     def _refresh(self) -> None:
         if self._live is not None and self._overall is not None:
@@ -128,10 +134,19 @@ class ProgressSink:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _total_s(outcome: StoredAttempt) -> float:
+    """Return what a result took over all attempts, or what an attempt without one took."""
+    if outcome.training_s is None:
+        return outcome.duration_s
+    return outcome.training_s + (outcome.evaluation_s or 0.0)
+
+
 def _name(trial: PlannedTrial) -> str:
-    table, row = trial.rows[0]
-    others = f" (+{len(trial.rows) - 1} rows)" if len(trial.rows) > 1 else ""
-    return f"{table}.{row}{others} seed {trial.seed}"
+    first, *others = trial.members
+    if first.kind == "point":
+        return str(first)
+    shared = f" (+{len(others)} rows)" if others else ""
+    return f"{first}{shared} seed {trial.seed}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,27 +1,32 @@
 """From a recipe's name to results: plan, run what is missing, measure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
+from s2hand_platform.devices import DeviceType, choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.execution.settings import RunSettings, RunSummary
-from s2hand_platform.experiments import RunnableExperiment, default_experiment
-from s2hand_platform.planning import Plan, PlannedTrial, plan_table
+from s2hand_platform.experiments import default_experiment
+from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.planning.persist import persisted_table
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.planning.planner import plan_points, plan_table
 from s2hand_platform.progress import ProgressSink
 from s2hand_platform.spec.expansion import expand_table, grid_points
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
-from s2hand_platform.spec.schema import RowSpec, ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import SearchPlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
-from s2hand_platform.trial import TrialOutcome, last_outcome
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -32,10 +37,12 @@ SYNTHETIC = "synthetic"
 class Place:
     """What a run works with: the experiment, the data, the size, the folder."""
 
-    experiment: RunnableExperiment
+    experiment: Experiment
     workspace: Workspace
     data: str = SYNTHETIC
     scale: ScaleSpec
+    device_type: DeviceType
+    """Where trials are to run; part of their identity."""
 
     @classmethod
     def choose(
@@ -44,7 +51,8 @@ class Place:
         data: str = SYNTHETIC,
         scale: str | None = None,
         workspace: str | Path | None = None,
-        experiment: RunnableExperiment | None = None,
+        experiment: Experiment | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> "Place":
         """Fill in what was not asked for.
 
@@ -53,12 +61,15 @@ class Place:
             scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
             workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
             experiment: None is the one that the command line runs.
+            device: what trials train on; ``auto`` is CUDA where this machine has it.
         """
+        experiment = experiment or default_experiment()
         return cls(
-            experiment=experiment or default_experiment(),
+            experiment=experiment,
             workspace=Workspace.resolve(workspace),
             data=data,
-            scale=load_scale(scale or ("demo" if data == SYNTHETIC else FULL)),
+            scale=load_scale(scale or _usual_scale(data), experiment),
+            device_type=choose_device_type(device),
         )
 
     @property
@@ -68,27 +79,36 @@ class Place:
 
     @property
     def label(self) -> str:
-        """What is measured on: a dataset's own name means the published data at full scale."""
-        return self.data if self.scale.name == FULL else f"{self.data} ({self.scale.name})"
+        """What is measured on, and at which scale."""
+        return label_of(self.data, self.scale.name)
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
         spec = load_table(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
         spec = load_sweep(name_or_path, self.experiment).at(self.scale)
-        return spec.over(self._data(spec.dataset))
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def seeds(self, count: int | None) -> range:
         """Return the first ``count`` seeds, or as many as the scale takes."""
         return range(count if count is not None else self.scale.seeds)
 
     def _data(self, dataset: str) -> Mapping[str, Any]:
-        return self.experiment.data_overrides(
-            self.data, dataset, self.workspace, self.scale.data_size
-        )
+        return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
+
+
+def label_of(data: str | None, scale: str | None) -> str:
+    """Say in the words of the command what is measured on, and at which scale."""
+    data = data or SYNTHETIC
+    scale = scale or _usual_scale(data)
+    return data if scale == FULL else f"{data} ({scale})"
+
+
+def _usual_scale(data: str) -> str:
+    return "demo" if data == SYNTHETIC else FULL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,13 +130,13 @@ def reproduce(
     seeds: int | None = None,
     scale: str | None = None,
     workspace: str | Path | None = None,
-    experiment: RunnableExperiment | None = None,
+    experiment: Experiment | None = None,
     how: HowToRun | None = None,
 ) -> MeasuredTable:
     """Measure a table; only what is missing from the store is run.
 
     Args:
-        table: a name in ``sweeps/``, or the path of a TOML file.
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
         data: ``synthetic``, a dataset's name, or a folder in its layout.
         seeds: how many; None is what the scale takes.
         scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
@@ -137,20 +157,74 @@ def run_table(
     place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
 ) -> tuple[MeasuredTable, RunSummary]:
     """Run what a table is missing, tell the tracker, and measure the table."""
-    spec = place.table(table)
-    plan = plan_table(spec, place.experiment, place.store, place.seeds(seeds))
+    spec, plan = plan_and_keep(place, table, seeds=seeds)
     with _tracker(place, how) as tracker:
         summary = _run_plan(plan, place, tracker, how)
-        _measure_baselines(spec, place)
-        measured = MeasuredTable.build(
-            spec, place.store, place.experiment, data=place.label, seeds=place.seeds(seeds)
+        _measure_baselines(spec, plan, place)
+        measured = show_table(
+            place.workspace, spec.name, label=spec.label, seeds=place.seeds(seeds)
         )
-        tracker.summarise(measured)
+        for row, values in measured.summaries().items():
+            tracker.summarise("row", spec.name, row, values)
     return measured, summary
 
 
+def plan_and_keep(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
+    """Plan a table, and keep in the store what is needed to show it."""
+    spec = place.table(table)
+    experiment = place.experiment
+    plan = plan_table(
+        spec, experiment, place.store, place.seeds(seeds), device_type=place.device_type
+    )
+    data = {
+        row.row.id: experiment.describe_data(row.config) for row in expand_table(spec, experiment)
+    }
+    place.store.write_plan(
+        persisted_table(
+            spec, plan, experiment=experiment.name, metrics=experiment.metrics, data=data
+        )
+    )
+    return spec, plan
+
+
+def show_table(
+    workspace: Workspace,
+    name: str,
+    *,
+    label: str | None = None,
+    seeds: Collection[int] | None = None,
+    other_code: bool = False,
+) -> MeasuredTable:
+    """Gather a table that was planned before, from the store alone.
+
+    Args:
+        workspace: whose store.
+        name: the table's name.
+        label: what was measured on, as ``Place.label`` says it; None where there is only one.
+        seeds: the seeds to take; None takes all that are there.
+        other_code: show results of other code, data or evaluation too, marked.
+
+    Raises:
+        SpecError: if it was never planned, or on several kinds of data and none is named.
+    """
+    store = ResultStore(workspace.store_dir)
+    labels = store.plan_labels(name)
+    wanted = label if label is not None or len(labels) != 1 else labels[0]
+    plan = store.latest_table_plan(name, label=wanted) if wanted in labels else None
+    if plan is None:
+        known = ", ".join(f"'{each}'" for each in labels)
+        what = f"{name} on '{wanted}'" if wanted else name
+        remedy = (
+            f"it was planned on {known}; name one by --data and --scale"
+            if known
+            else f"plan it with: s2hand plan {name}"
+        )
+        raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])
+    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SweepTrial:
+class SearchTrial:
     """A trial of a search."""
 
     point: Mapping[str, Any]
@@ -158,14 +232,14 @@ class SweepTrial:
     trial_id: str
     status: str
     value: float | None
-    """The sweep's metric, of finished trials."""
+    """The search's metric, of finished trials."""
     notes: Mapping[str, str]
     """What the experiment wants to be known about the result: subject → text."""
 
 
-def run_sweep(
+def run_search(
     place: Place, spec: SweepSpec, *, seed: int, how: HowToRun
-) -> tuple[Sequence[SweepTrial], RunSummary]:
+) -> tuple[Sequence[SearchTrial], RunSummary]:
     """Run a search; its trials are the same as those of tables, in the same store.
 
     Args:
@@ -181,48 +255,58 @@ def run_sweep(
         SpecError: if a search that Ray must run is to run without it.
     """
     points: dict[str, Mapping[str, Any]] = {}
+    plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
     def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
-        row = RowSpec(id=_TRIALS, label=spec.title, overrides=point)
-        table = TableSpec(**_shared_fields(spec), rows=(row,), columns=())
-        (trial,) = plan_table(table, place.experiment, place.store, [seed]).trials
+        (trial,) = plan_of([point])
         points.setdefault(trial.trial_id, point)
         return trial
 
-    def name_of(trial: PlannedTrial) -> str:
-        values = (
-            f"{name}={short(points[trial.trial_id][path])}" for path, name in spec.axes.items()
-        )
-        return f"{spec.name} {', '.join(values)}"
-
     with _tracker(place, how) as tracker:
-        if spec.search == "grid":
-            trials = {trial.trial_id: trial for trial in map(plan_point, grid_points(spec))}
-            plan = Plan(trials=tuple(trials.values()), rows=())
-            summary = _run_plan(plan, place, tracker, how, name_of)
-        else:
-            summary = _run_search(spec, plan_point, place, tracker, how, seed, name_of)
-    return _ranked(spec, points, place.store), summary
+        try:
+            if spec.search == "grid":
+                grid = grid_points(spec)
+                trials = plan_of(grid)
+                for trial, point in zip(trials, grid, strict=True):
+                    points.setdefault(trial.trial_id, point)
+                distinct = {trial.trial_id: trial for trial in trials}
+                plan = Plan(trials=tuple(distinct.values()))
+                summary = _run_plan(plan, place, tracker, how)
+            else:
+                summary = _run_drawn(spec, plan_point, place, tracker, how, seed)
+        finally:
+            place.store.write_plan(_persisted_search(spec, place, points))
+        ranked = _ranked(spec, points, place.store)
+        if ranked and ranked[0].value is not None:
+            best = {f"{spec.metric}.best": ranked[0].value, "num_trials": float(len(ranked))}
+            tracker.summarise("point", spec.name, spec.describe(ranked[0].point), best)
+    return ranked, summary
 
 
-def short(value: object) -> str:
-    """Write a value of a search's point with as many digits as anyone reads."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-_TRIALS = "trials"
-
-
-def _shared_fields(spec: SweepSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in ("name", "title", "dataset", "base")}
+def _persisted_search(
+    spec: SweepSpec, place: Place, points: Mapping[str, Mapping[str, Any]]
+) -> SearchPlan:
+    config = place.experiment.build_config(dict(spec.base))
+    return SearchPlan(
+        name=spec.name,
+        title=spec.title,
+        experiment=place.experiment.name,
+        label=spec.label,
+        data=place.experiment.describe_data(config),
+        metric=spec.metric,
+        mode=spec.mode,
+        axes=spec.axes,
+        points=points,
+        notes=spec.notes,
+    )
 
 
 def _ranked(
     spec: SweepSpec, points: Mapping[str, Mapping[str, Any]], store: ResultStore
-) -> list[SweepTrial]:
-    outcomes = ((point, last_outcome(store, trial_id)) for trial_id, point in points.items())
+) -> list[SearchTrial]:
+    outcomes = ((point, store.last_attempt(trial_id)) for trial_id, point in points.items())
     trials = [
-        SweepTrial(
+        SearchTrial(
             point=point,
             trial_id=outcome.trial_id,
             status=outcome.status,
@@ -236,7 +320,7 @@ def _ranked(
     return sorted(trials, key=lambda t: (t.value is None, sign * (t.value or 0.0)))
 
 
-def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | None:
+def _value(outcome: StoredAttempt, metric: str, store: ResultStore) -> float | None:
     """Return a finished trial's metric: of its evaluation, or else of its last report."""
     if outcome.status != "finished" or metric in outcome.metrics:
         return outcome.metrics.get(metric)
@@ -245,15 +329,9 @@ def _value(outcome: TrialOutcome, metric: str, store: ResultStore) -> float | No
     return float(points["value"].iloc[-1]) if len(points) else None
 
 
-def _run_plan(
-    plan: Plan,
-    place: Place,
-    tracker: SpoolingSink,
-    how: HowToRun,
-    name_of: Callable[[PlannedTrial], str] | None = None,
-) -> RunSummary:
+def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
     place.store.remove_leftovers()
-    progress = ProgressSink(how.console, name=name_of)
+    progress = ProgressSink(how.console)
     sink = Sinks([progress, tracker])
     try:
         if how.without_ray or not plan.to_run:
@@ -265,24 +343,31 @@ def _run_plan(
         progress.close()
 
 
-def _run_search(
+def _run_drawn(
     spec: SweepSpec,
     plan_point: Callable[[Mapping[str, Any]], PlannedTrial],
     place: Place,
     tracker: SpoolingSink,
     how: HowToRun,
     seed: int,
-    name_of: Callable[[PlannedTrial], str],
 ) -> RunSummary:
+    """Run a search whose points are drawn while it runs."""
     if how.without_ray:
         raise SpecError([f"{spec.name}: this search needs Ray; only grids can do without"])
-    from s2hand_platform.execution.tuner import run_search
+    from s2hand_platform.execution.tuner import run_search as run_with_tune
 
-    progress = ProgressSink(how.console, num_trials=spec.num_trials, name=name_of)
+    progress = ProgressSink(how.console, num_trials=spec.num_trials)
     sink = Sinks([progress, tracker])
     try:
-        return run_search(
-            spec, plan_point, place.experiment, place.workspace, sink, how.settings, seed=seed
+        return run_with_tune(
+            spec,
+            plan_point,
+            place.experiment,
+            place.workspace,
+            sink,
+            how.settings,
+            seed=seed,
+            device_type=place.device_type,
         )
     finally:
         progress.close()
@@ -305,12 +390,17 @@ def _tracker(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
             )
 
 
-def _measure_baselines(spec: TableSpec, place: Place) -> None:
-    """Evaluate what needs no training, once per data."""
+def _measure_baselines(spec: TableSpec, plan: Plan, place: Place) -> None:
+    """Evaluate what needs no training, once per evaluation."""
     experiment, store = place.experiment, place.store
     units = {name: info.unit for name, info in experiment.metrics.items()}
-    for config in [row.config for row in expand_table(spec, experiment)]:
-        data = experiment.fingerprint_data(config)
-        if data is not None and store.baselines(experiment.name, data).empty:
-            for label, evaluation in experiment.baselines(config).items():
-                store.write_baseline(experiment.name, label, data, evaluation, units)
+    evaluations = {
+        member.name: trial.evaluation_fingerprint
+        for trial in plan.trials
+        for member in trial.members
+    }
+    for row in expand_table(spec, experiment):
+        evaluation = evaluations[row.row.id]
+        if evaluation is not None and store.baselines(experiment.name, evaluation).empty:
+            for label, measured in experiment.baselines(row.config).items():
+                store.write_baseline(experiment.name, label, evaluation, measured, units)

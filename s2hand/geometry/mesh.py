@@ -1,4 +1,4 @@
-"""Triangle meshes: normals, areas, boundaries and enclosed volumes."""
+"""Triangle meshes: normals and boundaries."""
 
 import numpy as np
 import torch
@@ -32,13 +32,6 @@ def vertex_normals(
     return _normalise(sums)
 
 
-def face_areas(
-    vertices: Float[Tensor, "*batch verts 3"], faces: Int[Tensor, "faces 3"]
-) -> Float[Tensor, "*batch faces"]:
-    """Return the areas of the faces in squared units of the vertices (m²)."""
-    return 0.5 * torch.linalg.vector_norm(_face_crosses(vertices, faces), dim=-1)
-
-
 def boundary_loops(faces: Int[np.ndarray, "faces 3"]) -> list[NDArray[np.int64]]:
     """Return each hole's vertices in the order in which its faces' edges run around it.
 
@@ -65,32 +58,10 @@ def boundary_loops(faces: Int[np.ndarray, "faces 3"]) -> list[NDArray[np.int64]]
     return loops
 
 
-def enclosed_volume(
-    vertices: Float[Tensor, "*batch verts 3"], faces: Int[Tensor, "faces 3"]
-) -> Float[Tensor, "*batch"]:
-    """Return the volume inside the mesh (m³) after capping its holes.
-
-    Each hole is closed by a fan of triangles around the mean of its vertices. The volume is
-    positive when faces are counter-clockwise seen from outside.
-    """
-    centred = vertices - vertices.mean(-2, keepdim=True)
-    volume = _tetrahedra(*centred[..., faces, :].unbind(-2)).sum(-1)
-    for loop in boundary_loops(faces.cpu().numpy()):
-        rim = centred[..., torch.from_numpy(loop).to(vertices.device), :]
-        centre = rim.mean(-2, keepdim=True).expand_as(rim)
-        volume = volume + _tetrahedra(centre, rim.roll(-1, dims=-2), rim).sum(-1)
-    return volume
-
-
 def _face_crosses(vertices: Tensor, faces: Tensor) -> Tensor:
     """Return the faces' normals times twice their areas."""
     first, second, third = vertices[..., faces, :].unbind(-2)
     return torch.linalg.cross(second - first, third - first)
-
-
-def _tetrahedra(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
-    """Return the signed volumes between the origin and triangles."""
-    return (first * torch.linalg.cross(second, third)).sum(-1) / 6
 
 
 def _normalise(vectors: Tensor) -> Tensor:

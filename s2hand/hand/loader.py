@@ -15,6 +15,9 @@ from s2hand.hand.pickles import InertObject, load_restricted
 ENVIRONMENT_VARIABLE = "S2HAND_MANO"
 """Names the hand model's file where no path is given."""
 
+EMBEDDED = "embedded"
+"""Names the embedded hand, whatever the environment says."""
+
 _FLOAT_KEYS = (
     "v_template", "J_regressor", "shapedirs", "posedirs", "weights", "hands_components",
     "hands_mean", "hands_coeffs",
@@ -26,15 +29,16 @@ def load_hand_model(path: str | Path | None = None) -> HandModelData:
     """Load a right hand.
 
     Args:
-        path: A file in the layout of MANO_RIGHT.pkl. None or an empty string means the file that
-            the environment variable ``S2HAND_MANO`` names, or else the embedded hand.
+        path: A file in the layout of MANO_RIGHT.pkl, or ``embedded``. None or an empty string
+            means the file that the environment variable ``S2HAND_MANO`` names, or else the
+            embedded hand.
 
     Raises:
         HandModelError: If the file is missing, truncated, asks for anything but plain data, lacks
             a key, holds an array of another shape, or is a left hand.
     """
-    chosen = str(path or "") or os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if not chosen:
+    chosen = str(path or "") or os.environ.get(ENVIRONMENT_VARIABLE) or EMBEDDED
+    if chosen == EMBEDDED:
         return embedded_hand()
     content = load_restricted(chosen, what="hand model", error=HandModelError)
     if not isinstance(content, dict):

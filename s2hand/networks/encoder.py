@@ -40,7 +40,7 @@ class ImageFeatures:
 
 def build_encoder(
     config: ModelConfig, *, use_pretrained: bool = True
-) -> "EfficientNetEncoder | SmallEncoder":
+) -> "EfficientNetEncoder | ConvNetEncoder":
     """Build the encoder that the configuration names, with its initial weights.
 
     Args:
@@ -50,8 +50,8 @@ def build_encoder(
     Raises:
         ConfigurationError: if ImageNet weights are asked for and cannot be had.
     """
-    if config.encoder == "small":
-        return SmallEncoder(image_size_px=config.image_size_px)
+    if config.encoder == "convnet":
+        return ConvNetEncoder(image_size_px=config.image_size_px)
     encoder = EfficientNetEncoder(config.encoder, image_size_px=config.image_size_px)
     if config.pretrained == "imagenet" and use_pretrained:
         encoder.load_imagenet_weights()
@@ -96,7 +96,7 @@ class EfficientNetEncoder(nn.Module):
         self.network.load_state_dict(features)
 
 
-class SmallEncoder(nn.Module):
+class ConvNetEncoder(nn.Module):
     """A compact residual network that keeps a coarse map of where things are.
 
     Four strided convolutions, then a map of at most 4×4 that is flattened instead of averaged. Of

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -40,19 +39,6 @@ class Lighting:
             ambient_colour=ambient_rgb,
             directional_colour=directional_rgb,
             direction=direction,
-        )
-
-    def to_vector(self) -> Float[Tensor, "batch 11"]:
-        """Return the eleven numbers in the order of :meth:`from_vector`."""
-        return torch.cat(
-            (
-                self.ambient_intensity,
-                self.directional_intensity,
-                self.ambient_colour,
-                self.directional_colour,
-                self.direction,
-            ),
-            dim=1,
         )
 
 

@@ -28,11 +28,6 @@ class SplitSize:
     length_skew: float = 1.0
     """1: all lengths are equally frequent; more: most sequences are short, few are long."""
 
-    @property
-    def mean_frames(self) -> float:
-        """Frames of a sequence, on the average."""
-        return self.min_frames + (self.max_frames - self.min_frames) / (1 + self.length_skew)
-
     def num_frames(self, generator: np.random.Generator) -> int:
         """Draw the number of annotated frames of one sequence."""
         span = self.max_frames - self.min_frames + 1

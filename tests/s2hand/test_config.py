@@ -52,7 +52,7 @@ def phase(**changes):
         ("quaternion_schedule", phase, "from_epoch", [0], [-1]),
         ("quaternion_schedule", phase, "num_frames", [2], [1]),
         ("quaternion_schedule", phase, "weight", [0.0], [-1.0, math.nan]),
-        ("stages", stage, "epochs", [1], [0]),
+        ("stages", stage, "epochs", [0, 1], [-1]),
         ("stages", stage, "learning_rate", [1e-9], [0.0, -1.0]),
         ("stages", stage, "decay_every_epochs", [1], [0]),
         ("stages", stage, "decay_factor", [1.0], [0.0, 1.1]),

@@ -3,77 +3,103 @@
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-from tiny_experiment import TinyConfig, TinyExperiment
+from ray import cloudpickle
+from tiny_experiment import TinyConfig, TinyDataError, TinyExperiment
 
-from s2hand_platform.experiments.protocol import TrialContext
+from s2hand_platform.execution import worker
+from s2hand_platform.experiments.protocol import Code, Evaluation, StageReport, TrialContext
 
 
-class _Reports:
+@dataclass(frozen=True)
+class Followed:
     """A context whose reports are followed by ``after``."""
 
-    def __init__(self, context: TrialContext, after: Any) -> None:
-        self.rank = context.rank
-        self.world_size = context.world_size
-        self.device = context.device
-        self.checkpoint_dir = context.checkpoint_dir
-        self.stage_dir = context.stage_dir
-        self._context = context
-        self._after = after
+    context: TrialContext
+    after: Callable[[int], None]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.context, name)
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self._context.report(epoch, metrics)
-        self._after(epoch)
-
-    def log_picture(
-        self, name: str, epoch: int, picture: UInt8[np.ndarray, "height width 3"]
-    ) -> None:
-        self._context.log_picture(name, epoch, picture)
+        self.context.report(epoch, metrics)
+        self.after(epoch)
 
 
 class SlowExperiment(TinyExperiment):
     """An epoch takes a while, so that there is time to end a trial early."""
 
-    code_packages = ("ray_experiments", "tiny_experiment")
-
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
-        super().train(config, seed, _Reports(context, lambda _epoch: time.sleep(0.3)))
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        return super().train(config, seed, Followed(context, lambda _epoch: time.sleep(0.3)))
 
 
 class CrashingExperiment(TinyExperiment):
     """Its process is killed in the second epoch of the first attempt."""
 
-    code_packages = ("ray_experiments", "tiny_experiment")
-
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         def crash(epoch: int) -> None:
             mark = context.checkpoint_dir / "crashed"
             if epoch == 1 and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        super().train(config, seed, _Reports(context, crash))
+        return super().train(config, seed, Followed(context, crash))
+
+
+class LargeExperiment(TinyExperiment):
+    """Does not fit on its device, however often it is tried."""
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        import torch
+
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
 class HopelessExperiment(TinyExperiment):
-    """Cannot be trained, however often it is tried."""
+    """Cannot be trained, however often it is tried: a fault of its own that it knows."""
 
-    code_packages = ("ray_experiments", "tiny_experiment")
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        raise TinyDataError("no clip is that short")
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
-        raise ValueError("no clip is that short")
+
+class TwiceFailingExperiment(TinyExperiment):
+    """Its disk fails in the first attempt, and its process is lost in the second."""
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        def fail(epoch: int) -> None:
+            marks = [context.checkpoint_dir / name for name in ("first", "second")]
+            if epoch == 1 and not marks[0].exists():
+                marks[0].touch()
+                raise OSError("no space left")
+            if epoch == 2 and not marks[1].exists():
+                marks[1].touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return super().train(config, seed, Followed(context, fail))
+
+
+class OtherwiseEvaluated(TinyExperiment):
+    """Trained by the same code as the tiny experiment, and evaluated by other code."""
+
+    def training_code(self, config: TinyConfig, device_type: str) -> Code | None:
+        return TinyExperiment().training_code(config, device_type)
+
+    def evaluation_code(self, config: TinyConfig, device_type: str) -> Code | None:
+        return {__name__: "0" * 64}
+
+    def evaluate(self, config: TinyConfig, seed: int, context: TrialContext) -> Evaluation:
+        evaluation = super().evaluate(config, seed, context)
+        doubled = {name: 2 * value for name, value in evaluation.metrics.items()}
+        return replace(evaluation, metrics=doubled)
 
 
 class PairedExperiment(TinyExperiment):
     """Its workers add up their ranks in every epoch, through torch's process group."""
 
-    code_packages = ("ray_experiments", "tiny_experiment")
-
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         import torch
 
         for epoch in range(config.epochs):
@@ -82,3 +108,16 @@ class PairedExperiment(TinyExperiment):
             context.report(epoch, {"validation/error": total.item()})
         if context.rank == 0:
             (context.checkpoint_dir / "state.json").write_text('{"epoch": 0, "w": [1, -2, 0]}')
+        return ()
+
+
+def run_with_failing_start(config: Mapping[str, Any], *, lean: bool) -> None:
+    """Run a trial whose workers get no place to start at the first attempt."""
+    job = cloudpickle.loads(config["trial"]["job"])
+    mark = job.folder / "start_failed"
+    if not mark.exists():
+        mark.touch()
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "1"
+        crowded = replace(job, worker=replace(job.worker, cpus=1000.0))
+        config = {"trial": {**config["trial"], "job": cloudpickle.dumps(crowded)}}
+    worker.run_in_tune(config, lean=lean)

@@ -8,6 +8,8 @@ from tiny_experiment import TinyConfig, TinyExperiment
 
 import s2hand_platform
 from s2hand_platform import cli, runs
+from s2hand_platform.cli import services
+from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import TrialContext
 from s2hand_platform.runs import HowToRun, Place
@@ -44,9 +46,6 @@ learning_rate = [0.01, 0.1, 0.3]
 SCALE = """
 title = "Tiny"
 seeds = 2
-[data]
-size = "demo"
-image_size_px = 64
 [base]
 epochs = 3
 """
@@ -63,7 +62,7 @@ class BrittleExperiment(TinyExperiment):
     user_errors = (DataError,)
 
     def fingerprint_data(self, config: TinyConfig) -> str | None:
-        match config.data.root:
+        match config.points.source:
             case "unreadable":
                 raise DataError("images/0001.jpg: truncated; download it again")
             case "bug":
@@ -78,10 +77,12 @@ class BrittleExperiment(TinyExperiment):
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "sweeps" / "scales").mkdir(parents=True)
-    (tmp_path / "sweeps" / "tiny.toml").write_text(TABLE)
-    (tmp_path / "sweeps" / "rates.toml").write_text(GRID)
-    (tmp_path / "sweeps" / "scales" / "demo.toml").write_text(SCALE)
+    for folder in ("tables", "searches", "scales"):
+        (tmp_path / "sweeps" / folder).mkdir(parents=True)
+    (tmp_path / "sweeps" / "tables" / "tiny.toml").write_text(TABLE)
+    (tmp_path / "sweeps" / "searches" / "rates.toml").write_text(GRID)
+    for scale in ("demo", "full"):  # what the command line takes unless told otherwise
+        (tmp_path / "sweeps" / "scales" / f"{scale}.toml").write_text(SCALE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("S2HAND_WORKSPACE", raising=False)
     monkeypatch.setenv("S2HAND_EXPERIMENT", f"{__name__}:BrittleExperiment")
@@ -144,7 +145,7 @@ def test_failed_trials_are_named_and_the_others_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
     text = TABLE.replace("curvature = false", "learning_rate = 0.5")
-    (project / "sweeps" / "tiny.toml").write_text(text)
+    (project / "sweeps" / "tables" / "tiny.toml").write_text(text)
     assert call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1") == 1
     printed = capsys.readouterr()
     assert "failed: ArithmeticError: not finite" in printed.err
@@ -155,9 +156,9 @@ def test_failed_points_of_a_grid_are_listed_in_a_line_each(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
     text = GRID.replace("[0.01, 0.1, 0.3]", "[0.5, 0.1, 0.6, 0.3]")
-    (project / "sweeps" / "rates.toml").write_text(text)
+    (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     command = ("sweep", "rates", "--without-ray")
-    assert call(monkeypatch, *command, "--json") == cli.EXIT_FAILED_TRIALS
+    assert call(monkeypatch, *command, "--json") == EXIT_FAILED_TRIALS
     printed = capsys.readouterr()
     ranked = json.loads(printed.out)
     assert [trial["point"]["learning_rate"] for trial in ranked] == [0.3, 0.1, 0.5, 0.6]
@@ -167,7 +168,7 @@ def test_failed_points_of_a_grid_are_listed_in_a_line_each(
         f"error: trial {trial['trial_id'][:12]} failed: {reason}" for trial in ranked[2:]
     ]
     # Run again, only the failed ones are tried.
-    assert call(monkeypatch, *command) == cli.EXIT_FAILED_TRIALS
+    assert call(monkeypatch, *command) == EXIT_FAILED_TRIALS
     printed = capsys.readouterr()
     assert "2 trials to run, 2 reused" in printed.err
     assert ranked[2]["trial_id"][:12] in printed.out
@@ -176,8 +177,10 @@ def test_failed_points_of_a_grid_are_listed_in_a_line_each(
 def test_ranking_of_words_with_the_notes_of_recipe_and_scale(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
-    grid = GRID.replace("learning_rate = [0.01, 0.1, 0.3]", 'data.dataset = ["line", "curve"]')
-    (project / "sweeps" / "rates.toml").write_text(f'notes = ["Of the recipe."]\n{grid}')
+    grid = GRID.replace("learning_rate = [0.01, 0.1, 0.3]", 'points.truth = ["line", "curve"]')
+    (project / "sweeps" / "searches" / "rates.toml").write_text(
+        f'notes = ["Of the recipe."]\n{grid}'
+    )
     (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["[1] Small."]\n{SCALE}')
     assert call(monkeypatch, "sweep", "rates", "--without-ray") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -191,7 +194,7 @@ def test_ranking_of_words_with_the_notes_of_recipe_and_scale(
 def test_tables_show_the_notes_of_recipe_and_scale(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
-    (project / "sweeps" / "tiny.toml").write_text(f'notes = ["Of the recipe."]\n{TABLE}')
+    (project / "sweeps" / "tables" / "tiny.toml").write_text(f'notes = ["Of the recipe."]\n{TABLE}')
     (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["Small."]\n{SCALE}')
     (project / "sweeps" / "scales" / "full.toml").write_text(SCALE)
     assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
@@ -211,6 +214,8 @@ def test_tables_show_the_notes_of_recipe_and_scale(
         (["plan", "tiny", "--data", "unreadable"], "images/0001.jpg: truncated"),
         (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
+        (["run", "tiny", "--without-ray", "--device", "cuda"], "without Ray trials run on the CPU"),
+        (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
 )
@@ -220,7 +225,7 @@ def test_user_errors_are_one_message(
     arguments: list[str],
     message: str,
 ) -> None:
-    assert call(monkeypatch, *arguments) == cli.EXIT_USER_ERROR
+    assert call(monkeypatch, *arguments) == EXIT_USER_ERROR
     printed = capsys.readouterr().err.replace("\n", " ")
     assert message in printed
     assert "Traceback" not in printed
@@ -239,7 +244,7 @@ def test_interrupt_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "run_in_process", interrupt)
-    assert call(monkeypatch, "run", "tiny", "--without-ray") == cli.EXIT_INTERRUPTED
+    assert call(monkeypatch, "run", "tiny", "--without-ray") == EXIT_INTERRUPTED
     assert "run the same command again to go on" in capsys.readouterr().err
 
 
@@ -247,7 +252,7 @@ def test_unknown_experiment_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("S2HAND_EXPERIMENT", "nowhere:Nothing")
-    assert call(monkeypatch, "plan", "tiny") == cli.EXIT_USER_ERROR
+    assert call(monkeypatch, "plan", "tiny") == EXIT_USER_ERROR
     assert "must be MODULE:CLASS" in capsys.readouterr().err
 
 
@@ -255,7 +260,7 @@ def test_ui_serves_the_workspace_on_this_machine_only(
     monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(cli.os, "execv", lambda _program, arguments: started.append(arguments))
+    monkeypatch.setattr(services.os, "execv", lambda _program, arguments: started.append(arguments))
     call(monkeypatch, "ui", "--port", "5001")
     command = " ".join(started[0])
     assert "--host 127.0.0.1 --port 5001" in command
@@ -278,7 +283,7 @@ def test_scale_that_is_not_full_never_counts_as_the_published_data() -> None:
 
 def test_optuna_needs_ray(project: Path) -> None:
     text = GRID.replace('"grid"', '"optuna"').replace("[space]", "num_trials = 2\n[space]")
-    (project / "sweeps" / "rates.toml").write_text(text)
+    (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     place = Place.choose()
     with pytest.raises(SpecError, match="this search needs Ray"):
         runs.run_sweep(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))

@@ -3,19 +3,26 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
+from planned import plan_of, planned
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray_experiments import (
     CrashingExperiment,
     HopelessExperiment,
+    LargeExperiment,
+    OtherwiseEvaluated,
     PairedExperiment,
     SlowExperiment,
+    TwiceFailingExperiment,
+    run_with_failing_start,
 )
 from tiny_experiment import TinyExperiment
 
@@ -24,11 +31,16 @@ from s2hand_platform.execution import tuner
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
 from s2hand_platform.execution.session import Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
-from s2hand_platform.pictures import read_pictures
-from s2hand_platform.planning import Plan, PlannedTrial, plan_table
-from s2hand_platform.spec.schema import ColumnSpec, LogUniform, RowSpec, SweepSpec, TableSpec
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.spec.schema import LogUniform, SweepSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.trial import CURVE_FILE, TrialOutcome
+from s2hand_platform.trials.attempt import run_trial
+from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
+from s2hand_platform.trials.curve import CURVE_FILE
+from s2hand_platform.trials.lock import first_free
+from s2hand_platform.trials.pictures import read_pictures
+from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -38,7 +50,7 @@ HERE = Path(__file__).parent
 def local_ray() -> Iterator[None]:
     """One Ray for the tests of this file; its workers find this folder, and no GPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(HERE))
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
         with connect(cpus=2):
             yield
@@ -50,19 +62,25 @@ class Listener:
     def __init__(self) -> None:
         self.epochs: list[int] = []
         self.on_first_report: Callable[[], None] = lambda: None
-        self.outcomes: list[TrialOutcome] = []
+        self.outcomes: list[StoredAttempt] = []
+        self.tried_again: list[bool] = []
+        self.num_started = 0
 
     def begin(self, plan: Plan) -> None: ...
 
-    def started(self, trial: PlannedTrial, attempt: int) -> None: ...
+    def started(self, trial: PlannedTrial, attempt: int) -> None:
+        self.num_started += 1
 
     def reported(self, trial: PlannedTrial, attempt: int, epoch: int, metrics: Any) -> None:
         self.epochs.append(epoch)
         if len(self.epochs) == 1:
             self.on_first_report()
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
         self.outcomes.append(outcome)
+        self.tried_again.append(tried_again)
 
     def close(self) -> None: ...
 
@@ -81,24 +99,20 @@ def kill_tune_processes() -> None:
                 os.kill(int(pid), signal.SIGKILL)
 
 
-def table(*rows: dict[str, Any]) -> TableSpec:
-    return TableSpec(
-        name="tiny",
-        title="",
-        dataset="curve",
-        base={},
-        rows=tuple(
-            RowSpec(id=f"row{number}", label="", overrides=row) for number, row in enumerate(rows)
-        ),
-        columns=(ColumnSpec(label="error", metric="test/error"),),
-    )
-
-
 def run(
-    experiment: TinyExperiment, workspace: Workspace, spec: TableSpec, sink: Listener
+    experiment: TinyExperiment,
+    workspace: Workspace,
+    sink: Listener,
+    *overrides: dict[str, Any],
 ) -> RunSummary:
-    plan = plan_table(spec, experiment, ResultStore(workspace.store_dir), [0])
-    return tuner.run_plan(plan, experiment, workspace, sink, RunSettings())
+    """Run one trial per configuration, or what is missing of them."""
+    store = ResultStore(workspace.store_dir)
+    trials = [planned(experiment, each) for each in overrides or ({},)]
+    known = [
+        replace(trial, status="cached") if store.finished(trial.trial_id) else trial
+        for trial in trials
+    ]
+    return tuner.run_plan(plan_of(*known), experiment, workspace, sink, RunSettings())
 
 
 def assert_nothing_left_behind() -> None:
@@ -186,12 +200,36 @@ def test_address_must_be_a_head_with_its_port(address: str) -> None:
     ],
 )
 def test_trials_at_once_are_what_fits(cluster: Cluster, world_size: int, at_once: int) -> None:
-    assert cluster.trials_at_once(cluster.worker_resources(None, None), world_size) == at_once
+    device_type = "cuda" if cluster.gpus else "cpu"
+    worker = cluster.worker_resources(device_type, None, None)
+    assert cluster.trials_at_once(worker, world_size) == at_once
+
+
+def test_gpus_follow_from_what_the_trials_are_planned_for() -> None:
+    cluster = Cluster(cpus=16, gpus=4, slots=None)
+    assert cluster.worker_resources("cuda", None, None) == WorkerResources(cpus=4, gpus=1)
+    assert cluster.worker_resources("cpu", None, None) == WorkerResources(cpus=1, gpus=0)
+
+
+@pytest.mark.parametrize(
+    ("gpus_there", "device_type", "gpus", "message"),
+    [
+        (0, "cuda", None, "planned for cuda, but this Ray has no GPUs"),
+        (4, "cuda", 0.0, "planned for cuda, but 0 GPUs are asked for"),
+        (4, "cpu", 0.5, "planned for cpu, but 0.5 GPUs are asked for"),
+    ],
+)
+def test_device_that_is_not_there_is_told_before_anything_starts(
+    gpus_there: int, device_type: str, gpus: float | None, message: str
+) -> None:
+    cluster = Cluster(cpus=4, gpus=gpus_there, slots=None)
+    with pytest.raises(ExecutionError, match=message):
+        cluster.worker_resources(device_type, None, gpus)
 
 
 def test_trials_that_share_a_gpu_share_its_cpus() -> None:
     cluster = Cluster(cpus=16, gpus=1, slots=None)
-    worker = cluster.worker_resources(None, 0.5)
+    worker = cluster.worker_resources("cuda", None, 0.5)
     assert worker == WorkerResources(cpus=8, gpus=0.5)
     assert cluster.trials_at_once(worker, 1) == 2
 
@@ -208,8 +246,8 @@ def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:
 class TestRay:
     def test_plan_runs_what_is_missing_and_nothing_twice(self, tmp_path: Path) -> None:
         workspace, sink = Workspace(tmp_path), Listener()
-        spec = table({}, {"learning_rate": 0.1})
-        summary = run(TinyExperiment(), workspace, spec, sink)
+        rows: tuple[dict[str, Any], ...] = ({}, {"learning_rate": 0.1})
+        summary = run(TinyExperiment(), workspace, sink, *rows)
         assert [outcome.status for outcome in summary.outcomes] == ["finished"] * 2
         assert sorted(sink.epochs) == [0, 0, 1, 1, 2, 2, 3, 3]
         store = ResultStore(workspace.store_dir)
@@ -219,13 +257,12 @@ class TestRay:
         for outcome in summary.outcomes:
             drawn = read_pictures(workspace.checkpoints_dir / outcome.trial_id, attempt=0)
             assert [(picture.name, picture.epoch) for picture in drawn] == [("fit", 1), ("fit", 3)]
-        again = run(TinyExperiment(), workspace, spec, sink)
+        again = run(TinyExperiment(), workspace, sink, *rows)
         assert (again.outcomes, again.reused) == ((), 2)
         assert_nothing_left_behind()
 
     def test_two_workers_share_a_process_group(self, tmp_path: Path) -> None:
-        sink = Listener()
-        summary = run(PairedExperiment(), Workspace(tmp_path), table({"workers": 2}), sink)
+        summary = run(PairedExperiment(), Workspace(tmp_path), Listener(), {"workers": 2})
         assert summary.outcomes[0].status == "finished"
         curve = ResultStore(tmp_path / "store").curves([summary.outcomes[0].trial_id])
         assert list(curve["value"]) == [3.0] * 4  # ranks 0 and 1, each plus one
@@ -234,34 +271,111 @@ class TestRay:
         self, tmp_path: Path
     ) -> None:
         sink = Listener()
-        summary = run(CrashingExperiment(), Workspace(tmp_path), table({}), sink)
+        summary = run(CrashingExperiment(), Workspace(tmp_path), sink)
         assert [outcome.status for outcome in sink.outcomes] == ["failed", "finished"]
+        assert sink.tried_again == [True, False]
+        assert sink.outcomes[0].failure == "lost_process"
+        assert sink.outcomes[0].reason == "the trial's process was lost"
         assert summary.outcomes[0].attempt == 1
         # What the killed worker told Ray last may be lost; what it wrote is not, nor written twice.
         folder = Workspace(tmp_path).checkpoints_dir / summary.outcomes[0].trial_id
         lines = (folder / CURVE_FILE).read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines if line] == [0, 1, 2, 3]
         assert max(sink.epochs) == 3
+        curve = ResultStore(tmp_path / "store").curves([summary.outcomes[0].trial_id])
+        assert set(curve.loc[curve["attempt"] == 0, "epoch"]) == {0, 1}
         assert_nothing_left_behind()
 
+    def test_every_attempt_has_a_cause_of_its_own(self, tmp_path: Path) -> None:
+        sink = Listener()
+        run(TwiceFailingExperiment(), Workspace(tmp_path), sink)
+        assert [(outcome.failure, outcome.reason) for outcome in sink.outcomes] == [
+            ("storage", "OSError: no space left"),
+            ("lost_process", "the trial's process was lost"),
+            (None, ""),
+        ]
+        assert sink.tried_again == [True, True, False]
+
+    def test_workers_that_could_not_start_are_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tuner, "run_in_tune", run_with_failing_start)
+        sink = Listener()
+        run(TinyExperiment(), Workspace(tmp_path), sink)
+        assert [outcome.failure for outcome in sink.outcomes] == ["start", None]
+        assert sink.outcomes[0].reason.startswith("the training workers could not be started: ")
+        assert sink.outcomes[1].status == "finished"
+        assert_nothing_left_behind()
+
+    @pytest.mark.parametrize(
+        ("experiment", "failure", "reason"),
+        [
+            (HopelessExperiment(), "data", "TinyDataError: no clip is that short"),
+            (
+                LargeExperiment(),
+                "out_of_memory",
+                "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+            ),
+        ],
+        ids=["data", "out of memory"],
+    )
     def test_hopeless_trial_is_tried_once_and_prints_nothing(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        experiment: TinyExperiment,
+        failure: str,
+        reason: str,
     ) -> None:
         sink = Listener()
-        summary = run(HopelessExperiment(), Workspace(tmp_path), table({}), sink)
-        assert [outcome.reason for outcome in sink.outcomes] == [
-            "ValueError: no clip is that short"
-        ]
+        summary = run(experiment, Workspace(tmp_path), sink)
+        assert [(each.failure, each.reason) for each in sink.outcomes] == [(failure, reason)]
+        assert sink.tried_again == [False]
         assert [outcome.status for outcome in summary.failed] == ["failed"]
         assert capsys.readouterr().out == ""  # which belongs to tables and JSON
 
     def test_lost_tune_process_frees_its_workers_resources(self, tmp_path: Path) -> None:
         sink = Listener()
         sink.on_first_report = kill_tune_processes
-        run(SlowExperiment(), Workspace(tmp_path), table({"epochs": 30}), sink)
+        run(SlowExperiment(), Workspace(tmp_path), sink, {"epochs": 30})
         assert [outcome.status for outcome in sink.outcomes] == ["failed", "finished"]
         assert sink.outcomes[0].reason == "the trial's process was lost"
+        curve = ResultStore(tmp_path / "store").curves([sink.outcomes[0].trial_id])
+        assert 0 in set(curve.loc[curve["attempt"] == 0, "epoch"])
         assert_nothing_left_behind()
+
+    def test_evaluation_of_other_code_is_made_again_without_training(self, tmp_path: Path) -> None:
+        workspace, sink = Workspace(tmp_path), Listener()
+        run(TinyExperiment(), workspace, sink)
+        sink.epochs.clear()
+        experiment = OtherwiseEvaluated()
+        trial = replace(planned(experiment), status="evaluate")
+        assert trial.trial_id == sink.outcomes[0].trial_id
+        tuner.run_plan(plan_of(trial), experiment, workspace, sink, RunSettings())
+        assert sink.epochs == []
+        assert [outcome.attempt for outcome in sink.outcomes] == [0, 1]
+        assert sink.outcomes[1].metrics["test/error"] == 2 * sink.outcomes[0].metrics["test/error"]
+
+    def test_trial_of_another_command_is_waited_for_and_reused(self, tmp_path: Path) -> None:
+        workspace, experiment, sink = Workspace(tmp_path), TinyExperiment(), Listener()
+        trial = planned(experiment)
+        store = ResultStore(workspace.store_dir)
+        context = WorkerContext(
+            checkpoint_dir=checkpoint_folder(workspace, trial.trial_id),
+            stage_dir=workspace.stages_dir,
+            attempt=0,
+            on_report=lambda _epoch, _metrics: None,
+        )
+        runs = threading.Thread(target=run, args=(experiment, workspace, sink))
+        with first_free(workspace, [trial.trial_id]):
+            runs.start()
+            deadline = time.monotonic() + 120
+            while not sink.num_started and time.monotonic() < deadline:
+                time.sleep(0.1)
+            run_trial(TrialRequest.of(trial), experiment, context, store)
+        runs.join()
+        assert [outcome.status for outcome in sink.outcomes] == ["finished"]
+        assert list(store.trials()["attempt"]) == [0]
 
     def test_ended_trial_is_marked_and_leaves_nothing_behind(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -272,13 +386,19 @@ class TestRay:
             "scheduler_for",
             lambda spec, workspace: AskingScheduler(EndSecond(), spec.metric, workspace),
         )
-        store = ResultStore(workspace.store_dir)
 
         def plan_point(point: Any) -> PlannedTrial:
-            return plan_table(table({**point, "epochs": 400}), experiment, store, [0]).trials[0]
+            return planned(experiment, {**point, "epochs": 400}, seed=0)
 
         summary = tuner.run_search(
-            search(num_trials=2), plan_point, experiment, workspace, sink, RunSettings(), seed=0
+            search(num_trials=2),
+            plan_point,
+            experiment,
+            workspace,
+            sink,
+            RunSettings(),
+            seed=0,
+            device_type="cpu",
         )
         assert sorted(outcome.status for outcome in summary.outcomes) == ["stopped_early"] * 2
         assert max(sink.epochs) < 399

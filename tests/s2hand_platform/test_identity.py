@@ -1,23 +1,24 @@
 import dataclasses
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_experiment import TinyExperiment
 
 from s2hand_platform.errors import ExecutionError, PlatformError, SpecError, StopTrial, StoreError
 from s2hand_platform.identity import (
+    EVALUATION_DATA,
     CodeFingerprint,
+    TrainingIdentity,
     canonical_json,
     check_same_code,
-    code_fingerprint,
     config_hash,
-    trial_id,
-    without_operational,
+    evaluation_contents,
+    without_fields,
 )
 
 PLAIN = st.recursive(
@@ -57,144 +58,109 @@ def test_only_plain_data_has_an_identity() -> None:
         canonical_json({1: 2})
 
 
-def test_operational_fields_and_all_below_them_are_left_out() -> None:
+def test_named_fields_and_all_below_them_are_left_out() -> None:
     config = {
         "data": {"root": "/a", "rooted": 1},
         "runtime": {"cache": {"dir": "x"}},
         "runtimes": 2,
     }
-    kept = without_operational(config, {"data.root", "runtime"})
+    kept = without_fields(config, {"data.root", "runtime"})
     assert kept == {"data.rooted": 1, "runtimes": 2}
 
 
-class TestTrialId:
-    def dump(self, **changes: Any) -> dict[str, Any]:
-        tiny = TinyExperiment()
-        return tiny.dump_config(tiny.build_config(changes))
+class Named:
+    """As much of an experiment as an identity asks for."""
 
-    def identify(self, seed: int = 0, data: str | None = "d", **changes: Any) -> str:
-        return trial_id(TinyExperiment(), self.dump(**changes), seed, data, "code")
+    name = "named"
+    operational_fields = frozenset({"paths"})
+    evaluation_fields = frozenset({"judge"})
 
+
+CONFIG = {"paths": {"root": "/a"}, "judge": {"set": "x"}, "rate": 0.1, "epochs": 3}
+
+
+class TestConfigHash:
     def test_is_a_full_sha256(self) -> None:
-        assert len(self.identify()) == 64
-        assert set(self.identify()) <= set("0123456789abcdef")
+        assert len(config_hash(Named(), CONFIG)) == 64
+        assert set(config_hash(Named(), CONFIG)) <= set("0123456789abcdef")
 
+    @pytest.mark.parametrize("change", [{"paths": {"root": "/b"}}, {"judge": {"set": "y"}}])
+    def test_forgets_what_changes_no_training(self, change: dict[str, Any]) -> None:
+        assert config_hash(Named(), {**CONFIG, **change}) == config_hash(Named(), CONFIG)
+
+    @pytest.mark.parametrize("change", [{"rate": 0.2}, {"epochs": 4}, {"epochs": 3.0}, {"new": 0}])
+    def test_changes_with_everything_else(self, change: dict[str, Any]) -> None:
+        assert config_hash(Named(), {**CONFIG, **change}) != config_hash(Named(), CONFIG)
+
+    def test_changes_with_the_experiment(self) -> None:
+        renamed = type("Renamed", (Named,), {"name": "renamed"})()
+        assert config_hash(renamed, CONFIG) != config_hash(Named(), CONFIG)
+
+
+IDENTITY = TrainingIdentity(config_hash="c", seed=0, data="d", code="k", device_type="cpu")
+
+
+class TestTrialId:
     def test_is_the_same_for_the_same_trial(self) -> None:
-        assert self.identify() == self.identify(data="d")
+        again = TrainingIdentity(config_hash="c", seed=0, data="d", code="k", device_type="cpu")
+        assert again.trial_id() == IDENTITY.trial_id()
+        assert len(IDENTITY.trial_id()) == 64
 
-    def test_ignores_operational_fields(self) -> None:
-        assert self.identify() == self.identify_at("/elsewhere")
+    @pytest.mark.parametrize("field", dataclasses.fields(TrainingIdentity), ids=lambda f: f.name)
+    def test_changes_with_every_field(self, field: Any) -> None:
+        other = 1 if field.name == "seed" else "other"
+        assert replace(IDENTITY, **{field.name: other}).trial_id() != IDENTITY.trial_id()
 
-    def identify_at(self, root: str) -> str:
-        dump = self.dump()
-        dump["data"]["root"] = root
-        return trial_id(TinyExperiment(), dump, 0, "d", "code")
-
-    def test_changes_with_everything_else(self) -> None:
-        tiny, renamed = TinyExperiment(), TinyExperiment()
-        renamed.name = "tiny2"
-        ids = {
-            self.identify(),
-            self.identify(seed=1),
-            self.identify(data="other"),
-            self.identify(epochs=5),
-            self.identify(workers=2),
-            trial_id(tiny, self.dump(), 0, "d", "other code"),
-            trial_id(renamed, self.dump(), 0, "d", "code"),
-        }
-        assert len(ids) == 7
-
-    def test_what_cannot_be_fingerprinted_is_never_reused(self) -> None:
-        assert self.identify(data=None) != self.identify(data=None)
-
-    def test_config_hash_forgets_the_seed_only(self) -> None:
-        tiny = TinyExperiment()
-        assert config_hash(tiny, self.dump()) != config_hash(tiny, self.dump(epochs=5))
+    @pytest.mark.parametrize("field", ["data", "code"])
+    def test_what_cannot_be_fingerprinted_is_never_reused(self, field: str) -> None:
+        unknown = replace(IDENTITY, **{field: None})
+        assert unknown.trial_id() != unknown.trial_id()
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of four modules, of which the experiment reaches three."""
-    root = tmp_path / "fingerprinted"
-    (root / "deep").mkdir(parents=True)
-    (root / "__init__.py").write_text("")
-    (root / "deep" / "__init__.py").write_text("from ..used import VALUE\n")
-    (root / "used.py").write_text("VALUE = 1\n")
-    (root / "unused.py").write_text("VALUE = 2\n")
-    (root / "experiment.py").write_text(
-        "import json\n"
-        "class Experiment:\n"
-        "    name = 'x'\n"
-        "    code_packages = ('fingerprinted',)\n"
-        "    def train(self):\n"
-        "        from fingerprinted import deep\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "fingerprinted", raising=False)
-    return root
+class TestEvaluationContents:
+    def contents(self, data: str = "d", **config: Any) -> dict[str, str]:
+        return evaluation_contents(Named(), {**CONFIG, **config}, data, {"module": "m"})
+
+    def test_holds_modules_data_and_its_own_settings(self) -> None:
+        assert set(self.contents()) == {"module", EVALUATION_DATA, "setting judge.set"}
+
+    def test_changes_with_data_and_settings_and_not_with_those_of_the_training(self) -> None:
+        assert self.contents(data="other") != self.contents()
+        assert self.contents(judge={"set": "y"}) != self.contents()
+        assert self.contents(rate=9.0) == self.contents()
 
 
 class TestCodeFingerprint:
-    def experiment(self) -> Any:
-        import importlib
-        import sys
+    def test_depends_on_names_and_digests_and_not_on_paths(self) -> None:
+        one = CodeFingerprint.of({"json": "1", "pathlib": "2"})
+        assert one.sha256 == CodeFingerprint.of({"pathlib": "2", "json": "1"}).sha256
+        assert one.sha256 != CodeFingerprint.of({"json": "1", "pathlib": "3"}).sha256
+        assert one.sha256 != CodeFingerprint.of({"json": "1", "string": "2"}).sha256
+        assert replace(one, paths={}).sha256 == one.sha256
 
-        for name in [name for name in sys.modules if name.startswith("fingerprinted")]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-        return importlib.import_module("fingerprinted.experiment").Experiment()
+    def test_knows_where_modules_are_imported_from(self) -> None:
+        assert CodeFingerprint.of({"json": "1"}).paths == {"json": json.__file__}
 
-    def take(self) -> CodeFingerprint:
-        fingerprint = code_fingerprint(self.experiment())
-        assert fingerprint is not None
-        return fingerprint
+    def test_the_same_code_elsewhere_is_the_same(self) -> None:
+        here = CodeFingerprint.of({"json": "1"})
+        check_same_code(here, replace(here, paths={"json": "/elsewhere/json.py"}))
 
-    def test_follows_imports_inside_functions_and_relative_ones(self, package: Path) -> None:
-        fingerprint = self.take()
-        assert set(fingerprint.files) == {
-            "fingerprinted",
-            "fingerprinted.deep",
-            "fingerprinted.experiment",
-            "fingerprinted.used",
-        }
-        assert fingerprint.files["fingerprinted.used"][0] == str(package / "used.py")
-
-    def test_changes_with_a_module_that_is_reached_and_with_no_other(self, package: Path) -> None:
-        before = self.take().sha256
-        (package / "unused.py").write_text("VALUE = 3\n")
-        assert self.take().sha256 == before
-        (package / "used.py").write_text("VALUE = 3\n")
-        assert self.take().sha256 != before
-
-    def test_does_not_depend_on_where_the_code_lies(
-        self, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        before = self.take()
-        (tmp_path / "moved").mkdir()
-        package.rename(tmp_path / "moved" / "fingerprinted")
-        monkeypatch.syspath_prepend(str(tmp_path / "moved"))
-        after = self.take()
-        assert after.sha256 == before.sha256
-        assert after.files != before.files
-        check_same_code(before, after)
-
-    def test_an_installed_copy_is_refused_with_both_paths(self, package: Path) -> None:
-        planned = self.take()
-        files = dict(planned.files)
-        files["fingerprinted.used"] = ("/site-packages/fingerprinted/used.py", "other")
-        here = CodeFingerprint(sha256="other", files=files)
-        message = rf"'fingerprinted.used'.*{package / 'used.py'}.*/site-packages/fingerprinted/used"
+    def test_other_code_is_refused_with_both_paths(self) -> None:
+        planned = CodeFingerprint.of({"json": "1", "pathlib": "2"})
+        here = CodeFingerprint(
+            sha256="other",
+            digests={"json": "1", "pathlib": "9"},
+            paths={"json": "/j.py", "pathlib": "/site-packages/pathlib.py"},
+        )
+        message = rf"code of 'pathlib'.*{planned.paths['pathlib']}.*/site-packages/pathlib.py"
         with pytest.raises(ExecutionError, match=message):
             check_same_code(planned, here)
 
-    def test_of_the_tiny_experiment(self, tiny: TinyExperiment) -> None:
-        fingerprint = code_fingerprint(tiny)
-        assert fingerprint is not None
-        assert list(fingerprint.files) == ["tiny_experiment"]
-
-    def test_is_unknown_without_source(self) -> None:
-        experiment = type("Made", (), {"__module__": "builtins", "code_packages": ()})()
-        assert code_fingerprint(experiment) is None
+    def test_a_module_that_is_not_there_is_refused(self) -> None:
+        planned = CodeFingerprint.of({"json": "1", "gone": "2"})
+        here = CodeFingerprint.of({"json": "1"})
+        with pytest.raises(ExecutionError, match=r"code of 'gone'.*\(absent\)"):
+            check_same_code(planned, here)
 
 
 @pytest.mark.parametrize(
@@ -211,8 +177,3 @@ def test_a_spec_error_keeps_its_faults() -> None:
     again = pickle.loads(pickle.dumps(SpecError(["a", "b"])))
     assert again.faults == ["a", "b"]
     assert str(again) == "a\nb"
-
-
-def test_fingerprints_are_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        CodeFingerprint(sha256="", files={}).sha256 = "x"

@@ -37,9 +37,6 @@ metric = "test/error"
 SCALE = """
 title = "Tiny"
 seeds = 1
-[data]
-size = "demo"
-image_size_px = 64
 [base]
 epochs = 2
 """
@@ -169,7 +166,7 @@ def test_plain_job_submission_runs_a_table(head: Head, tmp_path: Path) -> None:
     command += ["--workspace", str(workspace.root), "plan", "nonsense"]
     again = run(command, head)
     assert again.returncode != 0
-    assert "sweeps has no recipe 'nonsense'" in again.stdout
+    assert "sweeps/tables has no recipe 'nonsense'" in again.stdout
 
 
 def test_job_environment_names_the_package_and_never_its_parent(tmp_path: Path) -> None:

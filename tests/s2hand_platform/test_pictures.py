@@ -1,10 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from s2hand_platform.pictures import read_pictures, write_picture
+from s2hand_platform.trials.pictures import read_pictures, write_picture
 
 BLACK = np.zeros((4, 6, 3), np.uint8)
 
@@ -45,6 +46,19 @@ def test_a_killed_writer_leaves_the_picture_that_was_there(
     assert listed(tmp_path) == [("a", 1)]
     with Image.open(read_pictures(tmp_path, 0)[0].path) as read:
         assert read.getextrema() == ((0, 0),) * 3
+
+
+def test_writers_of_the_same_picture_do_not_meet(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for written in [
+            pool.submit(write_picture, tmp_path, 0, "a", 1, BLACK + shade) for shade in range(64)
+        ]:
+            written.result()
+    (folder,) = (tmp_path / "pictures").iterdir()
+    assert [path.name for path in folder.iterdir()] == ["a-1.png"]
+    with Image.open(folder / "a-1.png") as read:
+        low, high = read.getextrema()[0]
+        assert low == high
 
 
 @pytest.mark.parametrize("name", ["", "validation/hand", "../hand", "hand+step", "händ", "a\n"])

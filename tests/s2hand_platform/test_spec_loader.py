@@ -6,8 +6,9 @@ import pytest
 from tiny_experiment import TinyExperiment
 
 from s2hand_platform.errors import SpecError
+from s2hand_platform.spec import files
 from s2hand_platform.spec.expansion import expand_table, grid_points
-from s2hand_platform.spec.loader import list_specs, load_scale, load_sweep, load_table
+from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import Choices, LogUniform, Uniform
 
 TABLE = """
@@ -20,7 +21,7 @@ label = "Full model"
 [[rows]]
 id = "straight"
 label = "no curvature"
-overrides = { curvature = false, "data.noise" = 0.2 }
+overrides = { curvature = false, "points.noise" = 0.2 }
 [[columns]]
 label = "error_cm"
 metric = "test/error"
@@ -40,7 +41,7 @@ mode = "min"
 num_trials = 5
 [space]
 learning_rate = { log_uniform = [1e-3, 1.0] }
-data.noise = { uniform = [0, 1] }
+points.noise = { uniform = [0, 1] }
 epochs = [2, 4]
 """
 
@@ -67,23 +68,23 @@ def faults_of(load: Callable[..., object], *arguments: object) -> list[str]:
 def test_a_table_is_read(write: Write, tiny: TinyExperiment) -> None:
     spec = load_table(write(TABLE), tiny)
     assert (spec.name, spec.title, spec.dataset) == ("mine", "T", "curve")
-    assert spec.base == {"data": {"dataset": "curve"}, "epochs": 8}
+    assert spec.base == {"points": {"truth": "curve"}, "epochs": 8}
     assert [row.id for row in spec.rows] == ["full_model", "straight"]
-    assert spec.rows[1].overrides == {"curvature": False, "data.noise": 0.2}
+    assert spec.rows[1].overrides == {"curvature": False, "points.noise": 0.2}
     assert spec.contrasts[0].columns == ("error_cm",)
     assert spec.published is None
 
 
 def test_rows_expand_to_whole_configurations(write: Write, tiny: TinyExperiment) -> None:
-    rows = expand_table(load_table(write(TABLE), tiny).over({"data.root": "/here"}), tiny)
+    rows = expand_table(load_table(write(TABLE), tiny).over({"points.source": "/here"}), tiny)
     assert [row.config.curvature for row in rows] == [True, False]
-    assert [row.config.data.noise for row in rows] == [0.1, 0.2]
-    assert {row.dump["data"]["root"] for row in rows} == {"/here"}
+    assert [row.config.points.noise for row in rows] == [0.1, 0.2]
+    assert {row.dump["points"]["source"] for row in rows} == {"/here"}
 
 
 def test_nested_and_dotted_overrides_are_the_same(write: Write, tiny: TinyExperiment) -> None:
     dotted = load_table(write(TABLE), tiny)
-    nested = load_table(write(TABLE.replace('"data.noise" = 0.2', "data.noise = 0.2")), tiny)
+    nested = load_table(write(TABLE.replace('"points.noise" = 0.2', "points.noise = 0.2")), tiny)
     assert nested == dotted
 
 
@@ -113,7 +114,7 @@ def test_all_faults_at_once_with_the_nearest_word(write: Write, tiny: TinyExperi
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ('dataset = "curve"', 'dataset = "curv"', "in every row: data.dataset: must be 'line'"),
+        ('dataset = "curve"', 'dataset = "curv"', "in every row: points.truth: must be 'line'"),
         ('id = "straight"', 'id = "full_model"', "rows: the id 'full_model' stands 2 times"),
         ("test/error", "error", "columns[0].metric: must be 'split/metric' such as 'test/error'"),
         ('title = "T"', "title = 3", "title: must be text, got 3"),
@@ -143,7 +144,11 @@ def test_bad_toml_gives_the_line(write: Write, tiny: TinyExperiment) -> None:
 
 def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
     (fault,) = faults_of(load_table, "tabel4", tiny)
-    assert fault == "sweeps has no recipe 'tabel4'; did you mean 'table4'?"
+    assert fault == "sweeps/tables has no recipe 'tabel4'; did you mean 'table4'?"
+    (fault,) = faults_of(load_table, "quaternion", tiny)
+    assert fault == "sweeps/tables has no recipe 'quaternion'; sweeps/searches has one"
+    (fault,) = faults_of(load_sweep, "table4", tiny)
+    assert fault == "sweeps/searches has no recipe 'table4'; sweeps/tables has one"
     (fault,) = faults_of(load_table, "nowhere/table4.toml", tiny)
     assert fault.startswith("nowhere/table4.toml: no such file")
 
@@ -151,48 +156,121 @@ def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
 def test_recipes_of_the_working_folder_come_first(
     write: Write, tiny: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(TABLE, "sweeps/table4.toml")
+    write(TABLE, "sweeps/tables/table4.toml")
+    write(SWEEP, "sweeps/searches/mine.toml")
     monkeypatch.chdir(tmp_path)
     assert load_table("table4", tiny).title == "T"
-    titles = {entry.name: (entry.kind, entry.title) for entry in list_specs()}
-    assert titles["table4"] == ("table", "T")
-    assert titles["loss_weights"][0] == "sweep"
+    assert load_sweep("mine", tiny).title == "S"
+    assert {"mine", "loss_weights"} < set(files.names("searches"))
 
 
-def test_published_cells_lie_beside_the_recipe(write: Write, tiny: TinyExperiment) -> None:
-    write(
-        'title = "P"\ndataset = "curve"\ndirection = "d"\n'
-        'columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]\n'
-        '[[rows]]\nid = "later"\nlabel = "l"\ncells = ["1.10"]\n',
-        "published/p.toml",
-    )
-    spec = load_table(write('published = "p"\n' + TABLE), tiny)
+PUBLISHED = """
+title = "P"
+dataset = "curve"
+version = "v1"
+direction = "d"
+columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]
+[[rows]]
+id = "straight"
+label = "no curvature"
+cells = ["1.10"]
+[[rows]]
+id = "later"
+label = "another paper's"
+cells = ["1.3"]
+"""
+OF_PUBLISHED = """
+published = "p"
+[[rows]]
+id = "straight"
+overrides = { curvature = false }
+"""
+
+
+def test_what_is_printed_is_not_repeated(write: Write, tiny: TinyExperiment) -> None:
+    write(PUBLISHED, "published/p.toml")
+    spec = load_table(write(OF_PUBLISHED, "tables/mine.toml"), tiny)
+    assert (spec.title, spec.dataset) == ("P", "curve")
+    assert [(row.id, row.label) for row in spec.rows] == [("straight", "no curvature")]
+    assert [(column.label, column.metric) for column in spec.columns] == [
+        ("error_cm", "test/error")
+    ]
     assert spec.published is not None
-    cell = spec.published.cell("later", "error_cm")
+    cell = spec.published.cell("straight", "error_cm")
     assert cell is not None
     assert (str(cell), cell.half_width) == ("1.10", 0.005)
     assert spec.published.cell("later", "other") is None
+    assert spec.published.cell("nowhere", "error_cm") is None
 
-    other = write('published = "p"\n' + TABLE.replace("test/error", "test/score"))
-    assert faults_of(load_table, other, tiny) == [
-        "mine.toml: columns: 'error_cm' must mean 'test/error' as in p.toml, got 'test/score'"
-    ]
+
+def test_rows_name_the_release_that_they_are_printed_for(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    write(PUBLISHED.replace('"later"', '"later"\nversion = "v2"'), "published/p.toml")
+    spec = load_table(write(OF_PUBLISHED, "tables/mine.toml"), tiny)
+    assert spec.published is not None
+    assert [str(row.measured_on) for row in spec.published.rows] == ["curve v1", "curve v2"]
+
+
+def test_a_recipe_adds_rows_and_columns_of_its_own(write: Write, tiny: TinyExperiment) -> None:
+    write(PUBLISHED, "published/p.toml")
+    own = (
+        '[[rows]]\nid = "full"\nlabel = "with curvature"\n'
+        '[[columns]]\nlabel = "score"\nmetric = "test/score"\n'
+    )
+    spec = load_table(write(OF_PUBLISHED + own, "tables/mine.toml"), tiny)
+    assert [row.label for row in spec.rows] == ["no curvature", "with curvature"]
+    assert [column.label for column in spec.columns] == ["error_cm", "score"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('title = "T"\n' + OF_PUBLISHED, "title: stands in published/p.toml; remove this key"),
+        ('dataset = "x"\n' + OF_PUBLISHED, "dataset: stands in published/p.toml; remove this key"),
+        (
+            OF_PUBLISHED + 'label = "straight"\n',
+            "rows[0].label: stands in published/p.toml; remove this key",
+        ),
+        (
+            OF_PUBLISHED.replace('"straight"', '"straigth"'),
+            "rows[0].id: unknown row 'straigth'; did you mean 'straight'?",
+        ),
+        (
+            OF_PUBLISHED + '[[columns]]\nlabel = "error_cm"\nmetric = "test/error"\n',
+            "columns: the label 'error_cm' stands 2 times, must be once",
+        ),
+    ],
+)
+def test_repetitions_and_strangers_are_faults(
+    write: Write, tiny: TinyExperiment, text: str, fault: str
+) -> None:
+    write(PUBLISHED, "published/p.toml")
+    assert faults_of(load_table, write(text, "tables/mine.toml"), tiny) == [f"mine.toml: {fault}"]
+
+
+def test_printed_units_are_the_experiments(write: Write, tiny: TinyExperiment) -> None:
+    write(PUBLISHED.replace('unit = "cm"', 'unit = "mm"'), "published/p.toml")
+    (fault,) = faults_of(load_table, write(OF_PUBLISHED, "tables/mine.toml"), tiny)
+    assert fault == (
+        "mine.toml: published: the column 'error_cm' must have the unit of 'test/error', 'cm', "
+        "got 'mm'"
+    )
 
 
 def test_faults_of_published_cells_are_told(write: Write, tiny: TinyExperiment) -> None:
     write(
-        'title = "P"\ndataset = "curve"\ndirection = "d"\n'
-        'columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]\n'
-        '[[rows]]\nid = "a"\nlabel = "l"\ncells = ["1.1x"]\n'
-        '[[rows]]\nid = "a"\nlabel = "l"\ncells = []\n',
+        PUBLISHED.replace('"1.10"', '"1.1x"')
+        .replace('cells = ["1.3"]', "cells = []")
+        .replace('"later"', '"straight"'),
         "published/p.toml",
     )
-    faults = faults_of(load_table, write('published = "p"\n' + TABLE), tiny)
+    faults = faults_of(load_table, write(OF_PUBLISHED, "tables/mine.toml"), tiny)
     prefix = "mine.toml: published: published/p.toml"
     assert faults == [
         f"{prefix}: rows[0].cells: expected a printed number such as '1.10', got '1.1x'",
         f"{prefix}: rows[1].cells: must be one per column (1), '' where nothing is printed; got 0",
-        f"{prefix}: rows: the id 'a' stands 2 times, must be once",
+        f"{prefix}: rows: the id 'straight' stands 2 times, must be once",
     ]
 
 
@@ -200,25 +278,27 @@ def test_a_sweep_is_read(write: Write, tiny: TinyExperiment) -> None:
     spec = load_sweep(write(SWEEP), tiny)
     assert spec.space == {
         "learning_rate": LogUniform(low=1e-3, high=1.0),
-        "data.noise": Uniform(low=0.0, high=1.0),
+        "points.noise": Uniform(low=0.0, high=1.0),
         "epochs": Choices(values=(2, 4)),
     }
     assert (spec.search, spec.scheduler, spec.mode, spec.num_trials) == ("optuna", "asha", "min", 5)
     assert list(spec.axes.values()) == ["learning_rate", "noise", "epochs"]
     both = replace(spec, space={"a.rate": Choices(values=(1,)), "b.rate": Choices(values=(1,))})
     assert list(both.axes.values()) == ["a.rate", "b.rate"]
+    point = {"learning_rate": 0.123456, "points.noise": 0.5, "epochs": 4}
+    assert spec.describe(point) == "learning_rate=0.1235, noise=0.5, epochs=4"
 
 
 def test_a_grid_has_the_size_of_its_space(write: Write, tiny: TinyExperiment) -> None:
     text = (
         'title = "S"\ndataset = "curve"\nsearch = "grid"\nmetric = "test/error"\nmode = "min"\n'
-        '[space]\nepochs = [2, 4, 8]\n"data.noise" = [0.0, 0.5]\n'
+        '[space]\nepochs = [2, 4, 8]\n"points.noise" = [0.0, 0.5]\n'
     )
     spec = load_sweep(write(text), tiny)
     assert (spec.scheduler, spec.num_trials) == ("none", 6)
     assert grid_points(spec)[:2] == (
-        {"epochs": 2, "data.noise": 0.0},
-        {"epochs": 2, "data.noise": 0.5},
+        {"epochs": 2, "points.noise": 0.0},
+        {"epochs": 2, "points.noise": 0.5},
     )
 
 
@@ -237,7 +317,7 @@ def test_faults_of_a_sweep(write: Write, tiny: TinyExperiment) -> None:
         ),
         "mine.toml: mode: unknown value 'minimum'; did you mean 'min'?",
         "mine.toml: num_trials: a grid has the size of its space; remove this key",
-        "mine.toml: space.data.noise: a grid needs a list of values",
+        "mine.toml: space.points.noise: a grid needs a list of values",
         "mine.toml: epoch: unknown key 'epoch'; did you mean 'epochs'?",
         "mine.toml: epochs: must be at least 1, got 0",
     ]
@@ -247,35 +327,37 @@ SCALE = """
 title = "s"
 seeds = 3
 notes = ["Eight epochs are too many."]
-[data]
-size = "demo"
-image_size_px = 64
 [base]
 epochs = 2
 """
 
 
 def test_recipes_take_base_and_notes_of_a_scale(write: Write, tiny: TinyExperiment) -> None:
-    scale = load_scale(write(SCALE, "tenth.toml"))
+    scale = load_scale(write(SCALE, "tenth.toml"), tiny)
     notes = 'notes = ["Own."]\n'
     for spec in (load_table(write(notes + TABLE), tiny), load_sweep(write(notes + SWEEP), tiny)):
         assert spec.notes == ("Own.",)
         assert spec.at(scale).notes == ("Own.", "Eight epochs are too many.")
-        assert spec.at(scale).base == {"data": {"dataset": "curve"}, "epochs": 2}
+        assert spec.at(scale).base == {"points": {"truth": "curve"}, "epochs": 2}
 
 
-def test_a_scale_leaves_out_rows_that_need_what_it_leaves_out(
-    write: Write, tiny: TinyExperiment
-) -> None:
-    scale = load_scale(write('leaves_out = ["data.noise"]\n' + SCALE, "tenth.toml"))
+def test_rows_that_contradict_what_a_scale_fixes_go(write: Write, tiny: TinyExperiment) -> None:
+    scale = load_scale(write(SCALE + "[fixed]\npoints.noise = 0.3\n", "tenth.toml"), tiny)
     table = load_table(write(TABLE), tiny).at(scale)
-    assert [row.id for row in table.rows] == ["full_model"]  # the other one sets data.noise
+    assert [row.id for row in table.rows] == ["full_model"]  # the other one sets 0.2
     assert table.contrasts == ()
     (row,) = expand_table(table, tiny)
-    assert row.config.data.noise == 0
-    kept = load_table(write(TABLE.replace('"data.noise" = 0.2', '"data.noise" = 0')), tiny)
+    assert row.config.points.noise == 0.3
+    kept = load_table(write(TABLE.replace('"points.noise" = 0.2', '"points.noise" = 0.3')), tiny)
     assert len(kept.at(scale).rows) == 2
     assert kept.at(scale).contrasts == kept.contrasts
+
+
+def test_a_search_cannot_vary_what_a_scale_fixes(write: Write, tiny: TinyExperiment) -> None:
+    scale = load_scale(write(SCALE + "[fixed]\npoints.noise = 0.3\n", "tenth.toml"), tiny)
+    assert faults_of(load_sweep(write(SWEEP), tiny).at, scale) == [
+        "mine: space.points.noise: the scale 'tenth' fixes it to 0.3; choose another scale"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -285,21 +367,25 @@ def test_a_scale_leaves_out_rows_that_need_what_it_leaves_out(
         ('["text", 2]', "mine.toml: notes: must hold texts only, got 2"),
     ],
 )
-def test_notes_of_a_scale_are_a_list_of_texts(write: Write, notes: str, fault: str) -> None:
+def test_notes_of_a_scale_are_a_list_of_texts(
+    write: Write, tiny: TinyExperiment, notes: str, fault: str
+) -> None:
     text = SCALE.replace('["Eight epochs are too many."]', notes)
-    assert faults_of(load_scale, write(text)) == [fault]
+    assert faults_of(load_scale, write(text), tiny) == [fault]
 
 
-def test_a_scale_is_read(write: Write) -> None:
-    text = 'title = "s"\nseeds = 3\n[data]\nsize = "demo"\nimage_size_px = 64\n[base]\nepochs = 2\n'
-    scale = load_scale(write(text))
-    assert (scale.seeds, scale.data_size, scale.image_size_px) == (3, "demo", 64)
-    assert scale.base == {"epochs": 2}
-    assert scale.notes == ()
-    bad = text.replace("seeds = 3", "seeds = 0").replace('"demo"', '"dem"')
-    assert faults_of(load_scale, write(bad)) == [
+def test_a_scale_is_read(write: Write, tiny: TinyExperiment) -> None:
+    text = 'title = "s"\nseeds = 3\n[data]\nrange = 2\n[base]\nepochs = 2\n'
+    scale = load_scale(write(text), tiny)
+    whole = load_scale(write('title = "w"\nseeds = 1\n', "whole.toml"), tiny)
+    table = load_table(write(TABLE, "t.toml"), tiny)
+    assert (table.at(scale).reduced_by, table.at(whole).reduced_by) == ("mine", "")
+    assert (scale.seeds, scale.data, scale.base) == (3, {"range": 2}, {"epochs": 2})
+    assert (scale.fixed, scale.notes) == ({}, ())
+    bad = text.replace("seeds = 3", "seeds = 0").replace("range", "rnage")
+    assert faults_of(load_scale, write(bad), tiny) == [
         "mine.toml: seeds: must be at least 1, got 0",
-        "mine.toml: data.size: unknown value 'dem'; did you mean 'demo'?",
+        "mine.toml: data.rnage: unknown key 'rnage'",
     ]
-    (fault,) = faults_of(load_scale, "smal")
+    (fault,) = faults_of(load_scale, "smal", tiny)
     assert fault == "sweeps/scales has no recipe 'smal'; did you mean 'small'?"

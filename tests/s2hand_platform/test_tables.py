@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -6,48 +7,64 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tiny_experiment import TinyExperiment
 
-from s2hand_platform.experiments.protocol import Evaluation
-from s2hand_platform.planning import PlannedTrial, plan_table
-from s2hand_platform.spec.published import (
-    PublishedCell,
-    PublishedColumn,
-    PublishedRow,
-    PublishedTable,
-)
-from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, RowSpec, TableSpec
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation
+from s2hand_platform.spec.published import PublishedCell
+from s2hand_platform.spec.schema import ContrastSpec
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.records import Environment
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.layout import format_interval
 
 ERRORS = {"full": (1.0, 1.2, 1.1), "straight": (1.5, 1.6, 1.7)}
 
 
-def printed(**cells: str) -> dict[str, PublishedCell]:
-    return {label: PublishedCell.parse(text) for label, text in cells.items()}
+def plan_row(name: str, label: str = "", **changes: Any) -> PlanRow:
+    fields: dict[str, Any] = {
+        "id": name,
+        "label": label or name,
+        "why_not_comparable": "",
+        "settings": {"epochs": 4},
+        "config_hash": f"config of {name}",
+        "data": "d" * 64,
+        "code": "e" * 64,
+        "evaluation": "f" * 64,
+        "device_type": "cpu",
+        "trial_ids": {seed: trial_id(name, seed) for seed in (0, 1, 2)},
+    }
+    return PlanRow(**{**fields, **changes})
 
 
-def published_row(name: str, *, quoted: bool = False, **cells: str) -> PublishedRow:
-    return PublishedRow(id=name, label=name, dataset="curve", quoted=quoted, cells=printed(**cells))
+def trial_id(row: str, seed: int) -> str:
+    return hashlib.sha256(f"{row}:{seed}".encode()).hexdigest()
 
 
-SPEC = TableSpec(
+def printed_row(name: str, *, quoted: bool = False, **cells: str) -> PrintedRow:
+    return PrintedRow(
+        id=name,
+        label=name,
+        quoted=quoted,
+        cells={label: PublishedCell.parse(text) for label, text in cells.items()},
+    )
+
+
+PLAN = TablePlan(
     name="t",
     title="Noise & curvature",
-    dataset="curve",
+    experiment="tiny",
+    label="curve",
+    data=DataRecord(title="Curves v1", dataset="curve", version="v1", origin="official"),
     margin_column="error_cm",
-    base={},
     rows=(
-        RowSpec(id="full", label="full"),
-        RowSpec(id="straight", label="no curvature", overrides={"curvature": False}),
-        RowSpec(id="waiting", label="not yet", overrides={"epochs": 9}),
+        plan_row("full"),
+        plan_row("straight", "no curvature"),
+        plan_row("waiting", "not yet"),
     ),
     columns=(
-        ColumnSpec(label="error_cm", metric="test/error"),
-        ColumnSpec(label="score", metric="test/score"),
+        PlanColumn(label="error_cm", metric="test/error", unit="cm", direction="lower"),
+        PlanColumn(label="score", metric="test/score", unit="1", direction="higher"),
     ),
     contrasts=(
         ContrastSpec(row="straight", baseline="full", columns=("error_cm",), expected="worse"),
@@ -55,66 +72,63 @@ SPEC = TableSpec(
             row="waiting", baseline="full", columns=("error_cm", "score"), expected="better"
         ),
     ),
-    published=PublishedTable(
-        name="t",
-        title="P",
-        dataset="curve",
-        direction="",
-        columns=(PublishedColumn(label="error_cm", metric="test/error", unit="cm"),),
-        rows=(
-            published_row("other", quoted=True, error_cm="0.9"),
-            published_row("full", error_cm="1.10"),
-            published_row("later", error_cm="0.99", score="0.50"),
-        ),
+    printed_on="curve",
+    printed=(
+        printed_row("other", quoted=True, error_cm="0.9"),
+        printed_row("full", error_cm="1.10"),
+        printed_row("later", error_cm="0.99", score="0.50"),
     ),
     notes=("A note of the recipe.",),
+)
+
+SYNTHETIC = replace(
+    PLAN,
+    label="synthetic (demo)",
+    data=DataRecord(title="made curves", dataset="curve", version="", origin="synthetic"),
+    rows=tuple(
+        replace(row, why_not_comparable="measured on made curves, not the published set")
+        for row in PLAN.rows
+    ),
 )
 
 Measure = Callable[..., None]
 
 
 @pytest.fixture
-def measure(
-    tiny: TinyExperiment, store: ResultStore, make_record: Any, make_evaluation: Any
-) -> Measure:
+def measure(store: ResultStore, make_record: Any, make_evaluation: Any) -> Measure:
     """Write what a row's seeds achieved."""
 
     def write(row: str, error: float, *, seed: int, evaluation: Any = None, **changes: Any) -> None:
-        trial = next(t for t in plan(tiny, store, seed) if t.rows[0][1] == row)
+        planned = next(each for each in PLAN.rows if each.id == row)
         fields = {
-            "config": trial.config,
-            "config_hash": trial.config_hash,
+            "config_hash": planned.config_hash,
             "seed": seed,
-            "data_fingerprint": trial.data_fingerprint,
-            "code_fingerprint": trial.code_fingerprint,
+            "data_fingerprint": planned.data,
+            "code_fingerprint": planned.code,
+            "evaluation_fingerprint": planned.evaluation,
+            "device_type": planned.device_type,
             **changes,
         }
-        store.write_attempt(
-            make_record(trial.trial_id, **fields), evaluation or make_evaluation(error)
-        )
+        name = fields.pop("trial_id", trial_id(row, seed))
+        store.write_attempt(make_record(name, **fields), evaluation or make_evaluation(error))
 
     return write
 
 
-def plan(tiny: TinyExperiment, store: ResultStore, seed: int) -> tuple[PlannedTrial, ...]:
-    return plan_table(SPEC, tiny, store, [seed]).trials
-
-
 @pytest.fixture
-def measured(measure: Measure, store: ResultStore, tiny: TinyExperiment) -> ResultStore:
+def measured(measure: Measure, store: ResultStore) -> ResultStore:
     for row, errors in ERRORS.items():
         for seed, error in enumerate(errors):
             measure(row, error, seed=seed)
-    data = plan(tiny, store, 0)[0].data_fingerprint
     baseline = Evaluation(
         metrics={"test/error": 2.0}, samples={}, sample_ids={}, evaluator_id="tiny-1"
     )
-    store.write_baseline("tiny", "zero", data, baseline, {"error": "cm"})
+    store.write_baseline("tiny", "zero", "f" * 64, baseline, {"error": "cm"})
     return store
 
 
-def build(store: ResultStore, data: str = "synthetic", **settings: Any) -> MeasuredTable:
-    return MeasuredTable.build(SPEC, store, TinyExperiment(), data=data, **settings)
+def build(store: ResultStore, plan: TablePlan = SYNTHETIC, **settings: Any) -> MeasuredTable:
+    return MeasuredTable.build(plan, store, **settings)
 
 
 def cell(table: MeasuredTable, row: str, column: str = "error_cm") -> Any:
@@ -141,15 +155,14 @@ def test_rows_are_baselines_recipes_and_what_only_the_paper_has(measured: Result
     }
 
 
-def test_the_published_data_is_judged_where_the_recipe_is_the_papers(
-    measured: ResultStore,
-) -> None:
-    table = build(measured, data="curve")
+def test_the_published_data_is_judged_row_by_row(measured: ResultStore) -> None:
+    table = build(measured, PLAN)
     assert cell(table, "full").verdict == "consistent but imprecise"
     assert cell(table, "full", "score").verdict == "not comparable"
-    other = replace(SPEC, rows=(replace(SPEC.rows[0], comparable=False), *SPEC.rows[1:]))
-    table = MeasuredTable.build(other, measured, TinyExperiment(), data="curve")
+    differs = replace(PLAN.rows[0], why_not_comparable="the recipe differs")
+    table = build(measured, replace(PLAN, rows=(differs, *PLAN.rows[1:])))
     assert cell(table, "full").verdict == "not comparable"
+    assert "'full': not judged against the printed cells: the recipe differs." in table.footnotes
 
 
 def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
@@ -188,33 +201,65 @@ def test_what_did_not_finish_never_fills_a_cell(
     assert ("Failed: row 'waiting', seed 0: why" in table.footnotes) == (status == "failed")
 
 
-def test_results_of_other_code_are_not_taken(measured: ResultStore, measure: Measure) -> None:
-    measure("waiting", 0.1, seed=0, code_fingerprint="old")
-    assert cell(build(measured), "waiting").interval is None
+OTHERS = {
+    "code_fingerprint": "old",
+    "data_fingerprint": "old",
+    "evaluation_fingerprint": "old",
+    "device_type": "cuda",
+}
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_results_of_other_code_are_told_of_and_shown_when_asked(
+    measured: ResultStore, measure: Measure, field: str
+) -> None:
+    measure("waiting", 0.25, seed=1, trial_id="9" * 64, **{field: OTHERS[field]})
+    table = build(measured, PLAN)
+    assert cell(table, "waiting").interval is None
+    assert any("Row 'waiting': seeds 1 were measured with other" in f for f in table.footnotes)
+    table = build(measured, PLAN, other_code=True)
+    found = cell(table, "waiting")
+    assert (found.values, found.of_other_code) == ({1: 0.25}, (1,))
+    assert found.verdict == "not comparable"
+    assert "0.250 (1)†" in table.to_markdown()
+    assert set(table.verdicts()["verdict"][1:]) == {"not run"}
+    assert {margin.row for margin in table.margins} == {"full", "straight"}
+
+
+def test_what_is_measured_as_planned_is_never_replaced(
+    measured: ResultStore, measure: Measure
+) -> None:
+    measure("full", 9.0, seed=1, trial_id="9" * 64, code_fingerprint="old")
+    for other_code in (False, True):
+        assert cell(build(measured, other_code=other_code), "full").values[1] == 1.2
+
+
+def test_seeds_that_were_measured_at_another_time_count(
+    measured: ResultStore, measure: Measure
+) -> None:
+    measure("full", 1.3, seed=7)
+    assert cell(build(measured), "full").values == {0: 1.0, 1: 1.2, 2: 1.1, 7: 1.3}
 
 
 def test_evaluators_are_never_mixed(
     measured: ResultStore, measure: Measure, make_evaluation: Any
 ) -> None:
-    measure("full", 9.0, seed=3, evaluation=make_evaluation(9.0, evaluator_id="tiny-2"))
-    for mixed in (False, True):
-        table = build(measured, mix_environments=mixed)
+    other = make_evaluation(9.0, evaluator_id="tiny-2")
+    measure("full", 9.0, seed=3, evaluation=other, evaluation_fingerprint="of another metric")
+    for other_code in (False, True):
+        table = build(measured, other_code=other_code)
         assert set(cell(table, "full").values) == {0, 1, 2}
-        assert any("Left out: 1 finished trial(s)" in note for note in table.footnotes)
         assert "Evaluator: tiny-1." in table.footnotes
 
 
-def test_environments_are_mixed_only_when_asked(measured: ResultStore, measure: Measure) -> None:
-    gpu = Environment(framework="python 3.11", device="cuda", precision="float64", threads=1)
-    measure("full", 9.0, seed=3, environment=gpu)
+def test_cards_and_versions_are_shown_and_never_left_out(
+    measured: ResultStore, measure: Measure
+) -> None:
+    newer = Environment(framework="python 3.12", device="cpu", precision="float64", threads=1)
+    measure("full", 9.0, seed=3, environment=newer)
     table = build(measured)
-    assert set(cell(table, "full").values) == {0, 1, 2}
-    assert (
-        "Left out: 1 finished trial(s) measured otherwise (tiny-1, cuda, python 3.11, float64)."
-    ) in table.footnotes
-    table = build(measured, mix_environments=True)
     assert set(cell(table, "full").values) == {0, 1, 2, 3}
-    assert "Values from different kinds of environments are mixed, as asked." in table.footnotes
+    assert "Environment: cpu, python 3.11, float64; cpu, python 3.12, float64." in table.footnotes
 
 
 def test_threads_do_not_make_another_kind(measured: ResultStore, measure: Measure) -> None:
@@ -248,13 +293,22 @@ def test_json_is_plain(measured: ResultStore) -> None:
     assert plain["margins"][0]["excludes_zero"] is True
 
 
-@pytest.mark.parametrize("data", ["synthetic", "curve"])
-def test_markdown(measured: ResultStore, golden: Callable[[str, str], None], data: str) -> None:
-    golden(f"tables/tiny_{data}.md", build(measured, data).to_markdown())
+@pytest.mark.parametrize("plan", [SYNTHETIC, PLAN], ids=["synthetic", "curve"])
+def test_markdown(
+    measured: ResultStore, golden: Callable[[str, str], None], plan: TablePlan
+) -> None:
+    name = plan.label.partition(" ")[0]
+    golden(f"tables/tiny_{name}.md", build(measured, plan).to_markdown())
+
+
+def test_a_plan_survives_the_store(measured: ResultStore) -> None:
+    again = TablePlan.from_plain(json.loads(json.dumps(PLAN.to_plain())))
+    assert again == PLAN
+    assert build(measured, again).to_json() == build(measured, PLAN).to_json()
 
 
 def test_latex(measured: ResultStore, golden: Callable[[str, str], None]) -> None:
-    golden("tables/tiny_curve.tex", build(measured, "curve").to_latex())
+    golden("tables/tiny_curve.tex", build(measured, PLAN).to_latex())
 
 
 def test_terminal(measured: ResultStore, golden: Callable[[str, str], None]) -> None:

@@ -5,32 +5,46 @@ import difflib
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
-from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Evaluation, MetricInfo, TrialContext
+from s2hand_platform.errors import FailureCause, SpecError
+from s2hand_platform.experiments.protocol import (
+    DataRecord,
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TinyData:
-    dataset: Literal["line", "curve"] = "curve"
-    root: str = ""
+class TinyPoints:
+    truth: Literal["line", "curve"] = "curve"
+    source: str = ""
     noise: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TinyConfig:
-    data: TinyData = field(default_factory=TinyData)
+    points: TinyPoints = field(default_factory=TinyPoints)
     epochs: int = 4
     learning_rate: float = 0.3
     curvature: bool = True
     workers: int = 1
     fail: bool = False
+    grid: int = 21
+    """Points that a training is evaluated on."""
+
+
+class TinyDataError(Exception):
+    """The points cannot be used."""
 
 
 class TinyExperiment:
@@ -41,46 +55,82 @@ class TinyExperiment:
         "error": MetricInfo(unit="cm", direction="lower"),
         "score": MetricInfo(unit="1", direction="higher"),
     }
-    operational_fields = frozenset({"data.root"})
-    code_packages = ("tiny_experiment",)
+    user_errors: tuple[type[Exception], ...] = ()
+    operational_fields = frozenset({"points.source"})
+    evaluation_fields = frozenset({"grid"})
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
         faults: list[str] = []
         values = _checked(TinyConfig, mapping, "", faults)
-        data = _checked(TinyData, values.pop("data", {}), "data.", faults)
-        if data.get("dataset", "curve") not in {"line", "curve"}:
-            faults.append(f"data.dataset: must be 'line' or 'curve', got {data['dataset']!r}")
+        points = _checked(TinyPoints, values.pop("points", {}), "points.", faults)
+        if points.get("truth", "curve") not in {"line", "curve"}:
+            faults.append(f"points.truth: must be 'line' or 'curve', got {points['truth']!r}")
         if values.get("epochs", 1) < 1:
             faults.append(f"epochs: must be at least 1, got {values['epochs']}")
         if faults:
             raise SpecError(faults)
-        return TinyConfig(data=TinyData(**data), **values)
+        return TinyConfig(points=TinyPoints(**points), **values)
 
     def dump_config(self, config: TinyConfig) -> dict[str, Any]:
         return dataclasses.asdict(config)
 
-    def fingerprint_data(self, config: TinyConfig) -> str | None:
-        if config.data.root == "unknown":
+    def describe_data(self, config: TinyConfig) -> DataRecord:
+        is_official = config.points.source == "official"
+        return DataRecord(
+            title="Curves v1" if is_official else "made curves",
+            dataset=config.points.truth,
+            version="v1" if is_official else "",
+            origin="official" if is_official else "synthetic",
+        )
+
+    def fingerprint_training_data(self, config: TinyConfig) -> str | None:
+        if config.points.source == "unknown":
             return None
-        return hashlib.sha256(f"{config.data.dataset}:{config.data.noise}".encode()).hexdigest()
+        content = f"{config.points.truth}:{config.points.noise}"
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def fingerprint_evaluation_data(self, config: TinyConfig) -> str | None:
+        return hashlib.sha256(config.points.truth.encode()).hexdigest()
+
+    def training_code(self, config: TinyConfig, device_type: str) -> dict[str, str]:
+        del config, device_type
+        return {"tiny_experiment": _SOURCE}
+
+    def evaluation_code(self, config: TinyConfig, device_type: str) -> dict[str, str]:
+        del config, device_type
+        return {"tiny_experiment": _SOURCE}
+
+    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
+        return {"points.truth": dataset}
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
+        return [f"{key}: unknown key '{key}'" for key in data if key != "range"]
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: object, scale: str
+        self, data: str, dataset: str, workspace: object, scale_data: object
     ) -> dict[str, Any]:
-        del workspace, scale
-        return {"data.dataset": dataset, "data.root": data}
+        del dataset, workspace, scale_data
+        return {"points.source": data}
 
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def cause(self, error: BaseException) -> FailureCause | None:
+        return "data" if isinstance(error, TinyDataError) else None
+
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if config.fail:
             raise RuntimeError("asked to fail")
         path = context.checkpoint_dir / "state.json"
-        state = json.loads(path.read_text()) if path.exists() else {"epoch": 0, "w": [0, 0, 0]}
+        state = {"epoch": 0, "w": [0, 0, 0], "seconds": 0.0}
+        if path.exists():
+            state = json.loads(path.read_text())
         points = _points(config, seed)
         for epoch in range(state["epoch"], config.epochs):
-            state = {"epoch": epoch + 1, "w": _step(state["w"], points, config)}
+            start = time.perf_counter()
+            w = _step(state["w"], points, config)
+            seconds = state["seconds"] + time.perf_counter() - start
+            state = {"epoch": epoch + 1, "w": w, "seconds": seconds}
             if context.rank == 0:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(state))
@@ -89,6 +139,14 @@ class TinyExperiment:
                     context.log_picture("fit", epoch, draw(state["w"]))
             loss = sum(_errors(state["w"], points)) / len(points)
             context.report(epoch, {"loss/total": loss, "validation/error": loss})
+        return [
+            StageReport(
+                name="fit",
+                stage_id=hashlib.sha256(f"{config}:{seed}".encode()).hexdigest(),
+                training_s=state["seconds"],
+                trained_here=True,
+            )
+        ]
 
     def evaluate(self, config: TinyConfig, seed: int, context: TrialContext) -> Evaluation:
         state = json.loads((context.checkpoint_dir / "state.json").read_text())
@@ -96,6 +154,9 @@ class TinyExperiment:
 
     def baselines(self, config: TinyConfig) -> dict[str, Evaluation]:
         return {"zero": _evaluation([0, 0, 0], config)}
+
+
+_SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def draw(w: list[float]) -> UInt8[np.ndarray, "16 24 3"]:
@@ -120,13 +181,13 @@ def _checked(
 
 
 def _truth(x: float, config: TinyConfig) -> float:
-    return 1 - 2 * x + (x * x if config.data.dataset == "curve" else 0)
+    return 1 - 2 * x + (x * x if config.points.truth == "curve" else 0)
 
 
 def _points(config: TinyConfig, seed: int) -> list[tuple[float, float]]:
     source = random.Random(seed)
     xs = [source.uniform(-1, 1) for _ in range(32)]
-    return [(x, _truth(x, config) + source.gauss(0, config.data.noise)) for x in xs]
+    return [(x, _truth(x, config) + source.gauss(0, config.points.noise)) for x in xs]
 
 
 def _predict(w: list[float], x: float) -> float:
@@ -147,13 +208,13 @@ def _step(w: list[float], points: list[tuple[float, float]], config: TinyConfig)
 
 
 def _evaluation(w: list[float], config: TinyConfig) -> Evaluation:
-    grid = [index / 10 - 1 for index in range(21)]
+    grid = [2 * index / (config.grid - 1) - 1 for index in range(config.grid)]
     errors = _errors(w, [(x, _truth(x, config)) for x in grid])
     mean = sum(errors) / len(errors)
     return Evaluation(
         metrics={"test/error": mean, "test/score": 1 / (1 + mean)},
         samples={"test": {"error": errors}},
-        sample_ids={"test": [f"x{index:02d}" for index in range(21)]},
+        sample_ids={"test": [f"x{index:02d}" for index in range(config.grid)]},
         evaluator_id="tiny-1",
-        notes={"grid": "21 points"},
+        notes={"grid": f"{config.grid} points"},
     )

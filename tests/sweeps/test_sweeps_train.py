@@ -23,7 +23,7 @@ SPLIT = SplitSize(
     images=8, sequences=2, min_frames=20, max_frames=22, subjects=2, backgrounds=2, objects=2
 )
 MINIATURE = {
-    "model.encoder": "small",
+    "model.encoder": "convnet",
     "model.pretrained": "none",
     "model.image_size_px": PX,
     "model.keypoint_stacks": 1,
@@ -54,7 +54,7 @@ def keep_torch_s_settings() -> Iterator[None]:
 
 
 def miniature(name: str, root: Path) -> TableSpec:
-    spec = load_table(SWEEPS / f"{name}.toml", EXPERIMENT)
+    spec = load_table(SWEEPS / "tables" / f"{name}.toml", EXPERIMENT)
     return spec.over(MINIATURE | {"data.root": str(root / spec.dataset)})
 
 

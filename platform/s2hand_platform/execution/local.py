@@ -3,22 +3,22 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.identity import code_fingerprint
-from s2hand_platform.planning import Plan
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sink
-from s2hand_platform.trial import (
-    LocalContext,
-    TrialOutcome,
-    TrialRequest,
-    last_outcome,
-    run_trial,
-    trial_folders,
-)
+from s2hand_platform.trials.attempt import record_failure, run_trial
+from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
+from s2hand_platform.trials.failure import failure_of
+from s2hand_platform.trials.lock import first_free
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
+from s2hand_platform.trials.request import TrialRequest
+from s2hand_platform.trials.verification import verify_device
 from s2hand_platform.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -27,13 +27,15 @@ _LOG = logging.getLogger(__name__)
 def run_in_process(
     plan: Plan, experiment: Experiment, workspace: Workspace, sink: Sink
 ) -> RunSummary:
-    """Run what a plan is missing, on one CPU; a failed trial does not keep the others from it.
+    """Run what a plan is missing; a failed trial does not keep the others from it.
+
+    A trial that another command runs is left for later, and reused if it is finished then.
 
     Raises:
-        ExecutionError: if a trial asks for more than one worker.
+        ExecutionError: if a trial asks for more than one worker, or for a device that is not here.
     """
-    store = ResultStore(workspace.store_dir)
     for trial in plan.to_run:
+        verify_device(trial.identity.device_type, _device(trial))
         workers = experiment.world_size(experiment.build_config(dict(trial.config)))
         if workers != 1:
             raise ExecutionError(
@@ -41,13 +43,21 @@ def run_in_process(
             )
     sink.begin(plan)
     outcomes = []
-    if plan.to_run:
-        code = code_fingerprint(experiment)
+    pending = {trial.trial_id: trial for trial in plan.to_run}
+    if pending:
+        runner = _Runner(experiment, workspace, sink)
         with _one_thread():
-            for trial in plan.to_run:
-                request = TrialRequest(trial=trial, code=code)
-                outcomes.append(_run(request, experiment, workspace, store, sink))
+            while pending:
+                with first_free(workspace, pending) as trial_id:
+                    outcomes.append(runner.run(pending.pop(trial_id)))
     return RunSummary(outcomes=tuple(outcomes), reused=len(plan.trials) - len(plan.to_run))
+
+
+def _device(trial: PlannedTrial) -> str:
+    import torch
+
+    has_gpu = trial.identity.device_type == "cuda" and torch.cuda.is_available()
+    return "cuda:0" if has_gpu else "cpu"
 
 
 @contextmanager
@@ -63,29 +73,39 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(
-    request: TrialRequest,
-    experiment: Experiment,
-    workspace: Workspace,
-    store: ResultStore,
-    sink: Sink,
-) -> TrialOutcome:
-    trial = request.trial
-    attempt = store.next_attempt(trial.trial_id)
-    checkpoints, stages = trial_folders(workspace, trial.trial_id)
-    context = LocalContext(
-        checkpoint_dir=checkpoints,
-        stage_dir=stages,
-        on_report=lambda epoch, metrics: sink.reported(trial, attempt, epoch, metrics),
-    )
-    sink.started(trial, attempt)
-    try:
-        outcome = run_trial(request, experiment, context, store)
-    except Exception:
-        _LOG.debug("trial %s failed", trial.trial_id, exc_info=True)
-        recorded = last_outcome(store, trial.trial_id)
-        if recorded is None or recorded.attempt != attempt:
-            raise  # not even the failure could be recorded
-        outcome = recorded
-    sink.ended(trial, outcome)
-    return outcome
+class _Runner:
+    """Runs trials whose locks this process holds."""
+
+    def __init__(self, experiment: Experiment, workspace: Workspace, sink: Sink) -> None:
+        self._experiment = experiment
+        self._workspace = workspace
+        self._store = ResultStore(workspace.store_dir)
+        self._sink = sink
+
+    def run(self, trial: PlannedTrial) -> StoredAttempt:
+        outcome = finished_as_planned(self._store, trial) or self._try(trial)
+        self._sink.ended(trial, outcome)
+        return outcome
+
+    def _try(self, trial: PlannedTrial) -> StoredAttempt:
+        attempt = self._store.next_attempt(trial.trial_id)
+        started = datetime.now(UTC)
+        folder = checkpoint_folder(self._workspace, trial.trial_id)
+        context = WorkerContext(
+            checkpoint_dir=folder,
+            stage_dir=self._workspace.stages_dir,
+            attempt=attempt,
+            device=_device(trial),
+            on_report=lambda epoch, metrics: self._sink.reported(trial, attempt, epoch, metrics),
+        )
+        self._sink.started(trial, attempt)
+        try:
+            run_trial(TrialRequest.of(trial), self._experiment, context, self._store)
+        except Exception as error:  # noqa: BLE001 - it ends this trial, not the others
+            _LOG.debug("trial %s failed", trial.trial_id, exc_info=True)
+            failure = failure_of(error, self._experiment)
+            record_failure(trial, self._experiment, self._store, folder, failure, started)
+        outcome = last_try(self._store, trial.trial_id)
+        if outcome is None:
+            raise ExecutionError(f"the attempt at trial {trial.trial_id} must be in the store")
+        return outcome

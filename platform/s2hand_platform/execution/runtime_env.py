@@ -25,7 +25,7 @@ def job_runtime_env(root: Path, workspace: Workspace) -> dict[str, Any]:
     Raises:
         ExecutionError: if ``root`` is not the project's folder.
     """
-    if not (root / PLATFORM_PACKAGE / "cli.py").is_file():
+    if not (root / PLATFORM_PACKAGE).is_dir():
         raise ExecutionError(
             f"a job is submitted from the project's folder, {root} has no {PLATFORM_PACKAGE}"
         )

@@ -38,11 +38,28 @@ class Cluster:
     slots: int | None
     """Trials that our own Ray runs at once; None on a cluster that is not ours."""
 
-    def worker_resources(self, cpus: float | None, gpus: float | None) -> WorkerResources:
-        """Fill in what was not asked for: a GPU where there are any, and its share of the CPUs."""
-        gpus = gpus if gpus is not None else min(self.gpus, 1.0)
+    def worker_resources(
+        self, device_type: str, cpus: float | None, gpus: float | None
+    ) -> WorkerResources:
+        """Fill in what was not asked for: a GPU for CUDA and its share of the CPUs, or one CPU.
+
+        Raises:
+            ExecutionError: if the trials are planned for a device that there is none of, or that
+                the GPUs asked for contradict.
+        """
+        gpus = gpus if gpus is not None else float(device_type == "cuda")
+        if (device_type == "cuda") != (gpus > 0):
+            raise ExecutionError(
+                f"the trials are planned for {device_type}, but {gpus:g} GPUs are asked for per "
+                "worker (--gpus-per-worker); leave that out, or plan for the other device"
+            )
+        if gpus and not self.gpus:
+            raise ExecutionError(
+                "the trials are planned for cuda, but this Ray has no GPUs; run them on a cluster "
+                "that has, or plan them for cpu"
+            )
         if cpus is None:
-            cpus = max(1.0, self.cpus * gpus // self.gpus) if gpus and self.gpus else 1.0
+            cpus = max(1.0, self.cpus * gpus // self.gpus) if gpus else 1.0
         return WorkerResources(cpus=cpus, gpus=gpus)
 
     def trials_at_once(self, worker: WorkerResources, world_size: int) -> int:

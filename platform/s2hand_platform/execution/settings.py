@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2hand_platform.trial import TrialOutcome
+from s2hand_platform.store.records import StoredAttempt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class RunSettings:
     cpus_per_worker: float | None = None
     """None: one, or with GPUs each GPU's share."""
     gpus_per_worker: float | None = None
-    """None: one where there are GPUs."""
+    """None: one for trials that are planned for CUDA, none for others."""
     max_concurrent: int | None = None
     """Trials at once; None: as many as fit."""
     max_failures: int = 2
@@ -26,12 +26,12 @@ class RunSettings:
 class RunSummary:
     """What a run did."""
 
-    outcomes: tuple[TrialOutcome, ...]
-    """Last attempts of the trials that ran."""
+    outcomes: tuple[StoredAttempt, ...]
+    """Last attempts of the trials that were to run, by whichever command."""
     reused: int
     """Trials that were in the store already."""
 
     @property
-    def failed(self) -> Sequence[TrialOutcome]:
+    def failed(self) -> Sequence[StoredAttempt]:
         """The trials that ended in failure."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]

@@ -6,9 +6,11 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
+from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 
@@ -16,6 +18,7 @@ from s2hand_platform.execution.search import PlannedSearch, scheduler_for
 from s2hand_platform.execution.session import SLOT, Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.execution.worker import (
+    ATTEMPT,
     EPOCH,
     REPORTED,
     TrialJob,
@@ -23,18 +26,16 @@ from s2hand_platform.execution.worker import (
     run_in_tune,
 )
 from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.identity import code_fingerprint
-from s2hand_platform.planning import Plan, PlannedTrial
+from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import SweepSpec
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sink
-from s2hand_platform.trial import (
-    TrialOutcome,
-    TrialRequest,
-    cause,
-    last_outcome,
-    record_lost_attempt,
-)
+from s2hand_platform.trials.attempt import record_failure
+from s2hand_platform.trials.context import checkpoint_folder
+from s2hand_platform.trials.failure import LOST, failure_of
+from s2hand_platform.trials.outcome import last_try
+from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 PlanPoint = Callable[[Mapping[str, Any]], PlannedTrial]
@@ -67,7 +68,7 @@ def run_plan(
     run = _Run(experiment, workspace, sink, settings)
     world_size = max(run.world_size(trial) for trial in plan.to_run)
     with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
-        run.use(cluster, world_size)
+        run.use(cluster, world_size, plan.to_run[0].identity.device_type)
         jobs = [run.job(trial) for trial in plan.to_run]
         run.fit(tune.TuneConfig(), param_space={"trial": tune.grid_search(jobs)})
     return RunSummary(outcomes=tuple(run.outcomes.values()), reused=reused)
@@ -82,6 +83,7 @@ def run_search(
     settings: RunSettings,
     *,
     seed: int,
+    device_type: str,
 ) -> RunSummary:
     """Let Optuna draw the trials of a sweep; a point whose trial is in the store is not run again.
 
@@ -93,12 +95,16 @@ def run_search(
         sink: told of everything; the caller closes it.
         settings: where and how.
         seed: seed of the suggestions.
+        device_type: what the trials are planned for, ``cpu`` or ``cuda``.
+
+    Raises:
+        ExecutionError: if no cluster answers, or a trial does not fit on it.
     """
     sink.begin(Plan(trials=(), rows=()))
     run = _Run(experiment, workspace, sink, settings)
     world_size = experiment.world_size(experiment.build_config(dict(spec.base)))
     with connect(settings.address, cpus=run.cpus_wanted(world_size)) as cluster:
-        run.use(cluster, world_size)
+        run.use(cluster, world_size, device_type)
         config = tune.TuneConfig(
             num_samples=spec.num_trials,
             search_alg=PlannedSearch(
@@ -116,14 +122,14 @@ class _Run:
     def __init__(
         self, experiment: Experiment, workspace: Workspace, sink: Sink, settings: RunSettings
     ) -> None:
-        self.outcomes: dict[str, TrialOutcome] = {}
+        self.outcomes: dict[str, StoredAttempt] = {}
         self.reused = 0
+        self._name = f"run-{uuid.uuid4().hex[:12]}"
         self._experiment = experiment
         self._workspace = workspace
         self._store = ResultStore(workspace.store_dir)
         self._sink = sink
         self._settings = settings
-        self._code = code_fingerprint(experiment)
         self._trials: dict[str, PlannedTrial] = {}
         self._attempts: dict[str, int] = {}
         self._started: dict[str, datetime] = {}
@@ -139,9 +145,11 @@ class _Run:
         """Return the CPUs that our own Ray must claim for the largest trial to start at all."""
         return int(world_size * (self._settings.cpus_per_worker or 1))
 
-    def use(self, cluster: Cluster, world_size: int) -> None:
+    def use(self, cluster: Cluster, world_size: int, device_type: str) -> None:
         settings = self._settings
-        self._worker = cluster.worker_resources(settings.cpus_per_worker, settings.gpus_per_worker)
+        self._worker = cluster.worker_resources(
+            device_type, settings.cpus_per_worker, settings.gpus_per_worker
+        )
         at_once = cluster.trials_at_once(self._worker, world_size)
         self._at_once = min(at_once, settings.max_concurrent or at_once)
         self._slots = cluster.slots
@@ -150,12 +158,14 @@ class _Run:
         """Make what Tune hands to a trial's process."""
         self._trials[trial.trial_id] = trial
         self.reused += trial.status == "cached"
+        request = TrialRequest.of(trial)
         job = TrialJob(
-            request=TrialRequest(trial=trial, code=self._code),
+            request=request,
             experiment=self._experiment,
             workspace=self._workspace,
             worker=self._worker,
-            num_workers=self.world_size(trial),
+            num_workers=self.world_size(trial) if request.work == "train" else 1,
+            run=self._name,
         )
         return {"trial_id": trial.trial_id, "job": cloudpickle.dumps(job)}
 
@@ -164,9 +174,8 @@ class _Run:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # failures are told by the sinks
         config.reuse_actors = True
         config.max_concurrent_trials = self._at_once
-        config.trial_name_creator = _name
-        config.trial_dirname_creator = _name
-        name = f"run-{uuid.uuid4().hex[:12]}"
+        config.trial_name_creator = _trial_id
+        config.trial_dirname_creator = _trial_id
         folder = self._workspace.root / "ray" / "tune"
         # The outer trial may take no CPU, or workers would wait for it; Tune wants it to take
         # something: one byte of memory on a cluster that has no slots.
@@ -178,7 +187,7 @@ class _Run:
             param_space=param_space,
             tune_config=config,
             run_config=tune.RunConfig(
-                name=name,
+                name=self._name,
                 storage_path=str(folder),
                 callbacks=[_Telling(self)],
                 failure_config=tune.FailureConfig(max_failures=self._settings.max_failures),
@@ -189,7 +198,7 @@ class _Run:
         try:
             tuner.fit()
         finally:
-            shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.rmtree(folder / self._name, ignore_errors=True)
 
     def started(self, trial_id: str) -> None:
         self._started[trial_id] = datetime.now(UTC)
@@ -199,27 +208,26 @@ class _Run:
     def reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         metrics = {name: float(result[name]) for name in result.get(REPORTED, [])}
         if metrics:
+            # Not that of the start: another command may have tried while this trial waited.
+            self._attempts[trial_id] = int(result[ATTEMPT])
             trial, attempt = self._trials[trial_id], self._attempts[trial_id]
             self._sink.reported(trial, attempt, int(result[EPOCH]), metrics)
 
-    def failed(self, trial_id: str, error: BaseException | None) -> None:
-        """Record a failure whose process could not, and tell of it.
-
-        Resources are freed also where a worker has lived to record that its trial was lost.
-        """
-        free_orphaned_resources(self._workspace, trial_id)
+    def failed(self, trial_id: str, error: BaseException | None, *, tried_again: bool) -> None:
+        """Record a failure whose process could not, and tell of it."""
+        free_orphaned_resources(self._workspace, trial_id, self._name)
         if self._store.next_attempt(trial_id) == self._attempts[trial_id]:
-            request = TrialRequest(trial=self._trials[trial_id], code=self._code)
-            reason = cause(error) if error else "the trial's process was lost"
-            started = self._started[trial_id]
-            record_lost_attempt(request, self._experiment, self._store, started, reason)
-        self.ended(trial_id)
+            failure = failure_of(error, self._experiment) if error else LOST
+            folder = checkpoint_folder(self._workspace, trial_id)
+            trial, started = self._trials[trial_id], self._started[trial_id]
+            record_failure(trial, self._experiment, self._store, folder, failure, started)
+        self.ended(trial_id, tried_again=tried_again)
 
-    def ended(self, trial_id: str) -> None:
-        outcome = last_outcome(self._store, trial_id)
+    def ended(self, trial_id: str, *, tried_again: bool = False) -> None:
+        outcome = last_try(self._store, trial_id)
         if outcome is not None:
             self.outcomes[trial_id] = outcome
-            self._sink.ended(self._trials[trial_id], outcome)
+            self._sink.ended(self._trials[trial_id], outcome, tried_again=tried_again)
 
 
 class _Telling(TrialProgressCallback):
@@ -251,7 +259,7 @@ class _Telling(TrialProgressCallback):
     def on_trial_recover(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, **_info: Any
     ) -> None:
-        self._run.failed(_trial_id(trial), trial.get_pickled_error())
+        self._run.failed(_trial_id(trial), _take_error(trial), tried_again=True)
 
     def on_trial_complete(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, **_info: Any
@@ -261,7 +269,7 @@ class _Telling(TrialProgressCallback):
     def on_trial_error(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, **_info: Any
     ) -> None:
-        self._run.failed(_trial_id(trial), trial.get_pickled_error())
+        self._run.failed(_trial_id(trial), _take_error(trial), tried_again=False)
 
 
 class _Silent(tune.ProgressReporter):
@@ -278,5 +286,11 @@ def _trial_id(trial: Trial) -> str:
     return str(trial.config["trial"]["trial_id"])
 
 
-def _name(trial: Trial) -> str:
-    return _trial_id(trial)
+def _take_error(trial: Trial) -> BaseException | None:
+    """Take what ended an attempt; Tune itself would give it again as that of a later attempt."""
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return None
+    error = cloudpickle.loads(Path(file).read_bytes())
+    Path(file).unlink()
+    return error.cause if isinstance(error, RayTaskError) else error

@@ -15,27 +15,25 @@ import ray.train
 from ray import cloudpickle, tune
 from ray.train import UserCallback
 
-from s2hand_platform.errors import ExecutionError, StopTrial
+from s2hand_platform.errors import StopTrial
 from s2hand_platform.execution import QUIET_RAY
 from s2hand_platform.execution.session import WorkerResources
 from s2hand_platform.experiments.protocol import Experiment, Scalars
+from s2hand_platform.planning.plan import PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.trial import (
-    LocalContext,
-    TrialRequest,
-    cause,
-    last_outcome,
-    record_lost_attempt,
-    run_trial,
-    trial_folders,
-    would_fail_again,
-)
+from s2hand_platform.trials.attempt import record_failure, run_trial
+from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
+from s2hand_platform.trials.failure import decisive, failure_of
+from s2hand_platform.trials.lock import first_free
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
+from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 STOP_FILE = "stop"
 """A search writes it into a trial's checkpoint folder; the trial ends at its next report."""
-GROUP_FILE = "placement_group"
-"""Names the resources that a trial's workers hold, for the driver to free if they are orphaned."""
+ATTEMPT = "attempt"
+"""Key under which every report carries its attempt."""
 EPOCH = "epoch"
 """Key under which every report carries its epoch."""
 REPORTED = "reported"
@@ -51,6 +49,13 @@ class TrialJob:
     workspace: Workspace
     worker: WorkerResources
     num_workers: int
+    run: str
+    """Names the use of Tune that the job belongs to."""
+
+    @property
+    def trial(self) -> PlannedTrial:
+        """The trial."""
+        return self.request.trial
 
     @property
     def store(self) -> ResultStore:
@@ -58,10 +63,14 @@ class TrialJob:
         return ResultStore(self.workspace.store_dir)
 
     @property
+    def folder(self) -> Path:
+        """The trial's checkpoint folder."""
+        return checkpoint_folder(self.workspace, self.trial.trial_id)
+
+    @property
     def stop_file(self) -> Path:
         """Where a search asks this trial to end."""
-        checkpoints, _ = trial_folders(self.workspace, self.request.trial.trial_id)
-        return checkpoints / STOP_FILE
+        return self.folder / STOP_FILE
 
 
 def run_in_tune(config: Mapping[str, Any], *, lean: bool) -> None:
@@ -76,37 +85,45 @@ def run_in_tune(config: Mapping[str, Any], *, lean: bool) -> None:
         lean: leave out the trainer's helper processes that our own Ray has no use for.
 
     Raises:
-        TrainingFailedError: for a failure that is worth another try.
+        Exception: for a failure that is worth another try.
     """
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
-    job: TrialJob = cloudpickle.loads(config["trial"]["job"])
-    if job.store.finished(job.request.trial.trial_id):
-        _repeat_result(job)
-        return
-    attempts, started = job.store.next_attempt(job.request.trial.trial_id), datetime.now(UTC)
+    pickled = config["trial"]["job"]
+    job: TrialJob = cloudpickle.loads(pickled)
+    # This process holds the lock, and not a worker: who waits for it takes up no CPU.
+    with first_free(job.workspace, [job.trial.trial_id]):
+        known = finished_as_planned(job.store, job.trial)
+        if known is not None:
+            _repeat_result(job, known)
+        else:
+            _try(job, pickled, lean=lean)
+
+
+def _try(job: TrialJob, pickled: bytes, *, lean: bool) -> None:
+    """Make one attempt; what befell it is in the store when this ends."""
+    attempt, started = job.store.next_attempt(job.trial.trial_id), datetime.now(UTC)
     job.stop_file.unlink(missing_ok=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
             reports = ReportFile(Path(folder) / "reports.jsonl")
-            _fit(_trainer(config["trial"]["job"], job, reports, lean=lean), reports)
-    except ray.train.TrainingFailedError as error:
-        causes = _causes(error)
-        if job.store.next_attempt(job.request.trial.trial_id) == attempts:
-            reason = "; ".join(cause(each) for each in causes)
-            record_lost_attempt(job.request, job.experiment, job.store, started, reason)
-        if not any(would_fail_again(each) for each in causes):
+            _fit(_trainer(pickled, job, reports, lean=lean), reports)
+    except Exception as error:
+        if job.store.next_attempt(job.trial.trial_id) > attempt:
+            return  # it had come to its end, and is recorded
+        failure = decisive(failure_of(each, job.experiment) for each in _causes(error))
+        record_failure(job.trial, job.experiment, job.store, job.folder, failure, started)
+        if failure.may_pass:
             raise
 
 
-def _repeat_result(job: TrialJob) -> None:
+def _repeat_result(job: TrialJob, known: StoredAttempt) -> None:
     """Report what the store knows of a finished trial, for a search to learn from."""
-    name = job.request.trial.trial_id
-    outcome, curve = last_outcome(job.store, name), job.store.curves([name])
+    curve = job.store.curves([job.trial.trial_id])
     curve = curve[curve["epoch"] == curve["epoch"].max()]
     last = dict(zip(curve["metric"], curve["value"], strict=True))
     epoch = int(curve["epoch"].max()) if len(curve) else 0
-    tune.report({**last, **(outcome.metrics if outcome else {}), EPOCH: epoch, REPORTED: []})
+    tune.report({**last, **known.metrics, EPOCH: epoch, ATTEMPT: known.attempt, REPORTED: []})
 
 
 class ReportFile(UserCallback):
@@ -178,7 +195,7 @@ def _trainer(pickled: bytes, job: TrialJob, reports: ReportFile, *, lean: bool) 
             resources_per_worker={name: value for name, value in resources.items() if value},
         ),
         run_config=ray.train.RunConfig(
-            name=job.request.trial.trial_id,
+            name=job.trial.trial_id,
             storage_path=str(job.workspace.root / "ray" / "train"),
             callbacks=[reports],
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
@@ -206,44 +223,60 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
     job: TrialJob = cloudpickle.loads(config["job"])
     torch.set_num_threads(job.worker.threads)
     surroundings = ray.train.get_context()
-    checkpoints, stages = trial_folders(job.workspace, job.request.trial.trial_id)
-    if surroundings.get_world_rank() == 0:
-        group = ray.util.get_current_placement_group()
-        (checkpoints / GROUP_FILE).write_bytes(cloudpickle.dumps(group))
     rank, world_size = surroundings.get_world_rank(), surroundings.get_world_size()
+    if rank == 0:
+        group = ray.util.get_current_placement_group()
+        _group_file(job.workspace, job.trial.trial_id, job.run).write_bytes(
+            cloudpickle.dumps(group)
+        )
 
+    attempt = job.store.next_attempt(job.trial.trial_id)
     last: dict[str, float] = {}
     epochs = [0]
 
     def report(epoch: int, metrics: Scalars) -> None:
         last.update(metrics)
         epochs.append(epoch)
-        ray.train.report({**metrics, EPOCH: epoch, REPORTED: list(metrics)})
+        place = {EPOCH: epoch, ATTEMPT: attempt, REPORTED: list(metrics)}
+        ray.train.report({**metrics, **place})
         if _told_to_stop(job.stop_file, world_size):
             raise StopTrial("ended early by the search")
 
-    context = LocalContext(
-        checkpoint_dir=checkpoints,
-        stage_dir=stages,
+    context = WorkerContext(
+        checkpoint_dir=job.folder,
+        stage_dir=job.workspace.stages_dir,
+        attempt=attempt,
         device=str(get_device()) if job.worker.gpus else "cpu",
         rank=rank,
         world_size=world_size,
         on_report=report,
     )
-    outcome = run_trial(job.request, job.experiment, context, job.store)
-    if outcome.status == "finished":
-        ray.train.report({**last, **outcome.metrics, EPOCH: epochs[-1], REPORTED: []})
+    if run_trial(job.request, job.experiment, context, job.store):
+        outcome = last_try(job.store, job.trial.trial_id)
+        metrics = outcome.metrics if rank == 0 and outcome is not None else {}
+        place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}
+        ray.train.report({**last, **metrics, **place})
 
 
-def free_orphaned_resources(workspace: Workspace, trial_id: str) -> None:
-    """Free what the workers of a lost trial held: nobody else does when its process was killed."""
-    checkpoints, _ = trial_folders(workspace, trial_id)
-    file = checkpoints / GROUP_FILE
+def free_orphaned_resources(workspace: Workspace, trial_id: str, run: str) -> None:
+    """Free what the workers of a lost trial held: nobody else does when its process was killed.
+
+    Args:
+        workspace: of the run.
+        trial_id: the lost trial.
+        run: the use of Tune that the workers belong to; those of others are not touched.
+    """
+    file = _group_file(workspace, trial_id, run)
     if file.exists():
         group = cloudpickle.loads(file.read_bytes())
         file.unlink()
         if group is not None:
             ray.util.remove_placement_group(group)
+
+
+def _group_file(workspace: Workspace, trial_id: str, run: str) -> Path:
+    """Name the file that tells which resources a trial's workers hold, for the driver to free."""
+    return checkpoint_folder(workspace, trial_id) / f"placement_group-{run}"
 
 
 def _told_to_stop(stop_file: Path, world_size: int) -> bool:
@@ -257,9 +290,14 @@ def _told_to_stop(stop_file: Path, world_size: int) -> bool:
 
 
 def _causes(error: Exception) -> list[BaseException]:
-    """Return what the workers raised, out of Ray's wrappers."""
-    failures = getattr(error, "worker_failures", None)
-    if failures is None:
-        failure = getattr(error, "controller_failure", error)
-        return [ExecutionError(f"the training workers could not be started: {failure}")]
-    return [vars(failure).get("_base_exc", failure) for failure in failures.values()]
+    """Return what the workers raised, or what befell their controller, out of Ray's wrappers."""
+    failures = getattr(error, "worker_failures", None) or {0: error}
+    return [_unwrapped(failure) for failure in failures.values()]
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    for wrapper in ("controller_failure", "health_check_failure", "_base_exc"):
+        inner = getattr(error, wrapper, None)
+        if isinstance(inner, BaseException):
+            return inner
+    return error

@@ -1,57 +1,56 @@
-"""Experiments: the protocol, and the adapters that offer it."""
+"""Experiments: the protocol, the adapters that offer it, and how the one to run is found by name.
+
+An experiment is named ``MODULE:CLASS``. Its module may hold ``COMMANDS``: name → ``MODULE:NAME``
+of a typer application that it adds to the command line. Help is shown from these modules, so they
+import nothing slow.
+"""
 
 import importlib
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from s2hand_platform.experiments.protocol import Experiment
 
 ENVIRONMENT_VARIABLE = "S2HAND_EXPERIMENT"
 """``MODULE:CLASS`` of another experiment, to run tables of one's own with this program."""
 DEFAULT = "s2hand_platform.experiments.s2hand:S2HandExperiment"
 
 
-class RunnableExperiment(Experiment, Protocol):
-    """An experiment that also knows where a command line's ``--data`` lies."""
-
-    def data_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale: str
-    ) -> Mapping[str, Any]:
-        """Say where the data lies, as overrides of a config.
-
-        Args:
-            data: ``synthetic``, a dataset's name, or a folder.
-            dataset: the layout that the recipe asks for.
-            workspace: where synthetic sets are made.
-            scale: the synthetic set's size.
-
-        Raises:
-            SpecError: if it is not there, with what to do.
-        """
-
-
-def user_errors() -> tuple[type[Exception], ...]:
-    """Return the errors with which the experiment addresses its user: shown without traceback."""
-    return getattr(default_experiment(), "user_errors", ())
-
-
-def default_experiment() -> RunnableExperiment:
+def default_experiment() -> "Experiment":
     """Make the experiment that the command line runs.
 
     Raises:
         SpecError: if ``S2HAND_EXPERIMENT`` names none.
     """
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT
-    module, _, name = chosen.partition(":")
+    return cast("Experiment", _found(_chosen())())
+
+
+def command_groups() -> dict[str, Any]:
+    """Return the typer applications that the experiment adds to the command line, by name.
+
+    Raises:
+        SpecError: if ``S2HAND_EXPERIMENT`` names no module, or one of its ``COMMANDS`` is none.
+    """
+    module, _, _ = _chosen().partition(":")
+    places: Mapping[str, str] = _found(f"{module}:COMMANDS", {})
+    return {name: _found(place) for name, place in places.items()}
+
+
+def _chosen() -> str:
+    return os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT
+
+
+def _found(place: str, *default: Any) -> Any:
+    module, _, name = place.partition(":")
     try:
-        made = getattr(importlib.import_module(module), name)()
+        return getattr(importlib.import_module(module), name, *default)
     except (ImportError, AttributeError, ValueError) as error:
-        if chosen == DEFAULT:
+        if module == DEFAULT.partition(":")[0]:
             raise
         raise SpecError(
-            [f"{ENVIRONMENT_VARIABLE}: must be MODULE:CLASS of an experiment, got {chosen!r}"]
+            [f"{ENVIRONMENT_VARIABLE}: must be MODULE:CLASS of an experiment, got {_chosen()!r}"]
         ) from error
-    return cast("RunnableExperiment", made)

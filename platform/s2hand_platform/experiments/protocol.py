@@ -8,6 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from s2hand_platform.errors import FailureCause
+from s2hand_platform.workspace import Workspace
+
 Scalars = Mapping[str, float]
 
 
@@ -33,6 +36,42 @@ class Evaluation:
     """Names code, alignment, joint order and subset: values with other ids are not comparable."""
     notes: dict[str, str] = field(default_factory=dict)
     """Facts worth keeping with the result (which stage was shared, clips without frames …)."""
+    predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """split → parameter → array whose rows are the samples, in the order of
+    ``sample_ids[split]``; kept as float32. Optional."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageReport:
+    """A stage of a training, as the training that used it reports it."""
+
+    name: str
+    stage_id: str
+    """Names the stage wherever it is shared: trials with equal ids used one training of it."""
+    training_s: float
+    """Wall-clock seconds that the stage took, over all attempts at it, killed ones included."""
+    trained_here: bool
+    """False where this trial found the stage trained."""
+
+
+Code = Mapping[str, str]
+"""Module → SHA-256 of what acts in its source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRecord:
+    """What a configuration is measured on: decides what its numbers may be compared with."""
+
+    title: str
+    """One line for a reader: ``HO-3D v3``, ``synthetic (demo)``."""
+    dataset: str
+    """The dataset's word in recipes and printed tables."""
+    version: str
+    """The release; empty where there are none, or it is unknown."""
+    origin: Literal["official", "synthetic", "own"]
+    """``official``: counts and lists are those of the published set."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data: counts, truth, cameras, what generated it."""
 
 
 class TrialContext(Protocol):
@@ -82,12 +121,14 @@ class Experiment(Protocol):
 
     name: str
     """Enters every identity."""
+    user_errors: tuple[type[Exception], ...]
+    """Errors with which it addresses its user: shown without a traceback."""
     metrics: Mapping[str, MetricInfo]
     """Metric (without its split) → unit and direction."""
     operational_fields: frozenset[str]
     """Dotted config paths that never change a result."""
-    code_packages: Sequence[str]
-    """Packages whose imported modules' source enters the code fingerprint."""
+    evaluation_fields: frozenset[str]
+    """Dotted config paths that change what a training is evaluated on, and not the training."""
 
     def build_config(self, mapping: Mapping[str, Any]) -> Any:
         """Make a config from nested plain data; every fault at once in a ``SpecError``."""
@@ -95,17 +136,62 @@ class Experiment(Protocol):
     def dump_config(self, config: Any) -> dict[str, Any]:
         """Dump the whole config as nested plain data (JSON types), keys complete."""
 
-    def fingerprint_data(self, config: Any) -> str | None:
-        """SHA-256 of the data that the config reads, or None where it cannot be known."""
+    def describe_data(self, config: Any) -> DataRecord:
+        """Describe what the config is evaluated on."""
+
+    def fingerprint_training_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's training reads, or None where it cannot be known."""
+
+    def fingerprint_evaluation_data(self, config: Any) -> str | None:
+        """SHA-256 of all that the config's evaluation reads, or None where it cannot be known."""
+
+    def training_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the config's training on ``cpu`` or ``cuda``.
+
+        Returns:
+            None where a module's source is not to be had.
+        """
+
+    def evaluation_code(self, config: Any, device_type: str) -> Code | None:
+        """Name the modules that can change the evaluation of a finished training."""
 
     def world_size(self, config: Any) -> int:
         """Return the number of training workers that the config asks for."""
 
-    def train(self, config: Any, seed: int, context: TrialContext) -> None:
-        """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint."""
+    def train(self, config: Any, seed: int, context: TrialContext) -> Sequence[StageReport]:
+        """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint.
+
+        Returns:
+            The stages of the training, in their order, those that an earlier attempt trained and
+            those that were found included.
+        """
 
     def evaluate(self, config: Any, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished training found in ``context.checkpoint_dir``."""
 
+    def cause(self, error: BaseException) -> FailureCause | None:
+        """Name the cause of an error of the experiment's own; None for any other error."""
+
     def baselines(self, config: Any) -> dict[str, Evaluation]:
         """Evaluate what needs no training (label → evaluation), shown beside the rows."""
+
+    def dataset_overrides(self, dataset: str) -> Mapping[str, Any]:
+        """Say what a recipe's word ``dataset`` means, as overrides of a config."""
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> Sequence[str]:
+        """Return what is wrong with a scale's table ``data``, each fault behind its key."""
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Say where the data lies, as overrides of a config.
+
+        Args:
+            data: ``synthetic``, a dataset's name, or a folder.
+            dataset: the word that the recipe asks for.
+            workspace: where synthetic sets are made.
+            scale_data: the scale's table ``data``.
+
+        Raises:
+            SpecError: if it is not there, with what to do.
+        """

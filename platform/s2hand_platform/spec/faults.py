@@ -1,20 +1,11 @@
 """Collects what is wrong with a file, so that all of it can be told at once."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from s2hand_platform.errors import SpecError
+from s2hand_platform.errors import SpecError, nearest
 
 _KINDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """Say which known word was probably meant, or which are known."""
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return f"known here: {', '.join(known) or 'none'}"
 
 
 class Faults:

@@ -2,26 +2,34 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from s2hand_platform.errors import SpecError
-from s2hand_platform.spec.faults import nearest
+from s2hand_platform.errors import SpecError, nearest
 
-_OWN_FOLDER = Path(__file__).parents[3] / "sweeps"
+Kind = Literal["tables", "searches", "published", "scales"]
+"""A sub-folder of a folder of recipes."""
+
+_INSTALLED = Path(__file__).parents[1] / "sweeps"
+_IN_CHECKOUT = Path(__file__).parents[3] / "sweeps"
 
 
 def folders() -> list[Path]:
     """Return the folders of recipes: ``./sweeps``, then the project's own."""
-    candidates = [Path.cwd() / "sweeps", _OWN_FOLDER]
-    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
+    own = _INSTALLED if _INSTALLED.is_dir() else _IN_CHECKOUT
+    return [folder for folder in dict.fromkeys((Path.cwd() / "sweeps", own)) if folder.is_dir()]
 
 
-def find(name_or_path: str | Path, *, within: str = "") -> Path:
+def names(kind: Kind) -> list[str]:
+    """List the recipes that can be given by name."""
+    return sorted({path.stem for folder in folders() for path in (folder / kind).glob("*.toml")})
+
+
+def find(name_or_path: str | Path, kind: Kind) -> Path:
     """Find a recipe by name in the folders of recipes, or by its path.
 
     Args:
         name_or_path: ``table4``, or anything that ends in ``.toml``.
-        within: sub-folder of the folders of recipes.
+        kind: what it is a recipe of.
 
     Raises:
         SpecError: naming the nearest recipe, if there is none of this name.
@@ -31,13 +39,13 @@ def find(name_or_path: str | Path, *, within: str = "") -> Path:
         if not Path(text).is_file():
             raise SpecError([f"{text}: no such file; give a recipe's name or the path of one"])
         return Path(text)
-    places = [folder / within for folder in folders()]
-    for place in places:
-        if (place / f"{text}.toml").is_file():
-            return place / f"{text}.toml"
-    known = sorted({path.stem for place in places for path in place.glob("*.toml")})
-    where = f"sweeps/{within}".rstrip("/")
-    raise SpecError([f"{where} has no recipe '{text}'; {nearest(text, known)}"])
+    for folder in folders():
+        path = folder / kind / f"{text}.toml"
+        if path.is_file():
+            return path
+    elsewhere = [other for other in get_args(Kind) if text in names(other)]
+    hint = f"sweeps/{elsewhere[0]} has one" if elsewhere else nearest(text, names(kind))
+    raise SpecError([f"sweeps/{kind} has no recipe '{text}'; {hint}"])
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -46,12 +46,23 @@ class PublishedColumn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PrintedOn:
+    """The release of a dataset that the paper measured on."""
+
+    dataset: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedRow:
     """A printed row."""
 
     id: str
     label: str
-    dataset: str
+    measured_on: PrintedOn
     quoted: bool
     """Taken by the paper from another publication: never run here."""
     cells: Mapping[str, PublishedCell]
@@ -64,18 +75,21 @@ class PublishedTable:
 
     name: str
     title: str
-    dataset: str
+    measured_on: PrintedOn
+    """What rows are measured on that do not name something else."""
     direction: str
     """What the paper's text concludes."""
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
 
+    def row(self, row_id: str) -> PublishedRow | None:
+        """Return a printed row, or None where the paper has none of this id."""
+        return next((row for row in self.rows if row.id == row_id), None)
+
     def cell(self, row: str, column: str) -> PublishedCell | None:
         """Return the printed cell, or None where the paper has none."""
-        for candidate in self.rows:
-            if candidate.id == row:
-                return candidate.cells.get(column)
-        return None
+        printed = self.row(row)
+        return printed.cells.get(column) if printed else None
 
 
 def load_published(path: Path) -> PublishedTable:
@@ -86,7 +100,7 @@ def load_published(path: Path) -> PublishedTable:
     """
     faults = Faults(f"published/{path.name}")
     root = Section(files.read(path), "", faults)
-    root.check_keys(("title", "dataset", "direction", "columns", "rows"))
+    root.check_keys(("title", "dataset", "version", "direction", "columns", "rows"))
     columns = []
     for section in root.sections("columns", required=True):
         section.check_keys(("label", "metric", "unit"))
@@ -97,14 +111,14 @@ def load_published(path: Path) -> PublishedTable:
                 unit=section.text("unit"),
             )
         )
-    dataset = root.text("dataset")
+    measured_on = PrintedOn(dataset=root.text("dataset"), version=root.text("version"))
     table = PublishedTable(
         name=path.stem,
         title=root.text("title"),
-        dataset=dataset,
+        measured_on=measured_on,
         direction=root.text("direction", ""),
         columns=tuple(columns),
-        rows=tuple(_row(section, columns, dataset) for section in root.sections("rows")),
+        rows=tuple(_row(section, columns, measured_on) for section in root.sections("rows")),
     )
     ids = [row.id for row in table.rows]
     for doubled in sorted({name for name in ids if ids.count(name) > 1}):
@@ -113,8 +127,8 @@ def load_published(path: Path) -> PublishedTable:
     return table
 
 
-def _row(section: Section, columns: list[PublishedColumn], dataset: str) -> PublishedRow:
-    section.check_keys(("id", "label", "dataset", "quoted", "cells"))
+def _row(section: Section, columns: list[PublishedColumn], table: PrintedOn) -> PublishedRow:
+    section.check_keys(("id", "label", "dataset", "version", "quoted", "cells"))
     texts = section.texts("cells")
     if len(texts) != len(columns):
         section.faults.add(
@@ -132,7 +146,10 @@ def _row(section: Section, columns: list[PublishedColumn], dataset: str) -> Publ
     return PublishedRow(
         id=section.text("id"),
         label=section.text("label"),
-        dataset=section.text("dataset", dataset),
+        measured_on=PrintedOn(
+            dataset=section.text("dataset", table.dataset),
+            version=section.text("version", table.version),
+        ),
         quoted=section.flag("quoted", default=False),
         cells=cells,
     )

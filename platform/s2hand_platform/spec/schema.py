@@ -61,6 +61,10 @@ class TableSpec:
     """Label of the column in which rows are compared with what needs no training."""
     published: PublishedTable | None = None
     notes: tuple[str, ...] = ()
+    label: str = ""
+    """What is measured on, and at which scale, in the words of the command."""
+    reduced_by: str = ""
+    """The scale, where it changes the paper's training."""
 
     def over(self, overrides: Mapping[str, Any]) -> "TableSpec":
         """Return the table with ``overrides`` (dotted or nested) laid over its base."""
@@ -69,22 +73,24 @@ class TableSpec:
     def at(self, scale: "ScaleSpec") -> "TableSpec":
         """Return the table at a scale, whose base lies over its own and whose notes come last.
 
-        Rows that need what the scale leaves out go, with the contrasts that name them.
+        Rows that set something else than what the scale fixes go, with the contrasts that name
+        them.
 
         Raises:
             SpecError: if no row is left.
         """
-        rows = tuple(row for row in self.rows if not scale.lacks(row.overrides))
+        rows = tuple(row for row in self.rows if not scale.contradicts(row.overrides))
         if not rows:
-            missing = ", ".join(scale.leaves_out)
-            fault = f"every row needs what the scale '{scale.name}' leaves out ({missing})"
-            raise SpecError([f"{self.name}: {fault}; choose another scale"])
+            fixed = ", ".join(f"{path} = {value}" for path, value in scale.fixed.items())
+            fault = f"every row sets something else than what the scale '{scale.name}' fixes"
+            raise SpecError([f"{self.name}: {fault} ({fixed}); choose another scale"])
         ids = {row.id for row in rows}
         return replace(
             self.over(scale.whole_base),
             rows=rows,
             contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
             notes=(*self.notes, *scale.notes),
+            reduced_by=scale.name if scale.whole_base else "",
         )
 
 
@@ -111,6 +117,11 @@ class Uniform:
     high: float
 
 
+def short(value: object) -> str:
+    """Write a value of a search's point with as many digits as anyone reads."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 Domain = Choices | LogUniform | Uniform
 
 
@@ -132,6 +143,8 @@ class SweepSpec:
     num_trials: int
     """Trials to draw; for a grid, its size."""
     notes: tuple[str, ...] = ()
+    label: str = ""
+    """What is measured on, and at which scale, in the words of the command."""
 
     @property
     def axes(self) -> dict[str, str]:
@@ -142,12 +155,28 @@ class SweepSpec:
             for path in self.space
         }
 
+    def describe(self, point: Mapping[str, Any]) -> str:
+        """Name a point by its values, with as many digits as anyone reads."""
+        return ", ".join(f"{name}={short(point[path])}" for path, name in self.axes.items())
+
     def over(self, overrides: Mapping[str, Any]) -> "SweepSpec":
         """Return the sweep with ``overrides`` (dotted or nested) laid over its base."""
         return replace(self, base=lay_over(self.base, overrides))
 
     def at(self, scale: "ScaleSpec") -> "SweepSpec":
-        """Return the sweep at a scale, whose base lies over its own and whose notes come last."""
+        """Return the sweep at a scale, whose base lies over its own and whose notes come last.
+
+        Raises:
+            SpecError: if the space holds what the scale fixes.
+        """
+        faults = [
+            f"{self.name}: space.{path}: the scale '{scale.name}' fixes it to {scale.fixed[path]}; "
+            "choose another scale"
+            for path in self.space
+            if path in scale.fixed
+        ]
+        if faults:
+            raise SpecError(faults)
         return replace(self.over(scale.whole_base), notes=(*self.notes, *scale.notes))
 
 
@@ -159,21 +188,19 @@ class ScaleSpec:
     title: str
     base: Mapping[str, Any]
     seeds: int
-    data_size: str
-    """Size of the synthetic benchmark: ``demo``, ``small`` or ``full``."""
-    image_size_px: int
-    """Stored image size of the synthetic benchmark."""
-    leaves_out: tuple[str, ...] = ()
-    """Dotted configuration paths, for instance of losses' weights, that are 0 at this size. A row
-    that sets one of them to something else cannot be measured at this size."""
+    data: Mapping[str, Any]
+    """Which data is meant, in the experiment's own words."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted configuration path → value at this size. A row that sets something else there cannot
+    be measured at this size."""
     notes: tuple[str, ...] = ()
     """What a reader of any table measured at this size must know."""
 
     @property
     def whole_base(self) -> dict[str, Any]:
-        """The overrides, with zeros for what is left out."""
-        return lay_over(self.base, dict.fromkeys(self.leaves_out, 0.0))
+        """The overrides, with what is fixed."""
+        return lay_over(self.base, self.fixed)
 
-    def lacks(self, overrides: Mapping[str, Any]) -> bool:
-        """Return whether dotted overrides ask for something that is left out."""
-        return any(overrides.get(path) for path in self.leaves_out)
+    def contradicts(self, overrides: Mapping[str, Any]) -> bool:
+        """Return whether dotted overrides set something else than what is fixed."""
+        return any(overrides.get(path, value) != value for path, value in self.fixed.items())

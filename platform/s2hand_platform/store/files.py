@@ -1,32 +1,91 @@
-"""Atomic Parquet files: a reader sees a whole file or none, whatever happens to the writer."""
+"""Single Parquet files: written whole or not at all, checked when they are read."""
 
 import os
+import re
 import time
 import uuid
-from contextlib import suppress
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.dataset as pad
 import pyarrow.parquet as pq
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.store.schema import VERSION, VERSION_KEY
 
 _TEMPORARY_PREFIX = ".writing-"
+_NAMED_CHECKSUMS = re.compile(r"\.([0-9a-f]{8})([0-9a-f]{8})\.parquet$")
+_SMALL_BYTES = 1 << 20
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, NotImplementedError, OSError)
+"""What Arrow raises over bytes that are not what they should be."""
+
+Fault = Literal["damaged", "foreign", "newer"]
+Checked = Literal["none", "small", "all"]
 
 
-def write_atomically(table: pa.Table, path: Path) -> None:
+class UnusableFile(StoreError):  # noqa: N818 - says what is the matter
+    """A file of the store whose content cannot be used."""
+
+    def __init__(self, path: Path, fault: Fault, reason: str) -> None:
+        self.path, self.fault, self.reason = path, fault, reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        """Keep the fields when the error crosses a process border."""
+        return (type(self), (self.path, self.fault, self.reason))
+
+
+def new_commit() -> str:
+    """Name a write; of two names, the one that was made later sorts later."""
+    return f"{time.time_ns():016x}{uuid.uuid4().hex[:16]}"
+
+
+def write_named(table: pa.Table, folder: Path, stem: str, row_group_size: int = 1 << 20) -> Path:
+    """Write ``table`` to ``folder`` under ``stem`` and two checksums: of the footer, of all bytes.
+
+    Returns:
+        The path.
+
+    Raises:
+        StoreError: naming the path, if it cannot be written; nothing is left behind.
+    """
+    content = _encode(table, row_group_size)
+    footer = _footer(pa.BufferReader(content))
+    path = folder / f"{stem}.{zlib.crc32(footer):08x}{zlib.crc32(content):08x}.parquet"
+    _write(content, path)
+    return path
+
+
+def write_replacing(table: pa.Table, path: Path) -> None:
     """Write ``table`` to ``path``, replacing what is there in one step.
 
     Raises:
         StoreError: naming the path, if it cannot be written; nothing is left behind.
     """
+    _write(_encode(table), path)
+
+
+def _encode(table: pa.Table, row_group_size: int = 1 << 20) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=row_group_size,
+        write_page_checksum=True,
+    )
+    return sink.getvalue()
+
+
+def _write(content: pa.Buffer, path: Path) -> None:
     temporary = path.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -37,7 +96,8 @@ def write_atomically(table: pa.Table, path: Path) -> None:
             "free disk space or check the folder's permissions, then run again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -48,46 +108,139 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def parquet_files(folder: Path) -> list[Path]:
-    """List the finished files of a folder, in the order of their names."""
-    return sorted(folder.glob("*.parquet"))
+@contextmanager
+def reading(path: Path, *, checked: Checked = "small") -> Iterator[pq.ParquetFile]:
+    """Open a file of the store; whatever reading it meets inside the block is told as below.
 
-
-def read_all(files: list[Path], schema: pa.Schema, **columns: list[str]) -> pa.Table:
-    """Read files into one table of ``schema``, keeping lines whose columns hold given values.
+    Args:
+        path: the file.
+        checked: which files are held whole against the checksum in their name before anything is
+            decoded; of the others only the footer is, which says what lies where. Pages are always
+            held against their own checksums as they are read.
 
     Raises:
-        StoreError: if a file is damaged, or written by a newer version of the store.
+        FileNotFoundError: if it is gone.
+        UnusableFile: if it is damaged, no file of the store, or of a newer version of it.
+        StoreError: if the disk does not give it.
     """
-    for path in files:
-        _check_version(path)
-    if not files:
-        return schema.empty_table()
-    chosen = None
-    for name, values in columns.items():
-        condition = pad.field(name).isin(values)
-        chosen = condition if chosen is None else chosen & condition
-    dataset = pad.dataset([str(path) for path in files], schema=schema, format="parquet")
-    return dataset.to_table(filter=chosen)
-
-
-def _check_version(path: Path) -> None:
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(
-            f"{path} must be a Parquet file of the result store, but cannot be read ({error}); "
-            "remove it: the trial that it belongs to will be run again"
-        ) from error
-    version = int(metadata.get(VERSION_KEY, b"0"))
-    if version > VERSION:
-        raise StoreError(
-            f"{path} was written by version {version} of the result store, this program reads up "
-            f"to version {VERSION}; upgrade s2hand to read it"
+        with pq.ParquetFile(_source(path, checked), page_checksum_verification=True) as file:
+            _check_version(path, file.metadata.metadata or {})
+            yield file
+    except (FileNotFoundError, StoreError):
+        raise
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StoreError(
+                f"cannot read the result store at {path}: {error.strerror}; check the disk and "
+                "the file's permissions, then run again"
+            ) from error
+        raise UnusableFile(path, "damaged", f"damaged ({_first_line(error)})") from error
+
+
+def _source(path: Path, checked: Checked) -> pa.BufferReader | str:
+    named = _NAMED_CHECKSUMS.search(path.name)
+    if checked == "none" or (checked == "small" and path.stat().st_size > _SMALL_BYTES):
+        if named:
+            with path.open("rb") as file:
+                _compare(path, _footer(file), named[1])
+        return str(path)
+    content = path.read_bytes()
+    if named:
+        _compare(path, content, named[2])
+    return pa.BufferReader(content)
+
+
+def _compare(path: Path, content: bytes, checksum: str) -> None:
+    if zlib.crc32(content) != int(checksum, 16):
+        raise UnusableFile(path, "damaged", "damaged (it does not have the checksum in its name)")
+
+
+def _footer(file: BinaryIO | pa.BufferReader) -> bytes:
+    """Read a Parquet file's footer, with the length that stands behind it."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(end - 8, 0))
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(max(end - 8 - length, 0))
+    return file.read()
+
+
+def _check_version(path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    written = metadata.get(VERSION_KEY, b"")
+    if not written.isdigit():
+        raise UnusableFile(path, "foreign", "a Parquet file, but none of the result store")
+    if int(written) > VERSION:
+        raise UnusableFile(
+            path,
+            "newer",
+            f"written by version {int(written)} of the result store, this program reads up to "
+            f"version {VERSION}; upgrade s2hand to read it",
         )
 
 
-def remove_older_than(files: list[Path], age_s: float) -> None:
+def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    """Check that the columns that a file has are of the types they should be.
+
+    Raises:
+        UnusableFile: if one is not.
+    """
+    for field in expected:
+        if field.name in found.names and found.field(field.name).type != field.type:
+            raise UnusableFile(
+                path,
+                "foreign",
+                f"column '{field.name}' must be {field.type}, found {found.field(field.name).type}",
+            )
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give ``table`` the columns of ``schema``; those that it lacks are null."""
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def read_whole(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read all lines of a file into the columns of ``schema``.
+
+    Raises:
+        FileNotFoundError: if it is gone.
+        UnusableFile: if it is damaged, foreign or newer.
+        StoreError: if the disk does not give it.
+    """
+    with reading(path) as file:
+        found = file.schema_arrow
+        check_columns(path, found, schema)
+        names = [name for name in schema.names if name in found.names]
+        return conform(file.read(columns=names), schema)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def parquet_names(folder: Path) -> list[str]:
+    """List the names of the finished files of a folder, sorted."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names, no objects for them
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if name.endswith(".parquet"))
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """List the finished files of a folder, in the order of their names."""
+    return [folder / name for name in parquet_names(folder)]
+
+
+def remove(path: Path) -> None:
+    """Remove a file that another process may have removed already."""
+    path.unlink(missing_ok=True)
+
+
+def remove_older_than(files: Sequence[Path], age_s: float) -> None:
     """Remove files that nobody has touched for ``age_s`` seconds."""
     limit = time.time() - age_s
     for path in files:

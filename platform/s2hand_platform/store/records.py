@@ -1,10 +1,15 @@
-"""What is written to the result store: one finished attempt of a trial."""
+"""What is written to the result store, and one attempt as it is read back."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+import numpy as np
+
+from s2hand_platform.errors import FailureCause
+from s2hand_platform.experiments.protocol import DataRecord, StageReport
 
 AttemptStatus = Literal["finished", "failed", "stopped_early"]
 
@@ -41,24 +46,73 @@ class AttemptRecord:
 
     trial_id: str
     attempt: int
-    """0 for the first try; a file is named by trial and attempt, so a repeat replaces itself."""
+    """0 for the first try; of two records of one attempt, the one written last counts."""
     experiment: str
     config: Mapping[str, Any]
     config_hash: str
     seed: int
     data_fingerprint: str | None
+    """Of the training data; None where it cannot be known."""
     code_fingerprint: str | None
+    """Of the code that acts in the training; None where it cannot be known."""
+    evaluation_fingerprint: str | None = None
+    """Of code, data and settings of the evaluation; None where it cannot be known, or where
+    nothing was evaluated."""
+    device_type: str | None = None
+    """``cpu`` or ``cuda``: part of the trial's identity."""
+    data_record: DataRecord | None = None
+    """What was evaluated on."""
     status: AttemptStatus
+    failure: FailureCause | None = None
+    """Of a failed attempt: its cause."""
     reason: str = ""
     """Why it failed or was stopped."""
     environment: Environment
     started: datetime
     """With a time zone."""
     finished: datetime
+    training_s: float | None = None
+    """Wall-clock seconds of training behind this result, over all attempts, killed ones included;
+    shared stages that another trial trained do not count. None where it is not known."""
+    evaluation_s: float | None = None
+    """Wall-clock seconds of this attempt's evaluation; None where there was none."""
+    stages: Sequence[StageReport] = ()
+    """In the order of the training."""
     units: Mapping[str, str] = field(default_factory=dict)
     """Metric (without its split) → unit."""
 
     @property
     def duration_s(self) -> float:
-        """Wall-clock seconds."""
+        """Wall-clock seconds of this attempt."""
         return (self.finished - self.started).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredAttempt:
+    """How an attempt ended, as the store knows it."""
+
+    trial_id: str
+    attempt: int
+    status: AttemptStatus
+    failure: FailureCause | None
+    reason: str
+    evaluation_fingerprint: str | None
+    evaluator_id: str | None
+    metrics: Mapping[str, float]
+    """``split/metric`` → value; empty unless finished."""
+    notes: Mapping[str, str]
+    """What the experiment wants to be known about the result: subject → text."""
+    duration_s: float
+    """Wall-clock seconds of this attempt."""
+    training_s: float | None
+    """See ``AttemptRecord``."""
+    evaluation_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """What a trained model said of the samples of one split."""
+
+    sample_ids: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+    """Parameter → float32 array whose rows belong to ``sample_ids``."""

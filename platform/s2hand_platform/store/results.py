@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,26 +12,61 @@ import pyarrow as pa
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.identity import canonical_json
+from s2hand_platform.store import version1
+from s2hand_platform.store.attempts import COMPACTED, RECENT, AttemptFiles, Wanted
+from s2hand_platform.store.compaction import compact
 from s2hand_platform.store.files import (
+    UnusableFile,
+    new_commit,
     parquet_files,
-    read_all,
+    read_whole,
+    remove,
     remove_older_than,
     temporary_files,
-    write_atomically,
+    write_replacing,
 )
-from s2hand_platform.store.records import AttemptRecord, Curve
-from s2hand_platform.store.schema import SCHEMAS
+from s2hand_platform.store.lines import (
+    attempt_line,
+    keep_attempts,
+    metric_lines,
+    nested_frame,
+    samples_frame,
+)
+from s2hand_platform.store.plans import CODE_FOLDER, PLANS_FOLDER, CodeFiles, PlanFiles
+from s2hand_platform.store.predictions import FOLDER as PREDICTIONS
+from s2hand_platform.store.predictions import (
+    commit_of,
+    read_predictions,
+    write_predictions,
+)
+from s2hand_platform.store.records import AttemptRecord, Curve, Predictions, StoredAttempt
+from s2hand_platform.store.schema import BASELINES, TRIAL_COLUMNS
+from s2hand_platform.store.set_aside import SetAside, SetAsideRoom
+from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 
-_DETAILS = ("samples", "curves", "metrics")
+_BASELINES = "baselines"
 _LEFTOVER_AGE_S = 86_400.0
+_FOLDERS = (
+    RECENT,
+    COMPACTED,
+    PREDICTIONS,
+    _BASELINES,
+    PLANS_FOLDER,
+    CODE_FOLDER,
+    *version1.FOLDERS,
+)
+_STORED = tuple(
+    field.name for field in fields(StoredAttempt) if field.name not in {"metrics", "notes"}
+)
+_MANY_RECENT = 500
+"""Recent files that are worth compacting; reading so many takes about half a second."""
 
 
 class ResultStore:
-    """A folder of Parquet tables; ``docs/store.md`` describes them.
+    """A folder of Parquet files; ``docs/store.md`` describes them.
 
-    A commit writes its samples, curves and metrics first and its line in ``trials`` last; readers
-    see only what a line in ``trials`` points to. So a commit is seen whole or not at all, and two
-    writers of the same attempt leave one of them.
+    A commit is one file with all that belongs to an attempt, renamed into place: it is seen whole
+    or not at all. What cannot be used is set aside and remarked on, and counts as never measured.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -40,6 +74,21 @@ class ResultStore:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"the result store must be a folder, {self.path} is a file")
+        self._set_aside = SetAsideRoom(self.path)
+        self._files = AttemptFiles(self.path, self._set_aside)
+        self._plans = PlanFiles(self.path, self._set_aside)
+        self._code = CodeFiles(self.path, self._set_aside)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was set aside or passed over so far, a sentence each, naming the path."""
+        return self._set_aside.remarks
+
+    def set_aside(self) -> list[SetAside]:
+        """List the files that were set aside, whoever met them."""
+        return self._set_aside.entries()
+
+    # Attempts
 
     def write_attempt(
         self, record: AttemptRecord, evaluation: Evaluation | None = None, curve: Curve = ()
@@ -49,202 +98,213 @@ class ResultStore:
         Raises:
             StoreError: if it cannot be written; then nothing of it is visible.
         """
-        key = {
-            "commit": uuid.uuid4().hex,
-            "trial_id": record.trial_id,
-            "attempt": record.attempt,
-        }
-        details = {
-            "samples": _sample_lines(record, evaluation),
-            "curves": _curve_lines(curve),
-            "metrics": _metric_lines(record, evaluation),
-        }
-        stem = f"{record.trial_id}-{record.attempt:04d}"
-        written = []
+        commit = new_commit()
+        line = attempt_line(commit, record, evaluation, curve)
+        written: list[Path] = []
         try:
-            for name, lines in details.items():
-                if lines["value"]:
-                    path = self.path / name / f"{stem}-{key['commit']}.parquet"
-                    write_atomically(_table(name, key, lines), path)
-                    written.append(path)
-            line = _table("trials", key, _trial_line(record, evaluation))
-            write_atomically(line, self.path / "trials" / f"{stem}.parquet")
+            if evaluation is not None:
+                written = write_predictions(
+                    self.path, record.trial_id, record.attempt, commit, evaluation
+                )
+            self._files.write(line)
         except StoreError:
             for path in written:
-                path.unlink(missing_ok=True)
+                remove(path)
             raise
 
+    def trials(self) -> pd.DataFrame:
+        """Return every attempt with all columns, in the order in which they finished."""
+        return self._ordered(Wanted(columns=TRIAL_COLUMNS))
+
+    def attempts(
+        self,
+        *,
+        trial_ids: Collection[str] | None = None,
+        config_hashes: Collection[str] | None = None,
+        columns: Sequence[str] = TRIAL_COLUMNS,
+    ) -> pd.DataFrame:
+        """Return the attempts at some trials, or at all trials of some configurations.
+
+        Args:
+            trial_ids: None is all.
+            config_hashes: None is all.
+            columns: those of ``trials()`` that are needed.
+
+        Returns:
+            A line per attempt, in the order in which they finished.
+        """
+        return self._ordered(
+            Wanted(
+                columns=columns,
+                trial_ids=None if trial_ids is None else frozenset(trial_ids),
+                config_hashes=None if config_hashes is None else frozenset(config_hashes),
+            )
+        )
+
     def finished(self, trial_id: str) -> bool:
-        """Say whether the store holds a finished attempt of this trial."""
-        return bool((self._attempts(trial_id)["status"] == "finished").any())
+        """Say whether the store holds a finished attempt of this trial, with its metrics."""
+        lines = self._of_trials([trial_id], "status", "metrics")
+        return "finished" in lines["status"].to_pylist()
 
     def next_attempt(self, trial_id: str) -> int:
         """Return the number that the next try at this trial takes."""
-        attempts = self._attempts(trial_id)["attempt"]
-        return int(attempts.max()) + 1 if len(attempts) else 0
+        return max(self._of_trials([trial_id])["attempt"].to_pylist(), default=-1) + 1
 
-    def trials(self) -> pd.DataFrame:
-        """Return every attempt, in the order in which they finished."""
-        frame = _frame(read_all(parquet_files(self.path / "trials"), SCHEMAS["trials"]))
-        return frame.sort_values(["finished", "trial_id", "attempt"], ignore_index=True)
+    def last_attempt(self, trial_id: str) -> StoredAttempt | None:
+        """Return a trial's last finished attempt, or else its last; None if there was none."""
+        attempts = self._of_trials([trial_id], *_STORED, "notes_json", "metrics").to_pylist()
+        if not attempts:
+            return None
+        last = max(attempts, key=lambda line: (line["status"] == "finished", line["attempt"]))
+        return StoredAttempt(
+            **{name: last[name] for name in _STORED},
+            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
+            notes=json.loads(last["notes_json"]),
+        )
 
-    def metrics(self) -> pd.DataFrame:
-        """Return the metrics of every attempt, one line each."""
-        return self._details("metrics", self.trials())
+    def metrics(self, attempts: pd.DataFrame) -> pd.DataFrame:
+        """Return the metrics of some lines of ``trials()`` or ``attempts()``, one line each."""
+        pairs = set(zip(attempts["trial_id"], attempts["attempt"], strict=True))
+        lines = self._of_trials({name for name, _ in pairs}, "evaluator_id", "metrics")
+        return nested_frame(keep_attempts(lines, pairs), "metrics", beside=["evaluator_id"])
 
     def samples(self, trial_ids: Collection[str], *, split: str, metric: str) -> pd.DataFrame:
         """Return per-sample values of some trials."""
-        return self._details("samples", self._attempts(*trial_ids), split=[split], metric=[metric])
+        lines = self._of_trials(trial_ids, "sample_ids", "samples")
+        return samples_frame(lines, split=split, metric=metric)
 
     def curves(self, trial_ids: Collection[str]) -> pd.DataFrame:
         """Return what some trials reported over their epochs."""
-        return self._details("curves", self._attempts(*trial_ids))
+        return nested_frame(self._of_trials(trial_ids, "curves"), "curves")
 
-    def seeds_of(self, config_hash: str) -> tuple[int, ...]:
-        """Return the seeds with which a configuration is finished, whatever data and code."""
-        trials = self.trials()
-        same = (trials["config_hash"] == config_hash) & (trials["status"] == "finished")
-        return tuple(sorted({int(seed) for seed in trials.loc[same, "seed"]}))
+    def predictions(self, trial_id: str, split: str) -> Predictions | None:
+        """Return what a trial's last finished attempt predicted; None if that was not kept."""
+        attempts = self._of_trials([trial_id], "status").to_pylist()
+        finished = [line for line in attempts if line["status"] == "finished"]
+        if not finished:
+            return None
+        last = max(finished, key=lambda line: line["attempt"])
+        try:
+            return read_predictions(self.path, trial_id, last["attempt"], last["commit"], split)
+        except UnusableFile as fault:
+            self._set_aside.take(fault, [trial_id])
+            return None
+
+    # Baselines
 
     def write_baseline(
         self,
         experiment: str,
         label: str,
-        data_fingerprint: str | None,
+        evaluation_fingerprint: str | None,
         evaluation: Evaluation,
         units: Mapping[str, str],
     ) -> None:
-        """Keep what was measured without a training, replacing what this data had before.
+        """Keep what was measured without a training, replacing what this evaluation had before.
 
         Args:
             experiment: the experiment's name.
             label: what is evaluated, for instance ``constant mean pose``.
-            data_fingerprint: the data it was evaluated on; None is kept and never read again.
+            evaluation_fingerprint: of the evaluation's code, data and settings; None is kept and
+                never read again.
             evaluation: its metrics; samples are not kept.
             units: metric (without its split) → unit.
         """
-        lines = _metric_columns(evaluation, units)
-        key = {"experiment": experiment, "label": label, "data_fingerprint": data_fingerprint}
-        name = hashlib.sha256(canonical_json(key).encode()).hexdigest()
-        write_atomically(
-            _table("baselines", key, lines), self.path / "baselines" / f"{name}.parquet"
+        beside = {
+            "experiment": experiment,
+            "label": label,
+            "evaluation_fingerprint": evaluation_fingerprint,
+            "evaluator_id": evaluation.evaluator_id,
+        }
+        lines = [{**beside, **line} for line in metric_lines(evaluation, units)]
+        name = f"{_place(experiment, evaluation_fingerprint)}.{_place(label)}.parquet"
+        write_replacing(
+            pa.Table.from_pylist(lines, schema=BASELINES), self.path / _BASELINES / name
         )
 
-    def baselines(self, experiment: str, data_fingerprint: str) -> pd.DataFrame:
-        """Return the baselines that were measured on this data, one line per metric."""
-        return _frame(
-            read_all(
-                parquet_files(self.path / "baselines"),
-                SCHEMAS["baselines"],
-                experiment=[experiment],
-                data_fingerprint=[data_fingerprint],
-            )
-        )
+    def baselines(self, experiment: str, evaluation_fingerprint: str) -> pd.DataFrame:
+        """Return the baselines of this evaluation, one line per metric."""
+        start = _place(experiment, evaluation_fingerprint)
+        found = [BASELINES.empty_table()]
+        for path in parquet_files(self.path / _BASELINES):
+            if path.name.startswith(f"{start}."):
+                try:
+                    found.append(read_whole(path, BASELINES))
+                except UnusableFile as fault:
+                    self._set_aside.take(fault)
+        return pa.concat_tables(found).to_pandas()
+
+    # Plans and code
+
+    def write_plan(self, plan: TablePlan | SearchPlan) -> None:
+        """Keep a plan beside the earlier ones, unless the latest says the same.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        self._plans.write(plan)
+
+    def latest_table_plan(self, name: str, *, label: str | None = None) -> TablePlan | None:
+        """Return how a table was planned last, under one label or under any."""
+        return self._plans.latest(TablePlan, name, label)
+
+    def latest_search_plan(self, name: str, *, label: str | None = None) -> SearchPlan | None:
+        """Return how a search was planned last, under one label or under any."""
+        return self._plans.latest(SearchPlan, name, label)
+
+    def plan_labels(self, name: str) -> tuple[str, ...]:
+        """Return the labels under which a table or search was planned, the latest first."""
+        return self._plans.labels(name)
+
+    def write_code(self, sha256: str, files: Mapping[str, str]) -> None:
+        """Keep what a fingerprint was taken of: module → digest."""
+        self._code.write(sha256, files)
+
+    def code_files(self, sha256: str) -> dict[str, str] | None:
+        """Return what a fingerprint was taken of, or None if that is not known."""
+        return self._code.read(sha256)
+
+    # Upkeep
+
+    def compact(self) -> int:
+        """Merge recent files into large ones that are quick to read; others may go on meanwhile.
+
+        Returns:
+            How many attempts moved; 0 too where another process is at it.
+
+        Raises:
+            StoreError: if the disk does not take or give a file.
+        """
+        return compact(self._files, self._set_aside)
+
+    def compact_if_useful(self) -> int:
+        """Compact if there are so many recent files that reading them takes time."""
+        return self.compact() if len(self._files.recent()) > _MANY_RECENT else 0
 
     def remove_leftovers(self, older_than_s: float = _LEFTOVER_AGE_S) -> None:
-        """Remove what killed writers left: temporary files, and details without their trial.
+        """Remove what killed writers left: temporary files, and details without their attempt.
 
         Args:
             older_than_s: younger files are kept, as their writers may be at work.
         """
-        for name in (*_DETAILS, "trials", "baselines"):
-            remove_older_than(temporary_files(self.path / name), older_than_s)
-        seen = set(self.trials()["commit"])
-        for name in _DETAILS:
-            orphans = [
-                path
-                for path in parquet_files(self.path / name)
-                if path.stem.rpartition("-")[2] not in seen
-            ]
+        for folder in _FOLDERS:
+            remove_older_than(temporary_files(self.path / folder), older_than_s)
+        remove_older_than(list(version1.details_without_attempt(self.path)), older_than_s)
+        predictions = parquet_files(self.path / PREDICTIONS)
+        if predictions:
+            commits = set(self._files.read(Wanted(columns=()))["commit"].to_pylist())
+            orphans = [path for path in predictions if commit_of(path) not in commits]
             remove_older_than(orphans, older_than_s)
 
-    def _attempts(self, *trial_ids: str) -> pd.DataFrame:
-        """Return the attempts of some trials; files are found by name, so this is quick."""
-        folder = self.path / "trials"
-        files = [path for name in trial_ids for path in sorted(folder.glob(f"{name}-*.parquet"))]
-        return _frame(read_all(files, SCHEMAS["trials"]))
+    def _of_trials(self, trial_ids: Collection[str], *columns: str) -> pa.Table:
+        return self._files.read(Wanted(columns=columns, trial_ids=frozenset(trial_ids)))
 
-    def _details(self, name: str, trials: pd.DataFrame, **columns: list[str]) -> pd.DataFrame:
-        """Read the detail files that lines in ``trials`` point to, and no others."""
-        paths = [
-            self.path / name / f"{line.trial_id}-{line.attempt:04d}-{line.commit}.parquet"
-            for line in trials.itertuples()
-        ]
-        files = [path for path in paths if path.exists()]
-        return _frame(read_all(files, SCHEMAS[name], **columns)).drop(columns="commit")
+    def _ordered(self, wanted: Wanted) -> pd.DataFrame:
+        order = ("finished", "trial_id", "attempt")
+        whole = replace(wanted, columns=[*wanted.columns, *order])
+        frame = self._files.read(whole).to_pandas().sort_values(list(order), ignore_index=True)
+        return frame[list(wanted.columns)]
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    return table.to_pandas()
-
-
-def _table(name: str, key: Mapping[str, Any], lines: Mapping[str, list[Any]]) -> pa.Table:
-    """Make a table of the schema ``name`` with the columns ``key`` equal in every line."""
-    length = len(next(iter(lines.values())))
-    columns = {column: [value] * length for column, value in key.items()}
-    return pa.table({**columns, **lines}, schema=SCHEMAS[name])
-
-
-def _trial_line(record: AttemptRecord, evaluation: Evaluation | None) -> dict[str, list[Any]]:
-    return {
-        "experiment": [record.experiment],
-        "config_json": [canonical_json(record.config)],
-        "config_hash": [record.config_hash],
-        "seed": [record.seed],
-        "data_fingerprint": [record.data_fingerprint],
-        "code_fingerprint": [record.code_fingerprint],
-        "status": [record.status],
-        "reason": [record.reason],
-        "environment_kind": [record.environment.kind],
-        "environment_json": [record.environment.to_json()],
-        "started": [record.started],
-        "finished": [record.finished],
-        "duration_s": [record.duration_s],
-        "evaluator_id": [evaluation.evaluator_id if evaluation else None],
-        "notes_json": [json.dumps(evaluation.notes if evaluation else {}, sort_keys=True)],
-    }
-
-
-def _metric_lines(record: AttemptRecord, evaluation: Evaluation | None) -> dict[str, list[Any]]:
-    return _metric_columns(evaluation, record.units) if evaluation else {"value": []}
-
-
-def _metric_columns(evaluation: Evaluation, units: Mapping[str, str]) -> dict[str, list[Any]]:
-    keys = [key.partition("/")[::2] for key in evaluation.metrics]
-    return {
-        "split": [split for split, _ in keys],
-        "metric": [metric for _, metric in keys],
-        "value": list(evaluation.metrics.values()),
-        "unit": [units.get(metric, "") for _, metric in keys],
-        "evaluator_id": [evaluation.evaluator_id] * len(keys),
-    }
-
-
-def _sample_lines(record: AttemptRecord, evaluation: Evaluation | None) -> dict[str, list[Any]]:
-    lines: dict[str, list[Any]] = {
-        name: [] for name in ("split", "metric", "sample_id", "value", "unit")
-    }
-    for split, metrics in (evaluation.samples if evaluation else {}).items():
-        ids = list(evaluation.sample_ids[split]) if evaluation else []
-        for metric, values in metrics.items():
-            count = len(values)
-            if count != len(ids):
-                raise StoreError(
-                    f"samples of '{split}/{metric}' must be one per sample id of '{split}' "
-                    f"({len(ids)}), got {count}"
-                )
-            lines["split"] += [split] * count
-            lines["metric"] += [metric] * count
-            lines["sample_id"] += ids
-            lines["value"] += [float(value) for value in values]
-            lines["unit"] += [record.units.get(metric, "")] * count
-    return lines
-
-
-def _curve_lines(curve: Curve) -> dict[str, list[Any]]:
-    points = [(epoch, name, value) for epoch, scalars in curve for name, value in scalars.items()]
-    return {
-        "epoch": [epoch for epoch, _, _ in points],
-        "metric": [name for _, name, _ in points],
-        "value": [value for _, _, value in points],
-    }
+def _place(*key: str | None) -> str:
+    return hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]

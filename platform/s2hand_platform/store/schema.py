@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Raised when a reader of the old version could misread the new files."""
 
 VERSION_KEY = b"s2hand_store_version"
@@ -17,68 +17,78 @@ def _schema(*columns: pa.Field) -> pa.Schema:
     return pa.schema(columns, metadata={VERSION_KEY: str(VERSION).encode()})
 
 
-_COMMIT = _column("commit", pa.string(), meaning="the write that this line belongs to")
-_TRIAL = _column("trial_id", pa.string(), meaning="SHA-256 of configuration, seed, data and code")
-_ATTEMPT = _column("attempt", pa.int32(), meaning="try at this trial, from 0")
+def _lines(**columns: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.struct(columns))
+
+
+_TEXT = pa.string()
 _UTC = pa.timestamp("us", tz="UTC")
 
-SCHEMAS: dict[str, pa.Schema] = {
-    "trials": _schema(
-        _COMMIT,
-        _TRIAL,
-        _ATTEMPT,
-        _column("experiment", pa.string()),
-        _column("config_json", pa.string(), meaning="the whole configuration, canonical JSON"),
-        _column("config_hash", pa.string(), meaning="SHA-256 without operational fields"),
-        _column("seed", pa.int64()),
-        _column("data_fingerprint", pa.string()),
-        _column("code_fingerprint", pa.string()),
-        _column("status", pa.string(), meaning="finished, failed or stopped_early"),
-        _column("reason", pa.string()),
-        _column("environment_kind", pa.string(), meaning="cells never mix kinds unasked"),
-        _column("environment_json", pa.string()),
-        _column("started", _UTC),
-        _column("finished", _UTC),
-        _column("duration_s", pa.float64(), unit="s"),
-        _column("evaluator_id", pa.string()),
-        _column("notes_json", pa.string()),
-    ),
-    "metrics": _schema(
-        _COMMIT,
-        _TRIAL,
-        _ATTEMPT,
-        _column("split", pa.string()),
-        _column("metric", pa.string()),
-        _column("value", pa.float64(), unit="in column 'unit'"),
-        _column("unit", pa.string()),
-        _column("evaluator_id", pa.string()),
-    ),
-    "samples": _schema(
-        _COMMIT,
-        _TRIAL,
-        _ATTEMPT,
-        _column("split", pa.string()),
-        _column("metric", pa.string()),
-        _column("sample_id", pa.string()),
-        _column("value", pa.float64(), unit="in column 'unit'"),
-        _column("unit", pa.string()),
-    ),
-    "curves": _schema(
-        _COMMIT,
-        _TRIAL,
-        _ATTEMPT,
-        _column("epoch", pa.int32(), unit="epochs"),
-        _column("metric", pa.string()),
-        _column("value", pa.float64()),
-    ),
-    "baselines": _schema(
-        _column("experiment", pa.string()),
-        _column("label", pa.string(), meaning="what was evaluated without a training"),
-        _column("data_fingerprint", pa.string()),
-        _column("split", pa.string()),
-        _column("metric", pa.string()),
-        _column("value", pa.float64(), unit="in column 'unit'"),
-        _column("unit", pa.string()),
-        _column("evaluator_id", pa.string()),
-    ),
-}
+_METRICS = _lines(split=_TEXT, metric=_TEXT, value=pa.float64(), unit=_TEXT)
+_CURVES = _lines(epoch=pa.int32(), metric=_TEXT, value=pa.float64())
+_SAMPLE_IDS = _lines(split=_TEXT, sample_ids=pa.list_(_TEXT))
+_SAMPLES = _lines(split=_TEXT, metric=_TEXT, unit=_TEXT, values=pa.list_(pa.float64()))
+
+ATTEMPTS = _schema(
+    _column("commit", _TEXT, meaning="the write that this line belongs to; later ones sort later"),
+    _column("trial_id", _TEXT, meaning="SHA-256 of all that can change the trial's numbers"),
+    _column("attempt", pa.int32(), meaning="try at this trial, from 0"),
+    _column("store_version", pa.int32(), meaning="version of the store that wrote it"),
+    _column("experiment", _TEXT),
+    _column("config_json", _TEXT, meaning="the whole configuration, canonical JSON"),
+    _column("config_hash", _TEXT, meaning="SHA-256 without operational fields"),
+    _column("seed", pa.int64()),
+    _column("data_fingerprint", _TEXT, meaning="of the training data"),
+    _column("code_fingerprint", _TEXT, meaning="of the code that acts in the training"),
+    _column("evaluation_fingerprint", _TEXT, meaning="of the evaluation's code, data, settings"),
+    _column("data_record_json", _TEXT, meaning="what was evaluated on"),
+    _column("device_type", _TEXT, meaning="cpu or cuda"),
+    _column("status", _TEXT, meaning="finished, failed or stopped_early"),
+    _column("failure", _TEXT, meaning="of a failed attempt: its cause, one word"),
+    _column("reason", _TEXT),
+    _column("environment_kind", _TEXT, meaning="cells never mix kinds unasked"),
+    _column("environment_json", _TEXT),
+    _column("started", _UTC),
+    _column("finished", _UTC),
+    _column("duration_s", pa.float64(), unit="s", meaning="wall clock of this attempt"),
+    _column("training_s", pa.float64(), unit="s", meaning="training, over all attempts"),
+    _column("evaluation_s", pa.float64(), unit="s", meaning="this attempt's evaluation"),
+    _column("stages_json", _TEXT, meaning="stages: name, stage_id, training_s, trained_here"),
+    _column("evaluator_id", _TEXT),
+    _column("notes_json", _TEXT),
+    _column("metrics", _METRICS),
+    _column("curves", _CURVES),
+    _column("sample_ids", _SAMPLE_IDS),
+    _column("samples", _SAMPLES, meaning="values in the order of sample_ids of the split"),
+)
+"""One line per attempt, with all that belongs to it."""
+
+DETAILS = ("metrics", "curves", "sample_ids", "samples")
+"""The nested columns of ``ATTEMPTS``, read only when asked for."""
+
+TRIAL_COLUMNS = tuple(name for name in ATTEMPTS.names if name not in DETAILS)
+
+BASELINES = _schema(
+    _column("experiment", _TEXT),
+    _column("label", _TEXT, meaning="what was evaluated without a training"),
+    _column("evaluation_fingerprint", _TEXT, meaning="of the evaluation's code, data, settings"),
+    _column("split", _TEXT),
+    _column("metric", _TEXT),
+    _column("value", pa.float64(), unit="in column 'unit'"),
+    _column("unit", _TEXT),
+    _column("evaluator_id", _TEXT),
+)
+
+PLANS = _schema(
+    _column("kind", _TEXT, meaning="table or search"),
+    _column("name", _TEXT),
+    _column("label", _TEXT, meaning="what is measured on, and at which scale"),
+    _column("created", _UTC),
+    _column("document_json", _TEXT),
+)
+
+CODE = _schema(
+    _column("fingerprint", _TEXT),
+    _column("module", _TEXT),
+    _column("sha256", _TEXT, meaning="digest of the module"),
+)

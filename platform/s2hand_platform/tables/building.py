@@ -1,11 +1,11 @@
 """From selected results to the parts of a table."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
-from s2hand_platform.experiments.protocol import MetricInfo
-from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, TableSpec
+from s2hand_platform.spec.schema import ContrastSpec
 from s2hand_platform.statistics.intervals import mean_interval, paired_difference
 from s2hand_platform.statistics.verdicts import judge_cell, judge_contrast
+from s2hand_platform.store.table_plan import PlanColumn, TablePlan
 from s2hand_platform.tables.parts import (
     RowKind,
     TableCell,
@@ -16,29 +16,26 @@ from s2hand_platform.tables.parts import (
 )
 from s2hand_platform.tables.selection import RowResults, Selection
 
+OTHER_CODE_MARK = "†"
 _LEGEND = "= reproduced, ≈ consistent but imprecise, ▲ better, ▼ worse, ? undecided (one seed)"
 
 
-def column(column: ColumnSpec, metrics: Mapping[str, MetricInfo]) -> TableColumn:
-    """Give a column its metric's unit and direction."""
-    info = metrics[column.metric.partition("/")[2]]
+def column(column: PlanColumn) -> TableColumn:
+    """Make the column of a planned one."""
     return TableColumn(
-        label=column.label, metric=column.metric, unit=info.unit, direction=info.direction
+        label=column.label, metric=column.metric, unit=column.unit, direction=column.direction
     )
 
 
 def measured_row(
-    spec: TableSpec,
-    results: RowResults,
-    columns: Collection[TableColumn],
-    *,
-    on_same_data: bool,
+    plan: TablePlan, results: RowResults, columns: Collection[TableColumn]
 ) -> TableRow:
     """Make the row of a recipe; its cells are judged only where the paper's are comparable."""
     cells = {}
     for column in columns:
         values = results.values.get(column.metric, {})
-        printed = spec.published.cell(results.row.id, column.label) if spec.published else None
+        others = tuple(sorted(results.of_other_code & set(values)))
+        printed = plan.printed_cell(results.row.id, column.label)
         cells[column.label] = TableCell(
             values=values,
             interval=mean_interval(list(values.values())) if values else None,
@@ -47,8 +44,9 @@ def measured_row(
                 list(values.values()),
                 printed,
                 column.direction,
-                comparable=on_same_data and results.row.comparable,
+                comparable=not results.row.why_not_comparable and not others,
             ),
+            of_other_code=others,
         )
     return TableRow(
         id=results.row.id,
@@ -74,10 +72,10 @@ def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterat
         yield TableRow(id=label, label=label, kind="baseline", trial_ids={}, cells=cells)
 
 
-def printed_rows(spec: TableSpec, columns: Collection[TableColumn]) -> Iterator[TableRow]:
+def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[TableRow]:
     """Yield the paper's rows that have no recipe."""
-    measured = {row.id for row in spec.rows}
-    for row in spec.published.rows if spec.published else ():
+    measured = {row.id for row in plan.rows}
+    for row in plan.printed:
         if row.id not in measured:
             cells = {
                 column.label: TableCell(
@@ -103,8 +101,8 @@ def contrasts(
         for column in columns:
             if column.label in spec.columns:
                 difference = paired_difference(
-                    cells[spec.row][column.label].values,
-                    cells[spec.baseline][column.label].values,
+                    cells[spec.row][column.label].planned_values,
+                    cells[spec.baseline][column.label].planned_values,
                 )
                 yield TableContrast(
                     row=spec.row,
@@ -122,35 +120,45 @@ def margins(rows: Collection[TableRow], label: str) -> Iterator[TableMargin]:
     for baseline in baselines:
         reference = baseline.cells[label].interval
         for row in rows:
-            values = row.cells[label].values
+            values = row.cells[label].planned_values
             if row.kind == "measured" and values and reference and reference.mean > 0:
                 change = mean_interval([value / reference.mean - 1 for value in values.values()])
                 yield TableMargin(row=row.id, baseline=baseline.id, column=label, change=change)
 
 
-def footnotes(
-    spec: TableSpec, chosen: Selection, data: str, *, on_same_data: bool
-) -> Iterator[str]:
+def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
     """Yield what a reader must know to read the cells right."""
     yield (
         "Cells: measured mean ± half of the 95 % t interval (number of seeds) / printed in the "
         "paper."
     )
-    if on_same_data:
-        yield f"Marks: {_LEGEND}; no mark: the recipe differs from the paper's row, not comparable."
-    elif spec.published:
-        yield (
-            f"Measured on {data}, printed values on {spec.published.dataset}: shown side by side, "
-            "never judged as equal or unequal."
-        )
-    if spec.contrasts:
+    yield f"Measured on {plan.data.title}, as '{plan.label}'."
+    yield from _comparability(plan)
+    if plan.contrasts:
         yield (
             "A direction is reproduced (reversed) when the 95 % interval of the paired difference "
             "excludes zero on the paper's (the other) side; not corrected for their number."
         )
-    yield from spec.notes
+    yield from plan.notes
     if chosen.seeds:
         yield f"Seeds: {', '.join(map(str, chosen.seeds))}."
         yield f"Evaluator: {', '.join(chosen.evaluator_ids)}."
         yield f"Environment: {'; '.join(chosen.environments)}."
+    if any(row.of_other_code for row in chosen.rows):
+        yield f"{OTHER_CODE_MARK} holds results of other code, data or evaluation than planned."
     yield from chosen.remarks
+
+
+def _comparability(plan: TablePlan) -> Iterator[str]:
+    """Say which cells are judged against the printed ones, and why the others are not."""
+    if not plan.printed:
+        return
+    reasons: dict[str, list[str]] = {}
+    for row in plan.rows:
+        if row.why_not_comparable:
+            reasons.setdefault(row.why_not_comparable, []).append(f"'{row.id}'")
+    if any(not row.why_not_comparable for row in plan.rows):
+        yield f"Marks: {_LEGEND}; no mark: not comparable."
+    for reason, rows in reasons.items():
+        which = "No row is" if len(rows) == len(plan.rows) else f"{', '.join(rows)}: not"
+        yield f"{which} judged against the printed cells: {reason}."

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 from rich.console import RenderableType
 
-from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.spec.schema import TableSpec
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import building, layout
+from s2hand_platform.tables.building import OTHER_CODE_MARK
 from s2hand_platform.tables.layout import Grid, GridCell, format_interval
 from s2hand_platform.tables.parts import (
     RowKind,
@@ -47,43 +47,37 @@ class MeasuredTable:
     @classmethod
     def build(
         cls,
-        spec: TableSpec,
+        plan: TablePlan,
         store: ResultStore,
-        experiment: Experiment,
         *,
-        data: str,
         seeds: Collection[int] | None = None,
-        mix_environments: bool = False,
+        other_code: bool = False,
     ) -> "MeasuredTable":
-        """Gather a table from the store.
+        """Gather a table from the store alone.
 
         Args:
-            spec: the table with scale and data laid over its base, as it was planned.
+            plan: the table as it was planned, from ``store.latest_table_plan``.
             store: where results are.
-            experiment: builds the rows' configurations, knows units and directions.
-            data: what was measured on; the dataset's own name means the published data.
             seeds: the seeds to take; None takes all that are there.
-            mix_environments: let values from different kinds of environments share a cell.
+            other_code: fill what is not measured as planned with results of the same settings
+                and seed that are of other code, data or evaluation, marked.
         """
-        chosen = select_results(
-            spec, store, experiment, seeds=seeds, mix_environments=mix_environments
-        )
-        columns = tuple(building.column(column, experiment.metrics) for column in spec.columns)
-        same = data == spec.dataset
+        chosen = select_results(plan, store, seeds=seeds, other_code=other_code)
+        columns = tuple(building.column(column) for column in plan.columns)
         rows = (
             *building.baseline_rows(chosen, columns),
-            *(building.measured_row(spec, row, columns, on_same_data=same) for row in chosen.rows),
-            *building.printed_rows(spec, columns),
+            *(building.measured_row(plan, row, columns) for row in chosen.rows),
+            *building.printed_rows(plan, columns),
         )
         return cls(
-            name=spec.name,
-            title=spec.title,
-            data=data,
+            name=plan.name,
+            title=plan.title,
+            data=plan.label,
             columns=columns,
             rows=rows,
-            contrasts=tuple(building.contrasts(spec.contrasts, rows, columns)),
-            margins=tuple(building.margins(rows, spec.margin_column)),
-            footnotes=tuple(building.footnotes(spec, chosen, data, on_same_data=same)),
+            contrasts=tuple(building.contrasts(plan.contrasts, rows, columns)),
+            margins=tuple(building.margins(rows, plan.margin_column)),
+            footnotes=tuple(building.footnotes(plan, chosen)),
         )
 
     def frame(self) -> pd.DataFrame:
@@ -105,6 +99,23 @@ class MeasuredTable:
                 for contrast in self.contrasts
             ]
         )
+
+    def summaries(self) -> dict[str, dict[str, float]]:
+        """Return mean, spread, interval and the published value of every measured row's cells.
+
+        Returns:
+            Row id → ``split/metric.what`` → value.
+        """
+        metrics = {column.label: column.metric for column in self.columns}
+        found: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            for label, cell in row.cells.items():
+                if row.kind == "measured" and cell.interval is not None:
+                    numbers = _summary(cell, cell.interval)
+                    found.setdefault(row.id, {}).update(
+                        {f"{metrics[label]}.{name}": value for name, value in numbers.items()}
+                    )
+        return found
 
     def to_markdown(self) -> str:
         """Write the table, its contrasts and footnotes as Markdown."""
@@ -225,8 +236,21 @@ def _shown(cell: TableCell, kind: RowKind) -> GridCell:
     decimals = cell.published.decimals if cell.published else _DEFAULT_DECIMALS
     if kind == "baseline":
         return GridCell(text=f"{cell.interval.mean:.{_DEFAULT_DECIMALS}f}")
-    text = format_interval(cell.interval, decimals) + _MARKS.get(cell.verdict, "")
+    mark = OTHER_CODE_MARK if cell.of_other_code else _MARKS.get(cell.verdict, "")
+    text = format_interval(cell.interval, decimals) + mark
     return GridCell(text=text, aside=printed)
+
+
+def _summary(cell: TableCell, interval: MeanInterval) -> dict[str, float]:
+    numbers = {
+        "mean": interval.mean,
+        "sd": interval.sd,
+        "n": float(interval.n),
+        "published": cell.published.value if cell.published else None,
+    }
+    if interval.half_width is not None:
+        numbers |= {"ci_low": interval.low, "ci_high": interval.high}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _percent(interval: MeanInterval) -> MeanInterval:

@@ -38,6 +38,14 @@ class TableCell:
     """None where nothing was measured."""
     published: PublishedCell | None
     verdict: CellVerdict
+    of_other_code: tuple[int, ...] = ()
+    """Seeds whose values are of other code, data or evaluation than planned."""
+
+    @property
+    def planned_values(self) -> dict[int, float]:
+        """The values that are of the code, data and evaluation that was planned."""
+        others = self.of_other_code
+        return {seed: value for seed, value in self.values.items() if seed not in others}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,30 +1,28 @@
-"""Chooses the results that may stand together in one table."""
+"""Chooses the results that may stand in a table's cells."""
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.identity import code_fingerprint, config_hash
-from s2hand_platform.spec.expansion import ExpandedRow, expand_table
-from s2hand_platform.spec.schema import RowSpec, TableSpec
+from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
-
-_GROUP = ["evaluator_id", "environment_kind"]
+from s2hand_platform.store.table_plan import PlanRow, TablePlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowResults:
     """What a row's seeds achieved."""
 
-    row: RowSpec
+    row: PlanRow
     values: Mapping[str, Mapping[int, float]]
     """``split/metric`` → seed → value."""
     trial_ids: Mapping[int, str]
     """Seed → trial."""
+    of_other_code: frozenset[int]
+    """Seeds whose results are of other code, data or evaluation than planned."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,114 +44,115 @@ class Selection:
 
 
 def select_results(
-    spec: TableSpec,
+    plan: TablePlan,
     store: ResultStore,
-    experiment: Experiment,
     *,
     seeds: Collection[int] | None,
-    mix_environments: bool,
+    other_code: bool,
 ) -> Selection:
-    """Find the finished trials of a table's rows, of this code and this data.
-
-    Early-stopped trials are never taken. Values of different evaluators are never mixed, nor of
-    different kinds of environments unless asked: the most frequent kind is taken, the others are
-    remarked on.
+    """Find the results that count for a table's rows: the rule is that of the planner.
 
     Args:
-        spec: the table with scale and data laid over its base.
+        plan: the table as it was planned.
         store: where results are.
-        experiment: builds the rows' configurations.
         seeds: the seeds to take; None takes all that are there.
-        mix_environments: let values from different kinds of environments stand together.
+        other_code: fill what is not measured with results of the same settings and seed that
+            are of other code, data or evaluation, marked.
     """
-    expanded = expand_table(spec, experiment)
-    code = code_fingerprint(experiment)
-    known = _current(store.trials(), code.sha256 if code else None, seeds)
-    attempts = {row.row.id: _of_row(known, row, experiment) for row in expanded}
-    everything = pd.concat(attempts.values()).drop_duplicates(["trial_id", "attempt"])
-    chosen, remarks = _one_kind(
-        everything[everything["status"] == "finished"], mix_environments=mix_environments
-    )
-    metrics = store.metrics()
-    metrics = metrics.merge(chosen[["trial_id", "attempt"]], on=["trial_id", "attempt"])
-    data = experiment.fingerprint_data(expanded[0].config)
+    attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
+    if seeds is not None:
+        attempts = attempts[attempts["seed"].isin(list(seeds))]
+    of_row = {row.id: _of_row(attempts, row) for row in plan.rows}
+    counted = {row.id: measured_attempts(of_row[row.id], row.evaluation) for row in plan.rows}
+    others = {row.id: _others(attempts, row, counted[row.id]) for row in plan.rows}
+    others = _of_one_evaluator(others, counted)
+    chosen = {
+        row.id: pd.concat([counted[row.id], others[row.id]]) if other_code else counted[row.id]
+        for row in plan.rows
+    }
+    everything = pd.concat(chosen.values()).drop_duplicates(["trial_id", "attempt"])
+    metrics = store.metrics(everything)
     return Selection(
         rows=tuple(
-            _row_results(row.row, attempts[row.row.id], chosen, metrics) for row in expanded
+            _row_results(row, chosen[row.id], frozenset(others[row.id]["seed"]), metrics)
+            for row in plan.rows
         ),
-        baselines=_baselines(store, experiment.name, data),
-        evaluator_ids=tuple(sorted(chosen["evaluator_id"].unique())),
-        environments=tuple(sorted(chosen["environment_kind"].unique())),
-        remarks=(*remarks, *_failures(attempts), *_notes(chosen)),
+        baselines=_baselines(store, plan),
+        evaluator_ids=tuple(sorted(everything["evaluator_id"].dropna().unique())),
+        environments=tuple(sorted(everything["environment_kind"].dropna().unique())),
+        remarks=(
+            *_failures(of_row, counted),
+            *_about_others(others, shown=other_code),
+            *_notes(everything),
+            *store.remarks,
+        ),
     )
 
 
-def _current(trials: pd.DataFrame, code: str | None, seeds: Collection[int] | None) -> pd.DataFrame:
-    kept = trials[trials["code_fingerprint"] == code]
-    return kept if seeds is None else kept[kept["seed"].isin(list(seeds))]
-
-
-def _of_row(known: pd.DataFrame, row: ExpandedRow, experiment: Experiment) -> pd.DataFrame:
-    return known[
-        (known["config_hash"] == config_hash(experiment, row.dump))
-        & (known["data_fingerprint"] == experiment.fingerprint_data(row.config))
+def _of_row(attempts: pd.DataFrame, row: PlanRow) -> pd.DataFrame:
+    """Return the attempts at the row's trials, of all seeds, also those planned at other times."""
+    return attempts[
+        (attempts["config_hash"] == row.config_hash)
+        & (attempts["data_fingerprint"] == row.data)
+        & (attempts["code_fingerprint"] == row.code)
+        & (attempts["device_type"] == row.device_type)
     ]
 
 
-def _one_kind(finished: pd.DataFrame, *, mix_environments: bool) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the most frequent evaluator and kind of environment, and each trial's last attempt."""
-    if finished.empty:
-        return finished, []
-    group = _GROUP[:1] if mix_environments else _GROUP
-    counts = finished.groupby(group)["trial_id"].nunique().sort_index()
-    winner = counts.idxmax()
-    names = winner if isinstance(winner, tuple) else (winner,)
-    keep = (finished[group] == list(names)).all(axis=1)
-    chosen = finished[keep].drop_duplicates("trial_id", keep="last")
-    left_out = finished[~finished["trial_id"].isin(chosen["trial_id"])]
-    remarks = []
-    for kind, trials in left_out.groupby(group)["trial_id"].nunique().items():
-        where = ", ".join(kind) if isinstance(kind, tuple) else kind
-        remarks.append(f"Left out: {trials} finished trial(s) measured otherwise ({where}).")
-    if mix_environments and chosen["environment_kind"].nunique() > 1:
-        remarks.append("Values from different kinds of environments are mixed, as asked.")
-    return chosen, remarks
+def _others(attempts: pd.DataFrame, row: PlanRow, counted: pd.DataFrame) -> pd.DataFrame:
+    """Return the latest result of each seed that is not measured as planned."""
+    finished = attempts[
+        (attempts["config_hash"] == row.config_hash)
+        & (attempts["status"] == "finished")
+        & ~attempts["seed"].isin(counted["seed"])
+    ]
+    return finished.drop_duplicates("seed", keep="last")
+
+
+def _of_one_evaluator(
+    others: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Keep what the planned results' evaluator measured, or else the most frequent one."""
+    known = Counter(name for found in counted.values() for name in found["evaluator_id"])
+    known = known or Counter(name for found in others.values() for name in found["evaluator_id"])
+    if not known:
+        return dict(others)
+    evaluator = known.most_common(1)[0][0]
+    return {row: found[found["evaluator_id"] == evaluator] for row, found in others.items()}
 
 
 def _row_results(
-    row: RowSpec, attempts: pd.DataFrame, chosen: pd.DataFrame, metrics: pd.DataFrame
+    row: PlanRow, chosen: pd.DataFrame, others: frozenset[int], metrics: pd.DataFrame
 ) -> RowResults:
-    own = chosen[chosen["trial_id"].isin(attempts["trial_id"])].sort_values("seed")
-    seed_of = dict(zip(own["trial_id"], own["seed"].astype(int), strict=True))
+    own = chosen.sort_values("seed")
+    seed_of = {(line.trial_id, line.attempt): int(line.seed) for line in own.itertuples()}
     values: dict[str, dict[int, float]] = {}
-    lines = metrics[metrics["trial_id"].isin(seed_of)]
-    for line in lines.itertuples():
-        of_metric = values.setdefault(f"{line.split}/{line.metric}", {})
-        of_metric[seed_of[line.trial_id]] = float(line.value)
+    for line in metrics[metrics["trial_id"].isin(set(own["trial_id"]))].itertuples():
+        seed = seed_of.get((line.trial_id, line.attempt))
+        if seed is not None:
+            values.setdefault(f"{line.split}/{line.metric}", {})[seed] = float(line.value)
     return RowResults(
         row=row,
         values={metric: dict(sorted(found.items())) for metric, found in values.items()},
-        trial_ids={seed: trial for trial, seed in seed_of.items()},
+        trial_ids={seed: trial_id for (trial_id, _), seed in seed_of.items()},
+        of_other_code=others & frozenset(seed_of.values()),
     )
 
 
-def _baselines(
-    store: ResultStore, experiment: str, data: str | None
-) -> dict[str, dict[str, float]]:
-    if data is None:
-        return {}
+def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for line in store.baselines(experiment, data).itertuples():
-        found.setdefault(line.label, {})[f"{line.split}/{line.metric}"] = float(line.value)
+    for evaluation in dict.fromkeys(row.evaluation for row in plan.rows if row.evaluation):
+        for line in store.baselines(plan.experiment, evaluation).itertuples():
+            of_label = found.setdefault(line.label, {})
+            of_label.setdefault(f"{line.split}/{line.metric}", float(line.value))
     return found
 
 
-def _failures(attempts: Mapping[str, pd.DataFrame]) -> list[str]:
+def _failures(of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]) -> list[str]:
     """Name the seeds that failed and never finished: they must not vanish from a mean unseen."""
     remarks = []
-    for row, tried in attempts.items():
-        finished = set(tried.loc[tried["status"] == "finished", "seed"])
-        failed = tried[(tried["status"] == "failed") & ~tried["seed"].isin(finished)]
+    for row, tried in of_row.items():
+        failed = tried[(tried["status"] == "failed") & ~tried["seed"].isin(counted[row]["seed"])]
         last = failed.drop_duplicates("seed", keep="last").sort_values("seed")
         remarks += [
             f"Failed: row '{row}', seed {line.seed}: {line.reason}" for line in last.itertuples()
@@ -161,11 +160,30 @@ def _failures(attempts: Mapping[str, pd.DataFrame]) -> list[str]:
     return remarks
 
 
+def _about_others(others: Mapping[str, pd.DataFrame], *, shown: bool) -> list[str]:
+    """Say of which rows there are results that are not of the planned code, data, evaluation."""
+    remarks = []
+    for row, found in others.items():
+        if len(found):
+            seeds = _numbers(sorted(found["seed"]))
+            remarks.append(
+                f"Row '{row}': seeds {seeds} are of other code, data or evaluation than planned."
+                if shown
+                else f"Row '{row}': seeds {seeds} were measured with other code, data or "
+                "evaluation than planned and are left out; --other-code shows them, marked."
+            )
+    return remarks
+
+
+def _numbers(seeds: Sequence[int]) -> str:
+    return ", ".join(str(int(seed)) for seed in seeds)
+
+
 def _notes(chosen: pd.DataFrame) -> list[str]:
     """Collect what the experiment wants to be known about its results."""
     notes = Counter(
         f"{subject}: {text}"
         for line in chosen["notes_json"]
-        for subject, text in json.loads(line).items()
+        for subject, text in json.loads(line or "{}").items()
     )
     return [f"{note} ({count} of {len(chosen)} trials)" for note, count in notes.items()]

@@ -1,4 +1,4 @@
-"""The one door to MLflow: a parent run per table row, a child run per attempt."""
+"""The one door to MLflow: a run per table row or search, below it a run per attempt."""
 
 import logging
 import os
@@ -22,11 +22,10 @@ from mlflow.entities import Metric, Param, Run  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from s2hand_platform.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
 from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
-from s2hand_platform.trial import last_outcome  # noqa: E402
+from s2hand_platform.trials.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.workspace import Workspace  # noqa: E402
 
 _BATCH = 1000
@@ -95,11 +94,13 @@ class MlflowRuns:
 
     def _apply(self, operation: Operation) -> None:
         match operation["op"]:
-            case "row":
-                self._row(operation)
+            case "parent":
+                self._parent(operation)
             case "summary":
-                run_id = self._row(operation)
+                run_id = self._parent(operation)
                 self._log(run_id, operation["values"], operation)
+                if operation["kind"] == "point":
+                    self._client.set_tag(run_id, "search.best", operation["name"])
                 self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
             case "start":
                 self._child(operation)
@@ -112,6 +113,8 @@ class MlflowRuns:
                 self._end(operation)
             case "stored":
                 self._stored(operation)
+            case unknown:
+                _LOG.warning("dropped what an older version wanted to tell: '%s'", unknown)
 
     @property
     def _client(self) -> MlflowClient:
@@ -134,7 +137,7 @@ class MlflowRuns:
     def _stored(self, operation: Operation) -> None:
         """Make the run of a reused trial from the store, unless MLflow has it."""
         store = ResultStore(self._workspace.store_dir)
-        outcome = last_outcome(store, operation["trial"])
+        outcome = store.last_attempt(operation["trial"])
         if outcome is None:
             return
         whole = {**operation, "attempt": outcome.attempt}
@@ -197,33 +200,36 @@ class MlflowRuns:
         parts = (name.split("+") for name in names if name.endswith("+compressed.webp"))
         return {(name, int(step)) for name, _, step, *_ in parts}
 
-    def _row(self, operation: Operation) -> str:
-        """Find or make the run of a table's row."""
-        tags = {
-            "paper.table": operation["table"],
-            "paper.row": operation["row"],
-            "data": operation["data"],
-            "kind": "row",
-        }
-        described = {"mlflow.note.content": operation.get("label", operation["row"])}
-        return self._run(operation["table"], tags, described, operation["row"])
+    def _parent(self, operation: Operation) -> str:
+        """Find or make the run above the trials: of a table's row, or of a search."""
+        if operation["kind"] == "row":
+            name, subject = operation["name"], _row_tags(operation)
+        else:
+            name, subject = operation["group"], {"search": operation["group"]}
+        kind = "row" if operation["kind"] == "row" else "search"
+        tags = {**subject, "data": operation["data"], "kind": kind}
+        described = {"mlflow.note.content": operation["label"] or name}
+        return self._run(operation["group"], tags, described, name)
 
     def _child(self, operation: Operation) -> str:
         """Find or make the run of an attempt."""
+        is_row = operation["kind"] == "row"
+        subject = _row_tags(operation) if is_row else {"search": operation["group"]}
         tags = {
-            "paper.table": operation["table"],
-            "paper.row": operation["row"],
+            **subject,
             "data": operation["data"],
             "kind": "attempt",
             "trial.id": operation["trial"],
             "trial.attempt": str(operation["attempt"]),
         }
         described = {"seed": str(operation["seed"])}
-        name = f"{operation['row']} seed {operation['seed']}"
+        if not is_row:
+            described["search.point"] = operation["name"]
+        name = f"{operation['name']} seed {operation['seed']}"
         key = tuple(tags.values())
         if key not in self._run_ids:
-            described["mlflow.parentRunId"] = self._row(operation)
-            run_id = self._run(operation["table"], tags, described, name)
+            described["mlflow.parentRunId"] = self._parent(operation)
+            run_id = self._run(operation["group"], tags, described, name)
             self._log_params(run_id, {**operation.get("config", {}), "seed": operation["seed"]})
         return self._run_ids[key]
 
@@ -260,6 +266,10 @@ class MlflowRuns:
         fresh = [Param(name, text) for name, text in texts.items() if name not in known]
         for first in range(0, len(fresh), _PARAMS):
             self._client.log_batch(run_id, params=fresh[first : first + _PARAMS])
+
+
+def _row_tags(operation: Operation) -> dict[str, str]:
+    return {"paper.table": operation["group"], "paper.row": operation["name"]}
 
 
 def _in_mlflow_order(points: Iterable[Any]) -> Iterable[tuple[str, float, int, int]]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from s2hand_platform.planning import Plan, PlannedTrial
-from s2hand_platform.trial import TrialOutcome
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
 
 
 class Sink(Protocol):
@@ -21,8 +21,10 @@ class Sink(Protocol):
     ) -> None:
         """Told of every epoch."""
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
-        """Told when an attempt has ended and is in the store, also for reused trials."""
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
+        """Told when an attempt has ended and is in the store, and whether another follows."""
 
     def close(self) -> None:
         """Told last, also when the run is interrupted."""
@@ -52,10 +54,12 @@ class Sinks:
         for sink in self._sinks:
             sink.reported(trial, attempt, epoch, metrics)
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
         """Tell all."""
         for sink in self._sinks:
-            sink.ended(trial, outcome)
+            sink.ended(trial, outcome, tried_again=tried_again)
 
     def close(self) -> None:
         """Tell all."""

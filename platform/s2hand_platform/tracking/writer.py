@@ -5,13 +5,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
-from s2hand_platform.planning import Plan, PlannedTrial
+from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
-from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError
-from s2hand_platform.trial import TrialOutcome
 
 FLUSH_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 30.0
@@ -52,7 +52,7 @@ class SpoolingSink:
         """Start the thread; make the rows' runs, and those of reused trials that have none."""
         self._start()
         for row in plan.rows:
-            self._put("row", row.table, row.row, label=row.label)
+            self._put("parent", Member(kind="row", group=row.table, name=row.row, label=row.label))
         for trial in plan.trials:
             if trial.status == "cached":
                 self._put_child("stored", trial, config=flatten(trial.config))
@@ -69,8 +69,11 @@ class SpoolingSink:
         points = [[name, value, epoch, now] for name, value in metrics.items()]
         self._put_child("metrics", trial, attempt=attempt, points=points)
 
-    def ended(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
+    def ended(
+        self, trial: PlannedTrial, outcome: StoredAttempt, *, tried_again: bool = False
+    ) -> None:
         """Log the final metrics and end the attempt's run."""
+        del tried_again  # another attempt is another run
         self._put_child(
             "end",
             trial,
@@ -80,29 +83,18 @@ class SpoolingSink:
             values=dict(outcome.metrics),
         )
 
-    def summarise(self, table: MeasuredTable) -> None:
-        """Log mean, spread, interval and the published value of every cell to the rows' runs."""
-        units = {column.label: column.metric for column in table.columns}
-        for row in table.rows:
-            values: dict[str, float] = {}
-            for label, cell in row.cells.items():
-                if row.kind != "measured" or cell.interval is None:
-                    continue
-                numbers = {
-                    "mean": cell.interval.mean,
-                    "sd": cell.interval.sd,
-                    "n": float(cell.interval.n),
-                    "published": cell.published.value if cell.published else None,
-                }
-                if cell.interval.half_width is not None:
-                    numbers |= {"ci_low": cell.interval.low, "ci_high": cell.interval.high}
-                values |= {
-                    f"{units[label]}.{name}": value
-                    for name, value in numbers.items()
-                    if value is not None
-                }
-            if values:
-                self._put("summary", table.name, row.id, label=row.label, values=values)
+    def summarise(
+        self, kind: Literal["row", "point"], group: str, name: str, values: Mapping[str, float]
+    ) -> None:
+        """Log what a table's row, or a search, has come to, to the run above its trials.
+
+        Args:
+            kind: ``row`` of the table ``group``, or the best ``point`` of the search ``group``.
+            group: the table's or search's name.
+            name: the row's id, or the point's values.
+            values: what to log.
+        """
+        self._put("summary", Member(kind=kind, group=group, name=name, label=""), values=values)
 
     def close(self) -> None:
         """Write what is left, to the tracker or else to the spool; waits a minute at most."""
@@ -117,13 +109,13 @@ class SpoolingSink:
             self._thread = threading.Thread(target=self._write, name="tracking", daemon=True)
             self._thread.start()
 
-    def _put(self, kind: str, table: str, row: str, **fields: Any) -> None:
-        place = {"table": table, "row": row, "data": self._data}
-        self._queue.put({"op": kind, "time_ms": int(time.time() * 1000), **place, **fields})
+    def _put(self, what: str, member: Member, **fields: Any) -> None:
+        place = {**asdict(member), "data": self._data}
+        self._queue.put({"op": what, "time_ms": int(time.time() * 1000), **place, **fields})
 
-    def _put_child(self, kind: str, trial: PlannedTrial, **fields: Any) -> None:
-        for table, row in trial.rows:
-            self._put(kind, table, row, trial=trial.trial_id, seed=trial.seed, **fields)
+    def _put_child(self, what: str, trial: PlannedTrial, **fields: Any) -> None:
+        for member in trial.members:
+            self._put(what, member, trial=trial.trial_id, seed=trial.seed, **fields)
 
     def _write(self) -> None:
         """Run in the thread. All goes through the spool, which is a log written ahead."""
@@ -154,7 +146,7 @@ def _merged(operations: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     open_reports: dict[tuple[str, ...], dict[str, Any]] = {}
     for operation in operations:
-        key = tuple(str(operation.get(name)) for name in ("table", "row", "trial", "attempt"))
+        key = tuple(str(operation.get(name)) for name in ("group", "name", "trial", "attempt"))
         if operation["op"] != "metrics":
             open_reports.pop(key, None)
         elif key in open_reports:

@@ -79,6 +79,7 @@ def test_path_comes_before_environment_and_embedded_is_last(
     assert load_hand_model().fingerprint == embedded_hand().fingerprint
     monkeypatch.setenv("S2HAND_MANO", str(exported))
     assert load_hand_model().source == str(exported)
+    assert load_hand_model("embedded").source == "embedded"
     monkeypatch.setenv("S2HAND_MANO", str(exported) + ".not")
     assert load_hand_model(str(exported)).source == str(exported)
     with pytest.raises(HandModelError, match=r"MANO_RIGHT\.pkl\.not: the hand model cannot be"):

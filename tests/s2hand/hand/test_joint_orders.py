@@ -7,17 +7,14 @@ import pytest
 import torch
 from smplx.vertex_ids import vertex_ids
 
-from s2hand.errors import ConfigurationError
+from s2hand.hand.fingertips import HO3D_FINGERTIPS, SMPLX_FINGERTIPS
 from s2hand.hand.joints import (
     BONES,
-    HO3D_FINGERTIPS,
     JOINT_NAMES,
     MANO_JOINTS,
     PARENTS,
-    SMPLX_FINGERTIPS,
     JointOrder,
     joint_permutation,
-    parse_joint_order,
     reorder_joints,
 )
 
@@ -68,9 +65,3 @@ def test_fingertips_are_those_of_smplx_and_ho3d() -> None:
     names = ("thumb", "index", "middle", "ring", "pinky")
     assert tuple(vertex_ids["mano"][name] for name in names) == SMPLX_FINGERTIPS
     assert HO3D_FINGERTIPS == (744, 333, 444, 555, 672)
-
-
-def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
-    assert parse_joint_order("mano_tips") == "mano_tips"
-    with pytest.raises(ConfigurationError, match="openpose, mano_tips, s2hand, got 'rhd'"):
-        parse_joint_order("rhd")

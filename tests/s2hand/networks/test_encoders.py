@@ -20,10 +20,10 @@ def configure(name, size=64, pretrained="none"):
 @pytest.mark.parametrize(
     ("name", "size", "num_features", "low_level"),
     [
-        ("small", 32, 384, (32, 8, 8)),
-        ("small", 48, 864, (32, 12, 12)),
-        ("small", 96, 1536, (32, 24, 24)),
-        ("small", 224, 1536, (32, 56, 56)),
+        ("convnet", 32, 384, (32, 8, 8)),
+        ("convnet", 48, 864, (32, 12, 12)),
+        ("convnet", 96, 1536, (32, 24, 24)),
+        ("convnet", 224, 1536, (32, 56, 56)),
         ("efficientnet-b0", 64, 1280, (24, 16, 16)),
         ("efficientnet-b0", 224, 1280, (24, 56, 56)),
         ("efficientnet-b3", 64, 1536, (32, 16, 16)),
@@ -70,8 +70,8 @@ def test_the_low_level_map_is_the_last_of_the_second_stage(name, block):
         torch.testing.assert_close(encoder(images).low_level, maps)
 
 
-def test_the_small_encoder_s_low_level_map_is_its_second_convolution_s():
-    encoder = build_encoder(configure("small")).eval()
+def test_the_convnet_s_low_level_map_is_its_second_convolution_s():
+    encoder = build_encoder(configure("convnet")).eval()
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         maps = images - 0.5
@@ -80,14 +80,14 @@ def test_the_small_encoder_s_low_level_map_is_its_second_convolution_s():
         torch.testing.assert_close(encoder(images).low_level, maps)
 
 
-def test_every_parameter_of_the_small_encoder_learns():
-    encoder = build_encoder(configure("small", 48))
+def test_every_parameter_of_the_convnet_learns():
+    encoder = build_encoder(configure("convnet", 48))
     encoder(torch.rand(4, 3, 48, 48)).pooled.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
 
 
 def test_images_of_another_size_are_refused():
-    encoder = build_encoder(configure("small", 48))
+    encoder = build_encoder(configure("convnet", 48))
     with pytest.raises(ConfigurationError, match=r"48×48 .*, got 64×64"):
         encoder(torch.rand(2, 3, 64, 64))
 

@@ -28,7 +28,6 @@ def test_convention_the_eleven_numbers_have_the_released_order() -> None:
     assert lighting.ambient_colour.tolist() == [[2.0, 3.0, 4.0]]
     assert lighting.directional_colour.tolist() == [[5.0, 6.0, 7.0]]
     assert lighting.direction.tolist() == [[8.0, 9.0, 10.0]]
-    assert torch.equal(lighting.to_vector(), torch.arange(11.0)[None])
 
 
 def test_convention_light_along_z_reaches_what_the_camera_sees() -> None:

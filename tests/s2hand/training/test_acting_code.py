@@ -14,7 +14,6 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import s2hand
-from s2hand.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import LossWeights, S2HandConfig
 from s2hand.data.dataset import FrameDataset
@@ -23,6 +22,7 @@ from s2hand.inference import Predictor
 from s2hand.metrics.rendering import true_silhouettes
 from s2hand.model import S2Hand
 from s2hand.source import module_digests
+from s2hand.training.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.training.loop import train
 from s2hand.training.stage_run import StageRun
 
@@ -30,7 +30,7 @@ CANNOT_ACT = {
     "s2hand.errors",  # words
     "s2hand.types",  # annotations
     "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
-    *("s2hand.source", "s2hand.acting_code"),  # name what acts
+    *("s2hand.source", "s2hand.training.acting_code"),  # name what acts
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
     # Folders' own files, which hold a docstring; the package's own opens trained models.

@@ -12,7 +12,7 @@ from s2hand.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 def make_checkpoint(value=1.0):
     return Checkpoint(
         stage_id="a" * 64,
-        identity={"seed": 0, "model": {"encoder": "small"}},
+        identity={"seed": 0, "model": {"encoder": "convnet"}},
         epochs_done=3,
         training_s=1.5,
         model={"weight": torch.full((2,), value)},

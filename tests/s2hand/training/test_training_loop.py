@@ -18,7 +18,6 @@ from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
-from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
 from s2hand.training.stage_run import StageRun
 from s2hand.training.stages import stage_id
@@ -512,8 +511,8 @@ def test_a_truncated_file_is_refused_by_name(config, make_context):
 def test_a_non_finite_loss_names_its_term_and_samples(config, make_context, monkeypatch):
     forward = S2Hand.forward
 
-    def broken(self, images, intrinsics_px, *, outputs):
-        prediction = forward(self, images, intrinsics_px, outputs=outputs)
+    def broken(self, images, *camera, outputs):
+        prediction = forward(self, images, *camera, outputs=outputs)
         hand = replace(prediction.hand, betas=prediction.hand.betas * float("nan"))
         return replace(prediction, hand=hand)
 

@@ -1,0 +1,5 @@
+"""``python -m s2hand_platform.cli …``."""
+
+from s2hand_platform.cli import main
+
+main()

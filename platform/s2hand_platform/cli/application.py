@@ -1,0 +1,40 @@
+"""The typer application, and what becomes of errors."""
+
+import sys
+
+import typer
+
+from s2hand_platform.cli import commands, services
+from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.errors import PlatformError
+from s2hand_platform.experiments import command_groups, default_experiment
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one message, exit code 2."""
+    try:
+        _application()()
+    except PlatformError as error:
+        complain(str(error))
+        sys.exit(EXIT_USER_ERROR)
+    except Exception as error:
+        if not isinstance(error, default_experiment().user_errors):
+            raise
+        complain(str(error))
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(
+        help="Which numbers of S2HAND and S2HAND(V) hold.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
+        app.command()(command)
+    app.command(context_settings={"ignore_unknown_options": True})(services.submit)
+    for name, group in command_groups().items():
+        app.add_typer(group, name=name)
+    return app

@@ -1,0 +1,24 @@
+"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run.
+
+This module is imported for the command line's help, so what needs the model comes when asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
+
+__all__ = ["COMMANDS", "S2HandExperiment"]
+
+COMMANDS = {
+    "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
+    "data": "s2hand_platform.experiments.s2hand.commands:data_app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "S2HandExperiment":
+        from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
+
+        return S2HandExperiment
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -1,0 +1,96 @@
+"""The model's own commands: ``s2hand hand …`` and ``s2hand data …``.
+
+The model is imported by the command that needs it: help is shown without.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from s2hand_platform.experiments.s2hand.datasets import (
+    STORED_IMAGE_SIZE_PX,
+    SizeName,
+    synthetic_folder,
+)
+from s2hand_platform.workspace import Workspace
+
+hand_app = typer.Typer(help="The hand model.", no_args_is_help=True)
+data_app = typer.Typer(help="The datasets.", no_args_is_help=True)
+
+HandOption = Annotated[
+    str, typer.Option("--hand", help="A MANO_RIGHT.pkl; else S2HAND_MANO; else the embedded hand.")
+]
+
+
+@hand_app.command("export")
+def export_hand(
+    path: Annotated[Path, typer.Argument(help="Where to write, e.g. MANO_RIGHT.pkl.")],
+) -> None:
+    """Write the hand model as the official MANO file is laid out, for other projects' layers."""
+    from s2hand.hand.export import export_hand_model
+    from s2hand.hand.loader import load_hand_model
+
+    export_hand_model(load_hand_model(), path)
+    Console().print(f"wrote {path}")
+
+
+@hand_app.command("show")
+def show_hand(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path(
+        "hand.png"
+    ),
+    side_px: Annotated[int, typer.Option("--side", min=32, help="Pixels per picture.")] = 384,
+    hand: HandOption = "",
+    num_sampled: Annotated[
+        int, typer.Option("--sampled", min=0, help="Add that many random shapes and postures.")
+    ] = 0,
+) -> None:
+    """Draw the hand's postures from the palm's and the back's side."""
+    from PIL import Image
+
+    from s2hand.hand.loader import load_hand_model
+    from s2hand_platform.experiments.s2hand.hand_pictures import draw_postures
+
+    picture, names = draw_postures(load_hand_model(hand), side_px, num_sampled)
+    Image.fromarray(picture).save(output)
+    Console().print(f"wrote {output}: {', '.join(names)}; palm above, back below")
+
+
+@data_app.command("make")
+def make_data(
+    kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
+    *,
+    size: Annotated[SizeName, typer.Option()] = "demo",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    image_size_px: Annotated[
+        int | None, typer.Option("--image-size", min=32, help="Pixels; else what the size uses.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
+    ] = False,
+    workspace: Annotated[Path | None, typer.Option("--workspace")] = None,
+) -> None:
+    """Make the synthetic benchmark in the official layouts; continues where it stopped."""
+    from s2hand.synthetic import make_synthetic
+
+    root = synthetic_folder(Workspace.resolve(workspace), size)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task(f"{kind} benchmark, {size}", total=None)
+        make_synthetic(
+            root,
+            size=size,
+            seed=seed,
+            image_size_px=image_size_px or STORED_IMAGE_SIZE_PX[size],
+            verify=verify,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    Console().print(f"{root} holds the sets freihand and ho3d")

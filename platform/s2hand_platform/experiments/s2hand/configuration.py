@@ -1,0 +1,93 @@
+"""Builds configurations of S2HAND from nested plain data, all faults at once."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from s2hand.config import PRESETS, S2HandConfig
+from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
+from s2hand_platform.errors import SpecError, nearest
+
+_CONFIG = TypeAdapter(S2HandConfig)
+
+
+def build(mapping: Mapping[str, Any]) -> S2HandConfig:
+    """Lay ``mapping`` over its ``preset`` (``paper`` unless named) and check the result.
+
+    ``stages`` may be a whole list, or a mapping from a stage's name to the fields to change. A hand
+    model that is not named is the one that ``S2HAND_MANO`` names here, or else the embedded hand:
+    the configuration says which, so that a worker's own environment cannot change it.
+
+    Raises:
+        SpecError: with every unknown key and every bad value at once.
+    """
+    changes = dict(mapping)
+    preset = changes.pop("preset", "paper")
+    if preset not in PRESETS:
+        raise SpecError([f"preset: must be one of {', '.join(PRESETS)}, got {preset!r}"])
+    faults: list[str] = []
+    merged = _merge(dump(PRESETS[preset]), changes, "", faults)
+    if faults:
+        raise SpecError(faults)
+    try:
+        config = _CONFIG.validate_json(json.dumps(merged), strict=True)
+    except ValidationError as error:
+        raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
+    model = dataclasses.replace(config.model, hand_model=_hand_model(config.model.hand_model))
+    return dataclasses.replace(config, model=model)
+
+
+def dump(config: S2HandConfig) -> dict[str, Any]:
+    """Dump every field as JSON types."""
+    dumped: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return dumped
+
+
+def _hand_model(named: str) -> str:
+    chosen = named or os.environ.get(ENVIRONMENT_VARIABLE) or EMBEDDED
+    return chosen if chosen == EMBEDDED else str(Path(chosen).resolve())
+
+
+def _merge(
+    known: dict[str, Any], changes: Mapping[str, Any], where: str, faults: list[str]
+) -> dict[str, Any]:
+    """Lay ``changes`` over ``known``; keys that ``known`` lacks are faults."""
+    merged = dict(known)
+    for key, value in changes.items():
+        path = f"{where}{key}"
+        if key not in known:
+            faults.append(_unknown_key(path, key, known))
+        elif path == "stages" and isinstance(value, Mapping):
+            merged[key] = _merge_stages(known[key], value, faults)
+        elif isinstance(known[key], dict) and isinstance(value, Mapping):
+            merged[key] = _merge(known[key], value, f"{path}.", faults)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_stages(
+    stages: Sequence[dict[str, Any]], changes: Mapping[str, Any], faults: list[str]
+) -> list[dict[str, Any]]:
+    by_name = {stage["name"]: stage for stage in stages}
+    faults.extend(
+        _unknown_key(f"stages.{name}", name, by_name) for name in changes if name not in by_name
+    )
+    return [
+        _merge(stage, changes.get(name, {}), f"stages.{name}.", faults)
+        for name, stage in by_name.items()
+    ]
+
+
+def _unknown_key(path: str, key: str, known: Mapping[str, Any]) -> str:
+    return f"{path}: unknown key '{key}'; {nearest(key, known)}"
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    return f"{path}: {fault['msg']}, got {fault['input']!r}" if path else str(fault["msg"])

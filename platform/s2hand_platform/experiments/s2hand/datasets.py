@@ -1,0 +1,65 @@
+"""Which datasets recipes may name, where they lie, and what the synthetic benchmark is made as."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from s2hand.layouts import LAYOUTS
+from s2hand_platform.errors import SpecError, nearest
+from s2hand_platform.workspace import Workspace
+
+SYNTHETIC = "synthetic"
+OFFICIAL = tuple(LAYOUTS)
+"""Datasets that ``--data`` may name; each lies in the workspace under its name."""
+
+SizeName = Literal["demo", "compact", "small", "full"]
+
+STORED_IMAGE_SIZE_PX: dict[SizeName, int] = {"demo": 96, "compact": 96, "small": 96, "full": 224}
+"""Size of the synthetic benchmark → side of its stored pictures. A scale names the size that was
+made for it, which bears its name."""
+
+
+def synthetic_folder(workspace: Workspace, size: str) -> Path:
+    """Return where the synthetic benchmark of a size lies, one folder per layout in it."""
+    return workspace.data_dir / f"{SYNTHETIC}-{size}"
+
+
+def scale_data_faults(data: Mapping[str, Any]) -> list[str]:
+    """Check a scale's ``data``: it holds ``size``, the size of the synthetic benchmark."""
+    faults = [
+        f"{key}: unknown key '{key}'; {nearest(key, ['size'])}" for key in data if key != "size"
+    ]
+    size = data.get("size")
+    if size is None:
+        faults.append("size: is missing")
+    elif size not in STORED_IMAGE_SIZE_PX:
+        hint = nearest(str(size), STORED_IMAGE_SIZE_PX)
+        faults.append(f"size: unknown size {size!r}; {hint}")
+    return faults
+
+
+def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Path:
+    """Find the folder of a dataset.
+
+    Args:
+        data: ``synthetic``, the dataset's own name, or a folder in its official layout.
+        dataset: the layout that the recipe asks for.
+        workspace: where synthetic and official sets lie.
+        size: the synthetic benchmark's size.
+
+    Raises:
+        SpecError: if it is not there, with what to do.
+    """
+    if data == SYNTHETIC:
+        root = synthetic_folder(workspace, size) / dataset
+        remedy = f"make it with: s2hand data make synthetic --size {size}"
+    elif data in OFFICIAL:
+        if data != dataset:
+            raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
+        root = workspace.data_dir / data
+        remedy = "put the official download there, or give its folder as --data PATH"
+    else:
+        root, remedy = Path(data), "give a folder in the dataset's official layout"
+    if not root.is_dir():
+        raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
+    return root.resolve()

@@ -1,0 +1,160 @@
+"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import s2hand.training.loop
+from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
+from s2hand.data.record import describe_datasets
+from s2hand.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    HandModelError,
+    NonFiniteLossError,
+    S2HandError,
+)
+from s2hand.hand.loader import load_hand_model
+from s2hand.metrics.evaluate import METRICS
+from s2hand.source import module_digests, sha256_of
+from s2hand.training.acting_code import evaluation_modules, training_modules
+from s2hand_platform.errors import FailureCause
+from s2hand_platform.experiments.protocol import (
+    Code,
+    DataRecord,
+    Evaluation,
+    MetricInfo,
+    StageReport,
+    TrialContext,
+)
+from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation
+from s2hand_platform.workspace import Workspace
+
+
+class S2HandExperiment:
+    """S2HAND(V) on FreiHAND and HO-3D, real or synthetic."""
+
+    name = "s2hand"
+    metrics: Mapping[str, MetricInfo] = {
+        key: MetricInfo(unit=metric.unit, direction=metric.direction)
+        for key, metric in METRICS.items()
+    }
+    operational_fields = OPERATIONAL_FIELDS
+    evaluation_fields = frozenset({"data.evaluation_dataset"})
+    user_errors = (S2HandError,)
+
+    def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
+        """Lay ``mapping`` over its ``preset``; see ``configuration.build``."""
+        return configuration.build(mapping)
+
+    def dump_config(self, config: S2HandConfig) -> dict[str, Any]:
+        """Dump every field as JSON types."""
+        return configuration.dump(config)
+
+    def describe_data(self, config: S2HandConfig) -> DataRecord:
+        """Describe the sets that a config is trained and measured on."""
+        records = describe_datasets(config)
+        measured = records.evaluation
+        origins = {records.training.origin, measured.origin}
+        return DataRecord(
+            title=records.title,
+            dataset=measured.name,
+            version=measured.version,
+            origin=next(each for each in ("own", "synthetic", "official") if each in origins),
+            details={
+                "training": records.training.to_plain(),
+                "evaluation": measured.to_plain(),
+                "validation": records.validation and records.validation.to_plain(),
+            },
+        )
+
+    def fingerprint_training_data(self, config: S2HandConfig) -> str | None:
+        """Hash what the config's training reads, the hand model included."""
+        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[0]
+
+    def fingerprint_evaluation_data(self, config: S2HandConfig) -> str | None:
+        """Hash what the config's evaluation reads, the hand model included."""
+        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[1]
+
+    def training_code(self, config: S2HandConfig, device_type: str) -> Code | None:
+        """Name the modules that can change the config's training."""
+        return module_digests(training_modules(config, device_type))
+
+    def evaluation_code(self, config: S2HandConfig, device_type: str) -> Code | None:
+        """Name the modules that can change the config's evaluation, this package's own included."""
+        return module_digests({*evaluation_modules(config, device_type), evaluation.__name__})
+
+    def world_size(self, config: S2HandConfig) -> int:
+        """Return the number of training workers."""
+        return config.optimiser.world_size
+
+    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
+        """Name the dataset in a config."""
+        return {"data.dataset": dataset}
+
+    def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
+        """Check that the scale names a size of the synthetic benchmark."""
+        return datasets.scale_data_faults(data)
+
+    def data_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Say where the data lies, as overrides of a config; see ``datasets.find_dataset``."""
+        root = datasets.find_dataset(data, dataset, workspace, scale_data["size"])
+        overrides = {
+            "data.root": str(root),
+            "runtime.cache_dir": str(workspace.cache_dir.resolve()),
+        }
+        # ImageNet's weights know photographs; a synthetic row says that it did without.
+        return overrides | ({"model.pretrained": "none"} if data == datasets.SYNTHETIC else {})
+
+    def train(
+        self, config: S2HandConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
+        """Train, resuming from the context's checkpoint folder."""
+        validate = evaluation.validation_of(config)
+        stages = s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
+        return [
+            StageReport(
+                name=stage.name,
+                stage_id=stage.stage_id,
+                training_s=stage.training_s,
+                trained_here=stage.trained_here,
+            )
+            for stage in stages
+        ]
+
+    def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
+        """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
+        return evaluation.evaluate_training(config, context)
+
+    def cause(self, error: BaseException) -> FailureCause | None:
+        """Name the cause of an error of the model's own."""
+        return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), None)
+
+    def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
+        """Evaluate the constant predictor of the hand model's mean pose."""
+        return {"constant mean pose": evaluation.evaluate_mean_pose(config)}
+
+
+_CAUSES: Mapping[type[S2HandError], FailureCause] = {
+    NonFiniteLossError: "non_finite",
+    DataError: "data",
+    HandModelError: "data",
+    ConfigurationError: "configuration",
+    CheckpointError: "configuration",
+}
+
+
+@lru_cache(maxsize=8)
+def _fingerprints(data: DataConfig, cache_dir: str, hand_model: str) -> tuple[str, str]:
+    """Return those of what is trained on and of what is measured on, the hand model included.
+
+    Training frames are measured too (Table 5, Figure 6).
+    """
+    config = S2HandConfig(data=data, runtime=RuntimeConfig(cache_dir=cache_dir))
+    hand = load_hand_model(hand_model or None).fingerprint
+    training = sha256_of([fingerprint_training_data(config), hand])
+    return training, sha256_of([fingerprint_data(config), hand])

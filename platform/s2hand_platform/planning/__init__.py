@@ -1,0 +1,1 @@
+"""From recipes to the trials that are missing, each with its reason and cost."""

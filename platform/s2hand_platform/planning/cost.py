@@ -1,0 +1,72 @@
+"""What trials cost, by what earlier seeds of the same configurations took."""
+
+import json
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+import pandas as pd
+
+from s2hand_platform.planning.plan import PlannedTrial, Status
+
+_EVALUATION = "evaluation"
+
+
+class Costs:
+    """Wall-clock times of stages and evaluations, as the store has them.
+
+    A stage that configurations had in common at an earlier seed is one that they will have in
+    common at a later one, where it will be trained once.
+    """
+
+    def __init__(self, attempts: pd.DataFrame) -> None:
+        """Learn from finished attempts."""
+        self._seconds: dict[tuple[str, str], list[float]] = {}
+        owners: dict[str, str] = {}
+        self._owner: dict[tuple[str, str], str] = {}
+        finished = attempts[attempts["status"] == "finished"]
+        for line in finished.sort_values("config_hash").itertuples():
+            for name, stage_id, seconds in _parts(line):
+                key = (str(line.config_hash), name)
+                self._seconds.setdefault(key, []).append(seconds)
+                self._owner[key] = owners.setdefault(stage_id, self._owner.get(key, key[0]))
+
+    def of_one(self, config_hash: str, status: Status) -> float | None:
+        """Return the hours of one trial that shares nothing; None if its like was never run."""
+        parts = self._medians(config_hash, status)
+        return None if parts is None else sum(parts.values()) / 3600
+
+    def of(self, trials: Iterable[PlannedTrial]) -> float | None:
+        """Return the hours of what is to run of ``trials``; None if one was never run."""
+        total: dict[tuple[str, str, int], float] = {}
+        for trial in trials:
+            if trial.status == "cached":
+                continue
+            parts = self._medians(trial.identity.config_hash, trial.status)
+            if parts is None:
+                return None
+            for name, seconds in parts.items():
+                own = name == _EVALUATION
+                owner = trial.trial_id if own else self._owner[trial.identity.config_hash, name]
+                total[owner, name, trial.seed] = seconds
+        return sum(total.values()) / 3600
+
+    def _medians(self, config_hash: str, status: Status) -> Mapping[str, float] | None:
+        parts = {
+            name: median(seconds)
+            for (owner, name), seconds in self._seconds.items()
+            if owner == config_hash and (status != "evaluate" or name == _EVALUATION)
+        }
+        return parts or None
+
+
+def _parts(line: object) -> Iterable[tuple[str, str, float]]:
+    """Yield the stages of a finished attempt, and its evaluation: name, id, seconds."""
+    stages = json.loads(getattr(line, "stages_json", None) or "[]")
+    trial_id = str(getattr(line, "trial_id", ""))
+    for stage in stages:
+        yield stage["name"], stage["stage_id"], float(stage["training_s"])
+    evaluation_s = getattr(line, "evaluation_s", None)
+    if not stages:  # written by an older version: nothing but the whole is known
+        yield "whole", trial_id, float(getattr(line, "duration_s", 0.0))
+    elif evaluation_s is not None:
+        yield _EVALUATION, trial_id, float(evaluation_s)

@@ -1,0 +1,96 @@
+"""What the store keeps of a plan, so that a table needs neither recipe nor data to be shown."""
+
+from collections.abc import Mapping
+
+from s2hand_platform.experiments.protocol import DataRecord, MetricInfo
+from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.spec.overrides import flatten
+from s2hand_platform.spec.schema import RowSpec, TableSpec
+from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, TablePlan
+
+
+def persisted_table(
+    spec: TableSpec,
+    plan: Plan,
+    *,
+    experiment: str,
+    metrics: Mapping[str, MetricInfo],
+    data: Mapping[str, DataRecord],
+) -> TablePlan:
+    """Collect all that is needed to show a planned table.
+
+    Args:
+        spec: the table with scale and data laid over its base.
+        plan: of this table, with at least one seed.
+        experiment: the experiment's name.
+        metrics: metric (without its split) → unit and direction.
+        data: row id → what it is measured on.
+    """
+    trials = {trial.trial_id: trial for trial in plan.trials}
+    ids = {row.row: row.trial_ids for row in plan.rows if row.table == spec.name}
+    return TablePlan(
+        name=spec.name,
+        title=spec.title,
+        experiment=experiment,
+        label=spec.label,
+        data=data[spec.rows[0].id],
+        columns=tuple(
+            PlanColumn(
+                label=column.label,
+                metric=column.metric,
+                unit=metrics[column.metric.partition("/")[2]].unit,
+                direction=metrics[column.metric.partition("/")[2]].direction,
+            )
+            for column in spec.columns
+        ),
+        rows=tuple(
+            _row(spec, row, ids[row.id], trials[next(iter(ids[row.id].values()))], data[row.id])
+            for row in spec.rows
+        ),
+        contrasts=spec.contrasts,
+        margin_column=spec.margin_column,
+        printed_on=str(spec.published.measured_on) if spec.published else "",
+        printed=tuple(
+            PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
+            for row in (spec.published.rows if spec.published else ())
+        ),
+        notes=spec.notes,
+    )
+
+
+def _row(
+    spec: TableSpec,
+    row: RowSpec,
+    ids: Mapping[int, str],
+    trial: PlannedTrial,
+    data: DataRecord,
+) -> PlanRow:
+    return PlanRow(
+        id=row.id,
+        label=row.label,
+        why_not_comparable=_why_not_comparable(spec, row, data),
+        settings=flatten(trial.config),
+        config_hash=trial.identity.config_hash,
+        data=trial.identity.data,
+        code=trial.identity.code,
+        evaluation=trial.evaluation_fingerprint,
+        device_type=trial.identity.device_type,
+        trial_ids=ids,
+    )
+
+
+def _why_not_comparable(spec: TableSpec, row: RowSpec, data: DataRecord) -> str:
+    """Say why a row's cells cannot be judged against the printed ones; empty where they can."""
+    printed = spec.published.row(row.id) if spec.published else None
+    if printed is None:
+        return "the paper prints no cells of it"
+    if not row.comparable:
+        return "the recipe differs from the paper's row"
+    if spec.reduced_by:
+        return f"the scale '{spec.reduced_by}' changes the paper's training"
+    if data.origin != "official":
+        return f"measured on {data.title}, which is not the published set"
+    paper = printed.measured_on
+    if (data.dataset, data.version) != (paper.dataset, paper.version):
+        return f"measured on {data.title}, printed for {paper}"
+    return ""

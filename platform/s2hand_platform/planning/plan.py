@@ -1,0 +1,125 @@
+"""What a plan consists of: trials, what each is for, and why it is to be run or reused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from s2hand_platform.identity import CodeFingerprint, TrainingIdentity
+
+Status = Literal["cached", "evaluate", "stale", "missing", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """What a trial is for: a row of a table, or a point of a search."""
+
+    kind: Literal["row", "point"]
+    group: str
+    """The name of the table or of the search."""
+    name: str
+    """The row's id, or the point's values."""
+    label: str
+    """The row's label, or the search's title."""
+
+    def __str__(self) -> str:
+        """Name it for a reader."""
+        return f"{self.group}.{self.name}" if self.kind == "row" else f"{self.group} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedTrial:
+    """One training with its evaluation, and why it is to be run or reused."""
+
+    trial_id: str
+    identity: TrainingIdentity
+    config: Mapping[str, Any]
+    """The whole dumped configuration."""
+    code: CodeFingerprint | None
+    """What can change the training; None where it cannot be known."""
+    evaluation: CodeFingerprint | None
+    """What can change the evaluation, its data and settings included; None where unknown."""
+    members: tuple[Member, ...]
+    """Several where rows have equal configurations."""
+    status: Status
+    """``cached`` is reused, ``evaluate`` is trained already; the others are run from the start."""
+    reason: str
+    estimated_hours: float | None
+    """Wall-clock hours if it shared nothing with others, by earlier seeds; None if never run."""
+
+    @property
+    def seed(self) -> int:
+        """The trial's seed."""
+        return self.identity.seed
+
+    @property
+    def evaluation_fingerprint(self) -> str | None:
+        """What a result's evaluation must be for the result to count."""
+        return self.evaluation.sha256 if self.evaluation else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for programs."""
+        return {
+            "trial_id": self.trial_id,
+            "seed": self.seed,
+            "device_type": self.identity.device_type,
+            "config": dict(self.config),
+            "config_hash": self.identity.config_hash,
+            "data_fingerprint": self.identity.data,
+            "code_fingerprint": self.identity.code,
+            "evaluation_fingerprint": self.evaluation_fingerprint,
+            "members": [
+                {"kind": member.kind, "group": member.group, "name": member.name}
+                for member in self.members
+            ],
+            "status": self.status,
+            "reason": self.reason,
+            "estimated_hours": self.estimated_hours,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedRow:
+    """How far a row is."""
+
+    table: str
+    row: str
+    label: str
+    trial_ids: Mapping[int, str]
+    """Seed → trial."""
+    cached: int
+    """How many of them are in the store."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Distinct trials in the order to run them, and the rows that they fill."""
+
+    trials: tuple[PlannedTrial, ...]
+    rows: tuple[PlannedRow, ...] = ()
+    """Empty for a search."""
+    estimated_hours: float | None = None
+    """Wall-clock hours of what is to run, one after the other; a stage that several trials of one
+    seed share counts once. None if one was never run."""
+
+    @property
+    def to_run(self) -> tuple[PlannedTrial, ...]:
+        """The trials that are not in the store."""
+        return tuple(trial for trial in self.trials if trial.status != "cached")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for programs."""
+        return {
+            "trials": [trial.to_json() for trial in self.trials],
+            "rows": [
+                {
+                    "table": row.table,
+                    "row": row.row,
+                    "label": row.label,
+                    "trial_ids": [row.trial_ids[seed] for seed in sorted(row.trial_ids)],
+                    "cached": row.cached,
+                }
+                for row in self.rows
+            ],
+            "num_to_run": len(self.to_run),
+            "estimated_hours": self.estimated_hours,
+        }

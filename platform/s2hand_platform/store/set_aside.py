@@ -1,0 +1,89 @@
+"""Where files go that cannot be used: named, out of the way, kept for a person to look at."""
+
+import json
+import threading
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2hand_platform.store.files import UnusableFile
+
+FOLDER = "set-aside"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetAside:
+    """A file that was set aside."""
+
+    path: str
+    """Where it lay, relative to the store."""
+    reason: str
+    trial_ids: tuple[str, ...]
+    """Whose results it held; empty where that cannot be known."""
+
+
+class SetAsideRoom:
+    """Moves unusable files out of the store's way, and remembers what it met.
+
+    A file of a newer version is no one's to move: it is passed over, and remarked on. So is
+    everything in a store that this process may not write to.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._met: dict[Path, str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What this process met, a sentence each, naming the path."""
+        return tuple(self._met.values())
+
+    def take(self, fault: UnusableFile, trial_ids: Collection[str] = ()) -> None:
+        """Set a file aside with the reason beside it."""
+        moved = fault.fault != "newer" and self._move(fault, trial_ids)
+        self._remark(fault, f"Set aside, in {self._folder}" if moved else "Passed over")
+
+    def pass_over(self, fault: UnusableFile) -> None:
+        """Leave a file where it is."""
+        self._remark(fault, "Passed over")
+
+    def _remark(self, fault: UnusableFile, what: str) -> None:
+        with self._lock:
+            self._met.setdefault(
+                fault.path, f"{what}: {fault.path}: {fault.reason}. Its results do not count."
+            )
+
+    def entries(self) -> list[SetAside]:
+        """List what lies there, whoever put it there."""
+        found = []
+        for path in sorted(self._folder.glob("*.reason.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # cut off, or taken away
+                told = json.loads(path.read_text())
+                found.append(
+                    SetAside(
+                        path=told["path"],
+                        reason=told["reason"],
+                        trial_ids=tuple(told["trial_ids"]),
+                    )
+                )
+        return found
+
+    @property
+    def _folder(self) -> Path:
+        return self._store / FOLDER
+
+    def _move(self, fault: UnusableFile, trial_ids: Collection[str]) -> bool:
+        place = fault.path.relative_to(self._store)
+        target = self._folder / "-".join(place.parts)
+        told = {"path": str(place), "reason": fault.reason, "trial_ids": sorted(trial_ids)}
+        try:
+            self._folder.mkdir(exist_ok=True)
+            target.with_name(f"{target.name}.reason.json").write_text(json.dumps(told, indent=1))
+            fault.path.replace(target)
+        except FileNotFoundError:
+            return True  # another process was quicker
+        except OSError:
+            return False
+        return True

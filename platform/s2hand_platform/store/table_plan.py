@@ -1,0 +1,134 @@
+"""What the store keeps of a planned table: all that is needed to show it from the store alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from s2hand_platform.experiments.protocol import DataRecord
+from s2hand_platform.spec.published import PublishedCell
+from s2hand_platform.spec.schema import ContrastSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanColumn:
+    """A column and what its numbers are."""
+
+    label: str
+    metric: str
+    """``split/metric``."""
+    unit: str
+    direction: Literal["lower", "higher"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanRow:
+    """A row, and what a result must be of to stand in it."""
+
+    id: str
+    label: str
+    why_not_comparable: str = ""
+    """Why its cells are not judged against the printed ones; empty where they are."""
+    settings: Mapping[str, Any]
+    """The whole configuration: dotted path → value."""
+    config_hash: str
+    data: str | None
+    code: str | None
+    evaluation: str | None
+    device_type: str
+    trial_ids: Mapping[int, str]
+    """Seed → trial."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrintedRow:
+    """A row of the paper's table."""
+
+    id: str
+    label: str
+    quoted: bool
+    cells: Mapping[str, PublishedCell]
+    """Column label → cell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TablePlan:
+    """A table as it was planned."""
+
+    name: str
+    title: str
+    experiment: str
+    label: str
+    """What is measured on, and at which scale, in the words of the command."""
+    data: DataRecord
+    columns: tuple[PlanColumn, ...]
+    rows: tuple[PlanRow, ...]
+    contrasts: tuple[ContrastSpec, ...] = ()
+    margin_column: str = ""
+    printed_on: str = ""
+    """The dataset of the printed cells; empty where nothing is printed."""
+    printed: tuple[PrintedRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds that were planned."""
+        return tuple(sorted({seed for row in self.rows for seed in row.trial_ids}))
+
+    def printed_cell(self, row: str, column: str) -> PublishedCell | None:
+        """Return the printed cell, or None where the paper has none."""
+        for candidate in self.printed:
+            if candidate.id == row:
+                return candidate.cells.get(column)
+        return None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Dump as JSON types."""
+        plain: dict[str, Any] = _TABLE_PLAN.dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "TablePlan":
+        """Read what ``to_plain`` wrote.
+
+        Raises:
+            pydantic.ValidationError: if it is something else.
+        """
+        return _TABLE_PLAN.validate_python(plain)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPlan:
+    """A search, with the points that were tried."""
+
+    name: str
+    title: str
+    experiment: str
+    label: str
+    data: DataRecord
+    metric: str
+    mode: Literal["min", "max"]
+    axes: Mapping[str, str]
+    """Dotted configuration path → what to call it."""
+    points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Trial → dotted configuration path → value."""
+    notes: tuple[str, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Dump as JSON types."""
+        plain: dict[str, Any] = _SEARCH_PLAN.dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "SearchPlan":
+        """Read what ``to_plain`` wrote.
+
+        Raises:
+            pydantic.ValidationError: if it is something else.
+        """
+        return _SEARCH_PLAN.validate_python(plain)
+
+
+_TABLE_PLAN = TypeAdapter(TablePlan)
+_SEARCH_PLAN = TypeAdapter(SearchPlan)

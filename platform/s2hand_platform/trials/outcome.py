@@ -1,0 +1,38 @@
+"""How attempts ended, as a run asks the store for it."""
+
+from dataclasses import replace
+
+from s2hand_platform.planning.plan import PlannedTrial
+from s2hand_platform.store.records import StoredAttempt
+from s2hand_platform.store.results import ResultStore
+
+
+def last_try(store: ResultStore, trial_id: str) -> StoredAttempt | None:
+    """Return how the last attempt at a trial ended; None if there was none.
+
+    Other than ``store.last_attempt`` this is one that failed to evaluate a finished trial again.
+    """
+    last = store.last_attempt(trial_id)
+    if last is None or last.attempt + 1 == store.next_attempt(trial_id):
+        return last
+    later = store.attempts(trial_ids=[trial_id]).sort_values("attempt").iloc[-1]
+    return replace(
+        last,
+        attempt=int(later["attempt"]),
+        status=later["status"],
+        failure=later["failure"],
+        reason=later["reason"],
+        duration_s=float(later["duration_s"]),
+        training_s=None,
+        evaluation_s=None,
+        metrics={},
+        notes={},
+    )
+
+
+def finished_as_planned(store: ResultStore, trial: PlannedTrial) -> StoredAttempt | None:
+    """Return the result that a planned trial is to have, if the store has it already."""
+    last = store.last_attempt(trial.trial_id)
+    if last is None or last.status != "finished" or trial.evaluation is None:
+        return None
+    return last if last.evaluation_fingerprint == trial.evaluation_fingerprint else None

@@ -1,0 +1,111 @@
+"""The adapter of S2HAND: configurations, where data lies, and its commands."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import s2hand.synthetic
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.loader import load_hand_model
+from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments import command_groups
+from s2hand_platform.experiments.s2hand import S2HandExperiment
+from s2hand_platform.experiments.s2hand.datasets import STORED_IMAGE_SIZE_PX, SizeName
+from s2hand_platform.workspace import Workspace
+
+EXPERIMENT = S2HandExperiment()
+
+
+@pytest.fixture(autouse=True)
+def _no_hand_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S2HAND_MANO", raising=False)
+
+
+def test_the_driver_s_hand_model_is_written_into_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = EXPERIMENT.dump_config(EXPERIMENT.build_config({}))
+    assert embedded["model"]["hand_model"] == "embedded"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S2HAND_MANO", "models/MANO_RIGHT.pkl")
+    own = EXPERIMENT.dump_config(EXPERIMENT.build_config({}))
+    assert own["model"]["hand_model"] == str(tmp_path / "models" / "MANO_RIGHT.pkl")
+    named = EXPERIMENT.build_config({"model": {"hand_model": "other.pkl"}})
+    assert named.model.hand_model == str(tmp_path / "other.pkl")
+    # A worker reads the configuration under an environment of its own.
+    assert EXPERIMENT.build_config(embedded).model.hand_model == "embedded"
+    monkeypatch.setenv("S2HAND_MANO", "/elsewhere.pkl")
+    assert EXPERIMENT.dump_config(EXPERIMENT.build_config(own)) == own
+
+
+def test_every_size_of_the_benchmark_can_be_made() -> None:
+    assert get_args(SizeName) == get_args(s2hand.synthetic.SizeName)
+    assert set(STORED_IMAGE_SIZE_PX) == set(s2hand.synthetic.SIZES)
+
+
+@pytest.mark.parametrize(
+    ("data", "faults"),
+    [
+        ({"size": "demo"}, []),
+        ({}, ["size: is missing"]),
+        ({"size": "dem"}, ["size: unknown size 'dem'; did you mean 'demo'?"]),
+        ({"size": "demo", "sise": 1}, ["sise: unknown key 'sise'; did you mean 'size'?"]),
+    ],
+)
+def test_a_scale_names_a_size(data: dict[str, object], faults: list[str]) -> None:
+    assert EXPERIMENT.check_scale_data(data) == faults
+
+
+def test_where_data_lies(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    made = workspace.data_dir / "synthetic-demo" / "ho3d"
+    own = tmp_path / "own"
+    for folder in (made, own, workspace.data_dir / "freihand"):
+        folder.mkdir(parents=True)
+
+    def overrides(data: str, dataset: str = "ho3d") -> dict[str, object]:
+        return EXPERIMENT.data_overrides(data, dataset, workspace, {"size": "demo"})
+
+    assert overrides("synthetic")["data.root"] == str(made)
+    assert overrides("synthetic")["model.pretrained"] == "none"
+    assert overrides(str(own))["data.root"] == str(own)
+    assert "model.pretrained" not in overrides(str(own))
+    assert overrides("freihand", "freihand")["data.root"] == str(workspace.data_dir / "freihand")
+    config = EXPERIMENT.dataset_overrides("ho3d") | overrides("synthetic")
+    assert config["data.dataset"] == "ho3d"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("synthetic", "make it with: s2hand data make synthetic --size demo"),
+        ("freihand", "--data: this table is measured on ho3d, got 'freihand'"),
+        ("ho3d", "put the official download there, or give its folder as --data PATH"),
+        ("nowhere", "expected the ho3d set at nowhere; give a folder in the dataset's official"),
+    ],
+)
+def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        EXPERIMENT.data_overrides(data, "ho3d", Workspace(tmp_path), {"size": "demo"})
+    assert message in str(caught.value)
+
+
+def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
+    hand = command_groups()["hand"]
+    picture, model = tmp_path / "hand.png", tmp_path / "MANO_RIGHT.pkl"
+    shown = CliRunner().invoke(hand, ["show", "-o", str(picture), "--side", "32", "--sampled", "1"])
+    assert shown.exit_code == 0, shown.output
+    with Image.open(picture) as image:
+        pixels = np.asarray(image)
+    postures = shown.output.split(": ")[1].split(";")[0].split(", ")
+    assert postures[-2:] == ["mean", "sampled"]
+    assert pixels.shape == (2 * 32, len(postures) * 32, 3)
+    for column in np.split(pixels, len(postures), axis=1):
+        assert column[:32].std() > 0
+        assert column[32:].std() > 0
+    assert CliRunner().invoke(hand, ["export", str(model)]).exit_code == 0
+    assert load_hand_model(model).fingerprint == embedded_hand().fingerprint
