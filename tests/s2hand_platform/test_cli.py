@@ -1,5 +1,6 @@
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from s2hand_platform import cli, runs
 from s2hand_platform.cli import services
 from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import TrialContext
+from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.runs import HowToRun, Place
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -61,18 +62,20 @@ class DataError(Exception):
 class BrittleExperiment(TinyExperiment):
     user_errors = (DataError,)
 
-    def fingerprint_data(self, config: TinyConfig) -> str | None:
+    def fingerprint_training_data(self, config: TinyConfig) -> str | None:
         match config.points.source:
             case "unreadable":
                 raise DataError("images/0001.jpg: truncated; download it again")
             case "bug":
                 raise ZeroDivisionError
-        return super().fingerprint_data(config)
+        return super().fingerprint_training_data(config)
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def train(
+        self, config: TinyConfig, seed: int, context: TrialContext
+    ) -> Sequence[StageReport]:
         if config.learning_rate > 0.4:
             raise ArithmeticError(NOT_FINITE)
-        super().train(config, seed, context)
+        return super().train(config, seed, context)
 
 
 @pytest.fixture(autouse=True)
@@ -286,7 +289,7 @@ def test_optuna_needs_ray(project: Path) -> None:
     (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     place = Place.choose()
     with pytest.raises(SpecError, match="this search needs Ray"):
-        runs.run_sweep(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+        runs.run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
 
 
 def test_unknown_name_of_the_package() -> None:
