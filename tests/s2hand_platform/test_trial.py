@@ -281,6 +281,8 @@ from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.workspace import Workspace
 experiment = SlowTiny()
 trials = [planned(experiment, seed=seed) for seed in range(4)]
+print("ready", flush=True)
+sys.stdin.readline()
 summary = run_in_process(plan_of(*trials), experiment, Workspace(Path(sys.argv[1])), Sink())
 print([outcome.status for outcome in summary.outcomes])
 """
@@ -291,12 +293,20 @@ def test_two_commands_at_once_repeat_nothing(workspace: Workspace, results: Resu
         subprocess.Popen(
             [sys.executable, "-c", TWO_SHELLS, str(workspace.root)],
             cwd=HERE,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for _ in range(2)
     ]
+    for shell in shells:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "ready\n"
+    for shell in shells:
+        assert shell.stdin is not None
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
     printed = [shell.communicate() for shell in shells]
     assert [out for out, _ in printed] == [f"{['finished'] * 4}\n"] * 2, printed
     assert list(results.trials()["attempt"]) == [0] * 4
