@@ -70,9 +70,7 @@ class BrittleExperiment(TinyExperiment):
                 raise ZeroDivisionError
         return super().fingerprint_training_data(config)
 
-    def train(
-        self, config: TinyConfig, seed: int, context: TrialContext
-    ) -> Sequence[StageReport]:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if config.learning_rate > 0.4:
             raise ArithmeticError(NOT_FINITE)
         return super().train(config, seed, context)

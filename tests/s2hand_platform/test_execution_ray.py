@@ -246,10 +246,13 @@ def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:
 
 
 def test_request_to_terminate_interrupts_and_is_handled_as_before_afterwards() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), termination_interrupts():
+    def terminated() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), termination_interrupts():
+        terminated()
     assert signal.getsignal(signal.SIGTERM) == before
 
 

@@ -19,7 +19,7 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import LOST
-from s2hand_platform.trials.outcome import last_try
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
 from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
@@ -314,3 +314,31 @@ def test_two_commands_at_once_repeat_nothing(workspace: Workspace, results: Resu
         lines = (folder / "curve.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines if line] == [0, 1, 2, 3]
         assert (folder / "trainings").read_text() == "trained\n"
+
+
+def test_evaluation_again_that_fails_is_how_the_last_try_ended(
+    tiny: TinyExperiment, workspace: Workspace, results: ResultStore
+) -> None:
+    trial = planned(tiny)
+    run(trial, workspace)
+    finished = last_try(results, trial.trial_id)
+    assert finished is not None
+    folder = checkpoint_folder(workspace, trial.trial_id)
+    record_failure(trial, tiny, results, folder, LOST, datetime.now(UTC))
+    outcome = last_try(results, trial.trial_id)
+    assert outcome is not None
+    assert (outcome.attempt, outcome.status, outcome.failure) == (1, "failed", "lost_process")
+    assert (outcome.metrics, outcome.evaluation_fingerprint) == ({}, None)
+    assert finished_as_planned(results, trial) == finished
+
+
+def test_result_of_another_evaluation_is_not_the_planned_one(
+    tiny: TinyExperiment, workspace: Workspace, results: ResultStore
+) -> None:
+    trial = planned(tiny)
+    run(trial, workspace)
+    assert finished_as_planned(results, trial) is not None
+    assert trial.evaluation is not None
+    other = replace(trial, evaluation=replace(trial.evaluation, sha256="0" * 64))
+    assert finished_as_planned(results, other) is None
+    assert finished_as_planned(results, replace(trial, evaluation=None)) is None

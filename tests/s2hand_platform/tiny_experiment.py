@@ -118,9 +118,7 @@ class TinyExperiment:
     def cause(self, error: BaseException) -> FailureCause | None:
         return "data" if isinstance(error, TinyDataError) else None
 
-    def train(
-        self, config: TinyConfig, seed: int, context: TrialContext
-    ) -> Sequence[StageReport]:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if config.fail:
             raise RuntimeError("asked to fail")
         path = context.checkpoint_dir / "state.json"
