@@ -31,7 +31,6 @@ from s2hand.data.build import load_train
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
 from s2hand.geometry.rotations import axis_angle_to_quaternion
-from s2hand.losses.loss_sum import LossSum
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
 from s2hand.model import S2Hand
 from s2hand.training.context import LocalContext
@@ -96,7 +95,7 @@ def measure(model: S2Hand, config: S2HandConfig, num_batches: int) -> dict[str, 
     for rows in batches[:num_batches]:
         batch = dataset.batch(rows, clip_length=clips.num_frames, generator=generator)
         with torch.no_grad():
-            hand = model(batch.images, batch.intrinsics_px).hand
+            hand = model(batch.images, batch.intrinsics_px, batch.camera_rotation).hand
         full_pose = torch.cat([hand.global_orient[:, None], hand.hand_pose], dim=1)
         full_pose.requires_grad_()
         for name, loss in losses.items():

@@ -185,7 +185,8 @@ def _read(path: Path, *, with_weights: bool) -> tuple[dict[str, Any], dict[str, 
     if path.suffix == _RESUME_SUFFIX:
         raise CheckpointError(
             f"{path}: a checkpoint for resuming a training, not a trained model; give the "
-            f"{MODEL_NAME} beside it; trainings of versions before this file have none: train again"
+            f"{MODEL_NAME} that the training left when it was finished; trainings of earlier "
+            "versions left none: train again"
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from s2hand.errors import ConfigurationError
+from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import BranchName
 
-DatasetName = Literal["freihand", "ho3d"]
 EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
+HandFrame = Literal["turned_camera", "dataset_camera"]
 
 
 def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
@@ -44,10 +45,13 @@ class ModelConfig:
     rotation_centre: Literal["wrist", "origin_flipped"] = "wrist"
     """``wrist``: smplx's global rotation. ``origin_flipped``: about the model's origin after
     Rx(pi), as the released code."""
-    translation_frame: Literal["crop", "camera"] = "crop"
-    """Where the network's translation is measured. ``crop``: in a camera of fixed focal length
-    that looks through the image's centre, so that a crop shows all it takes. ``camera``: in the
-    dataset's camera, as the released code; for crops the image alone cannot tell it."""
+    frame: HandFrame = "turned_camera"
+    """In which camera the network sees and measures the hand; predictions are in the dataset's in
+    either case. ``turned_camera``: a sequence's crop is the picture of a camera turned to the
+    crop's centre, and depths are those of one reference focal length, so that an image shows all
+    that the network has to tell. ``dataset_camera``: crops are parts of the dataset camera's
+    picture and positions are measured in it, as in the released code; for crops the image alone
+    cannot tell them."""
     albedo: Literal["vertex", "face"] = "vertex"
     """What the texture head colours: the 778 vertices (paper) or the 1538 faces (released)."""
     keypoint_stacks: int = 2
@@ -138,8 +142,16 @@ class DataConfig:
     """Where frames come from and how they are cropped and augmented."""
 
     dataset: DatasetName = "freihand"
+    """Layout of the training set."""
     root: str = ""
-    """Folder in the dataset's official layout. Operational: its content enters the identity."""
+    """Folder of the training set in that layout. Operational, as all roots: what is read there
+    enters the identity."""
+    evaluation_dataset: Literal["", DatasetName] = ""
+    """Layout of the evaluation and validation sets; empty: the training set's."""
+    evaluation_root: str = ""
+    """Folder of the evaluation set; empty: the training set's."""
+    validation_root: str = ""
+    """Folder of a set whose evaluation split trainings are validated on; empty: none."""
     keypoints: Literal["detected", "ground_truth"] = "detected"
     """``ground_truth``: projected truth with all confidences 1 (the WSL ablation)."""
     train_crop: Literal["truth", "detections"] = "truth"
@@ -158,7 +170,8 @@ class DataConfig:
     max_frames: int = 0
     """Use only the first frames of the training set (0: all)."""
     validation_fraction: float = 0.0
-    """Share of the training sequences (or images) that is held out; searches steer by it."""
+    """Share of the training sequences (or images) that is held out to validate on; searches steer
+    by it. Not beside ``validation_root``."""
 
     def __post_init__(self) -> None:
         _require(
@@ -189,6 +202,16 @@ class DataConfig:
             "data.validation_fraction must lie in 0 up to 1",
             validation_fraction=self.validation_fraction,
         )
+        _require(
+            not (self.validation_root and self.validation_fraction),
+            "data.validation_root and data.validation_fraction must not both be given",
+            validation_root=self.validation_root,
+            validation_fraction=self.validation_fraction,
+        )
+
+
+EVALUATION_FIELDS = ("evaluation_dataset", "evaluation_root", "validation_root")
+"""Fields of ``DataConfig`` that change what is measured, and nothing of what is trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -415,8 +438,9 @@ class S2HandConfig:
         _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
         samples_clips = any(stage.samples == "clips" for stage in self.stages)
         _require(
-            not samples_clips or self.data.dataset == "ho3d",
-            "a stage that samples clips needs a dataset of sequences (ho3d)",
+            not samples_clips or LAYOUTS[self.data.dataset].kind == "sequences",
+            "a stage that samples clips needs a dataset of sequences, "
+            f"{', '.join(name for name, layout in LAYOUTS.items() if layout.kind == 'sequences')}",
             dataset=self.data.dataset,
         )
         weights = {
@@ -448,7 +472,12 @@ class S2HandConfig:
         return replace(self.clips, frame_interval=phase.frame_interval, num_frames=phase.num_frames)
 
 
-OPERATIONAL_FIELDS = frozenset({"data.root", "model.hand_model", "runtime"})
+OPERATIONAL_FIELDS = frozenset(
+    {
+        *("data.root", "data.evaluation_root", "data.validation_root"),
+        *("model.hand_model", "runtime"),
+    }
+)
 """Dotted paths that stay out of a trial's identity. Paths do; the files' content does not."""
 
 _RELEASED_MODEL = ModelConfig(
@@ -456,7 +485,7 @@ _RELEASED_MODEL = ModelConfig(
     pretrained="none",
     use_mean_shape=True,
     rotation_centre="origin_flipped",
-    translation_frame="camera",
+    frame="dataset_camera",
     albedo="face",
 )
 

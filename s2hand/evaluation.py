@@ -18,7 +18,8 @@ from s2hand.metrics.evaluate import (
     evaluate,
 )
 from s2hand.metrics.rendering import photometric_error, silhouette_error, true_silhouettes
-from s2hand.model import HAND_ALONE, Output, Prediction
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.prediction import Prediction
 from s2hand.rendering import Rendering
 
 _HAND = (*HAND_PARAMETERS, "hand_pose", "joints", "vertices")
@@ -69,7 +70,11 @@ def predict_frames(
     for start in range(0, len(dataset), batch_size):
         batch = dataset.batch(range(start, min(start + batch_size, len(dataset))))
         prediction = predictor.predict(
-            batch.images, batch.intrinsics_px, outputs=outputs, batch_size=batch_size
+            batch.images,
+            batch.intrinsics_px,
+            batch.camera_rotation,
+            outputs=outputs,
+            batch_size=batch_size,
         )
         columns = _columns(prediction, batch)
         if prediction.rendering is not None:
@@ -83,6 +88,7 @@ def predict_frames(
         keypoints=KeypointPredictions(
             image_size_px=dataset.image_size_px,
             intrinsics_px=found["intrinsics_px"],
+            camera_rotation=found["camera_rotation"],
             detected=found["detected"],
             projected=found["projected"],
             heatmap=found.get("heatmap"),
@@ -120,6 +126,7 @@ def _columns(prediction: Prediction, batch: Batch) -> dict[str, np.ndarray]:
     assert hand is not None
     columns = {name: getattr(hand, name) for name in _HAND} | {
         "intrinsics_px": batch.intrinsics_px,
+        "camera_rotation": batch.camera_rotation,
         "detected": batch.detected_keypoints_px,
         "projected": hand.projected_keypoints_px,
     }
@@ -139,6 +146,11 @@ def _fit(
     }
     if table.vertices is not None:
         true_vertices = torch.from_numpy(table.vertices[batch.sample_index.numpy()])
-        truth = true_silhouettes(true_vertices, batch.intrinsics_px, faces, batch.images.shape[-1])
+        truth = true_silhouettes(
+            true_vertices @ batch.camera_rotation,
+            batch.intrinsics_px,
+            faces,
+            batch.images.shape[-1],
+        )
         errors["silhouette_error"] = silhouette_error(rendering.silhouette, truth)
     return errors

@@ -34,6 +34,7 @@ class Predictor:
         self,
         images: Shaped[Tensor | np.ndarray, "..."],
         intrinsics_px: Shaped[Tensor | np.ndarray, "..."],
+        camera_rotation: Shaped[Tensor | np.ndarray, "..."] | None = None,
         *,
         outputs: Collection[Output] = HAND_ALONE,
         batch_size: int = 64,
@@ -43,8 +44,9 @@ class Predictor:
         Leaves the model in evaluation mode.
 
         Convention:
-            Hands are in the frame of the images' cameras: OpenCV, metres, OpenPose joint order.
-            The centre of an image's top-left pixel is (0, 0).
+            Hands are in the frame of the images' cameras, or where ``camera_rotation`` is given
+            in the frame that it leads to: OpenCV, metres, OpenPose joint order. The centre of an
+            image's top-left pixel is (0, 0).
 
         Args:
             images: (batch, 3, size, size), RGB, 0 to 1, ``image_size_px`` square, the hand in
@@ -52,6 +54,8 @@ class Predictor:
                 says what to do.
             intrinsics_px: (batch, 3, 3), camera matrix of each image as it is given, after crop
                 and resize.
+            camera_rotation: (batch, 3, 3), for images of turned cameras (:func:`turned_view
+                <s2hand.geometry.cameras.turned_view>`): x_dataset = camera_rotation · x_image.
             outputs: What to predict, of ``model.outputs``.
             batch_size: Images of one forward pass.
 
@@ -63,17 +67,26 @@ class Predictor:
                 output.
         """
         images, intrinsics_px = _tensor(images), _tensor(intrinsics_px)
-        self._check(images, intrinsics_px, outputs)
+        if camera_rotation is None:
+            camera_rotation = torch.eye(3).expand(len(images), 3, 3)
+        inputs = (images, intrinsics_px, _tensor(camera_rotation))
+        self._check(*inputs, outputs)
         self.model.eval()
         device = next(self.model.parameters()).device
         parts = []
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
-            inputs = (values[rows].to(device, torch.float32) for values in (images, intrinsics_px))
-            parts.append(_combined(_on_cpu, [self.model(*inputs, outputs=outputs)]))
+            some = (values[rows].to(device, torch.float32) for values in inputs)
+            parts.append(_combined(_on_cpu, [self.model(*some, outputs=outputs)]))
         return _joined(parts)
 
-    def _check(self, images: Tensor, intrinsics_px: Tensor, outputs: Collection[Output]) -> None:
+    def _check(
+        self,
+        images: Tensor,
+        intrinsics_px: Tensor,
+        camera_rotation: Tensor,
+        outputs: Collection[Output],
+    ) -> None:
         size = self.image_size_px
         if images.ndim != 4 or not len(images) or images.shape[1:] != (3, size, size):
             raise ValueError(
@@ -87,11 +100,13 @@ class Predictor:
                 f"images must be floating-point numbers from 0 to 1, got {images.dtype} from "
                 f"{float(images.min())} to {float(images.max())}; divide bytes by 255"
             )
-        if intrinsics_px.shape != (len(images), 3, 3):
-            raise ValueError(
-                f"intrinsics_px must have the shape ({len(images)}, 3, 3), a camera for every "
-                f"image, got {tuple(intrinsics_px.shape)}"
-            )
+        cameras = {"intrinsics_px": intrinsics_px, "camera_rotation": camera_rotation}
+        for name, values in cameras.items():
+            if values.shape != (len(images), 3, 3):
+                raise ValueError(
+                    f"{name} must have the shape ({len(images)}, 3, 3), a camera for every image, "
+                    f"got {tuple(values.shape)}"
+                )
         lacking = set(outputs) - self.model.outputs
         if lacking:
             raise ValueError(

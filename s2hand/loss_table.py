@@ -25,18 +25,12 @@ _HEATMAPS: frozenset[Output] = frozenset({"heatmaps"})
 _BOTH_BRANCHES: frozenset[Output] = frozenset({"hand", "heatmaps"})
 
 _KEYPOINT = ("s2hand.losses.keypoint",)
-_PRIORS = ("s2hand.losses.priors", "s2hand.hand.angle_limits", "s2hand.geometry.rotations")
+_PRIORS = ("s2hand.losses.priors",)
+_ANGLES = (*_PRIORS, "s2hand.hand.angle_limits", "s2hand.geometry.rotations")
 _LAPLACIAN = ("s2hand.losses.laplacian",)
 _MOTION = ("s2hand.losses.motion", "s2hand.geometry.rotations")
-_TEXTURE = ("s2hand.losses.appearance", "s2hand.losses.photometric", "s2hand.rendering.lighting")
-_PHOTOMETRIC = (
-    "s2hand.losses.photometric",
-    "s2hand.rendering.render",
-    "s2hand.rendering.lighting",
-    "s2hand.rendering.topology",
-    "s2hand.geometry.cameras",
-    "s2hand.geometry.mesh",
-)
+_PHOTOMETRIC = ("s2hand.losses.photometric",)
+_TEXTURE = ("s2hand.losses.appearance", *_PHOTOMETRIC)
 
 _PHOTOMETRIC_SETTINGS = ("photometric", "photometric_min_confidence")
 
@@ -54,8 +48,8 @@ class LossTerm:
     """What there is to know of a term beside its weight and its formula."""
 
     modules: tuple[str, ...]
-    """Source that computes it, beside :data:`OBJECTIVE_MODULES`, the networks and the renderer's
-    backend. The first holds its formula, see :class:`s2hand.losses.formula.Formula`."""
+    """Source that computes it from the model's outputs, beside :data:`OBJECTIVE_MODULES`. The
+    first holds its formula, see :class:`s2hand.losses.formula.Formula`."""
     outputs: frozenset[Output] = HAND_ALONE
     """What it needs of the model; it acts in stages that train a branch with all of that."""
     over_clips: bool = False
@@ -92,7 +86,7 @@ class LossWeights:
     """E_C (Eq. 9)."""
     bone_length_prior: float = _term(100.0, _PRIORS, settings=("bone_length_prior",))
     """E_s (Eq. 9)."""
-    joint_angle_prior: float = _term(0.1, _PRIORS, settings=("joint_angle_prior",))
+    joint_angle_prior: float = _term(0.1, _ANGLES, settings=("joint_angle_prior",))
     """E_J (Eq. 9)."""
     mesh_laplacian: float = _term(0.0, _LAPLACIAN)
     """Roughness of the mesh; the released code's, for FreiHAND, 0.1 there."""

@@ -11,7 +11,7 @@ from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.model_data import HandModelData
-from s2hand.loss_table import TERMS, parts_of_losses
+from s2hand.loss_table import active_weights, parts_of_losses
 from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
@@ -24,7 +24,10 @@ UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 """Fingers up, palm to the camera: a third of a turn about (1, 1, 1), from MANO's rest frame."""
 
 REFERENCE_FOCAL = 2.14
-"""Focal length over image side for which the head's depth is the hand's depth (FreiHAND's)."""
+"""Focal length over image side of the camera in which the head's depth is the hand's depth.
+
+Near the middle of what datasets have: FreiHAND's cameras see fields of view that differ by sample
+(one has 389 px at 224, 1.74 sides)."""
 
 
 class S2Hand(nn.Module):
@@ -66,7 +69,7 @@ class S2Hand(nn.Module):
             rotation_centre=config.model.rotation_centre,
         )
         self.topology = MeshTopology.from_faces(self.hand_layer.faces, len(hand.v_template))
-        needed = parts_of_losses(weighted_losses(config))
+        needed = parts_of_losses(_acting_losses(config))
         for name in (part for part in PARTS if part in {"encoder", "head", *needed}):
             # Each part has its own random numbers: its initial weights are the same whichever
             # other parts there are, so that trainings with and without them can share a stage.
@@ -114,6 +117,7 @@ class S2Hand(nn.Module):
         self,
         images: Float[Tensor, "batch 3 height width"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
+        camera_rotation: Float[Tensor, "batch 3 3"],
         *,
         outputs: Collection[Output] = HAND_ALONE,
     ) -> Prediction:
@@ -122,6 +126,8 @@ class S2Hand(nn.Module):
         Args:
             images: RGB, 0 to 1, ``model.image_size_px`` square.
             intrinsics_px: camera matrix of the image as it is given, after crop and resize.
+            camera_rotation: x_dataset = camera_rotation · x_input, from that camera's frame to the
+                one that predictions are given in; see :class:`~s2hand.geometry.cameras.CameraView`.
             outputs: what to compute; at inference the hand alone.
         """
         images = images.contiguous(memory_format=self.memory_format)
@@ -132,7 +138,7 @@ class S2Hand(nn.Module):
         if set(outputs) & {"hand", "appearance", "rendering"}:
             with self._convolutions(images):
                 features = self.encoder(images)
-            hand = self._decode(features.pooled.float(), intrinsics_px)
+            hand = self._decode(features.pooled.float(), intrinsics_px, camera_rotation)
         if hand is not None and set(outputs) & {"appearance", "rendering"}:
             with self._convolutions(images):
                 painted = self.texture_light_head(features.low_level)
@@ -141,7 +147,7 @@ class S2Hand(nn.Module):
                 lighting=Lighting.from_vector(painted.lighting_vector.float()),
             )
         if hand is not None and appearance is not None and "rendering" in outputs:
-            rendering = self.render(hand.vertices, appearance, intrinsics_px)
+            rendering = self.render(hand.vertices, appearance, intrinsics_px, camera_rotation)
         return Prediction(
             hand=hand,
             appearance=appearance,
@@ -154,10 +160,16 @@ class S2Hand(nn.Module):
         vertices: Float[Tensor, "batch 778 3"],
         appearance: Appearance,
         intrinsics_px: Float[Tensor, "batch 3 3"],
+        camera_rotation: Float[Tensor, "batch 3 3"],
     ) -> Rendering:
-        """Draw hands on black, at the size of the input image."""
+        """Draw hands on black, as the input's camera sees them, at the input's size.
+
+        Convention:
+            Vertices are in the dataset camera's frame, the light's direction is in the input
+            camera's: the network sees the light there.
+        """
         return render(
-            vertices,
+            vertices @ camera_rotation,
             self._topology_on(vertices.device),
             appearance.albedo,
             appearance.lighting,
@@ -178,19 +190,27 @@ class S2Hand(nn.Module):
         self,
         features: Float[Tensor, "batch features"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
+        camera_rotation: Float[Tensor, "batch 3 3"],
     ) -> HandPrediction:
-        """Turn features into a posed hand in the camera's frame."""
+        """Turn features into a posed hand in the dataset camera's frame."""
         parameters = self.head(features)
         betas = parameters.betas
         if self.config.use_mean_shape:
             betas = torch.zeros_like(betas)
         transl = parameters.transl
-        if self.config.translation_frame == "crop":
-            transl = crop_to_camera(transl, intrinsics_px, self.config.image_size_px)
+        if self.config.frame == "turned_camera":
+            transl = reference_to_camera(transl, intrinsics_px, self.config.image_size_px)
+        global_orient, transl = self.hand_layer.turned(
+            camera_rotation,
+            betas=betas,
+            global_orient=parameters.global_orient,
+            transl=transl,
+            scale=parameters.scale,
+        )
         hand = self.hand_layer(
             betas=betas,
             hand_pose_pca=parameters.hand_pose_pca,
-            global_orient=parameters.global_orient,
+            global_orient=global_orient,
             transl=transl,
             scale=parameters.scale,
         )
@@ -198,12 +218,12 @@ class S2Hand(nn.Module):
             betas=betas,
             hand_pose_pca=parameters.hand_pose_pca,
             hand_pose=hand.hand_pose,
-            global_orient=parameters.global_orient,
+            global_orient=global_orient,
             transl=transl,
             scale=parameters.scale,
             joints=hand.joints,
             vertices=hand.vertices,
-            projected_keypoints_px=project(hand.joints, intrinsics_px),
+            projected_keypoints_px=project(hand.joints @ camera_rotation, intrinsics_px),
         )
 
     def _convolutions(self, images: Tensor) -> torch.autocast:
@@ -213,13 +233,19 @@ class S2Hand(nn.Module):
         )
 
 
-def weighted_losses(config: S2HandConfig) -> set[str]:
-    """Name the losses that have a weight in any stage."""
-    weights = config.losses.weights
-    names = {name for name in TERMS if getattr(weights, name) > 0}
-    if any(phase.weight > 0 for phase in config.quaternion_schedule):
-        names.add("quaternion")
-    return names
+def _acting_losses(config: S2HandConfig) -> set[str]:
+    """Name the losses that act in some stage; one that a schedule adds needs the hand alone."""
+    return {
+        name
+        for stage in config.stages
+        if stage.epochs
+        for name in active_weights(
+            config.losses.weights,
+            branch=stage.branch,
+            over_clips=stage.samples == "clips",
+            without=stage.without,
+        )
+    }
 
 
 def memory_format(name: str) -> torch.memory_format:
@@ -227,21 +253,21 @@ def memory_format(name: str) -> torch.memory_format:
     return torch.channels_last if name == "channels_last" else torch.contiguous_format
 
 
-def crop_to_camera(
+def reference_to_camera(
     transl: Float[Tensor, "batch 3"],
     intrinsics_px: Float[Tensor, "batch 3 3"],
     image_size_px: int,
 ) -> Float[Tensor, "batch 3"]:
-    """Move a translation from the crop's own frame into the camera's.
+    """Move a translation from the reference camera's frame into the input camera's.
 
-    A crop shows neither where it was cut nor how much it was enlarged, so that the image alone
-    cannot tell the position in the camera's frame. In the crop's frame the optical axis passes
-    through the crop's centre and the focal length is ``REFERENCE_FOCAL`` image sides: what the
-    crop shows then depends on the network's output alone.
+    An image does not show how much it was enlarged, so that it alone cannot tell the depth. The
+    reference camera has a focal length of ``REFERENCE_FOCAL`` image sides and its principal point
+    at the image's centre; the translation lands on the same pixel in both cameras, and the hand
+    appears at the same size: depth is multiplied by f / (``REFERENCE_FOCAL`` · side).
 
     Convention:
-        For an image of that focal length with the principal point at its centre, as FreiHAND's,
-        both frames are the same.
+        Cameras of equal focal length with a central principal point, as all turned cameras of
+        equal boxes have, show the same picture of the same network output.
     """
     centre_px = (image_size_px - 1) / 2
     focal_px = intrinsics_px.diagonal(dim1=1, dim2=2)[:, :2]

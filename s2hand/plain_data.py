@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from s2hand.errors import ConfigurationError
@@ -24,8 +25,8 @@ def from_plain(cls: type[T], value: object, where: str) -> T:
     into a float: what was written with other fields means something else.
 
     Args:
-        cls: A dataclass whose fields are dataclasses, literals, tuples of one type, scalars, or
-            mappings, which are taken as they are.
+        cls: A dataclass whose fields are dataclasses, literals, tuples of one type, scalars, any
+            of these or None, or mappings, which are taken as they are.
         value: Mappings, sequences and scalars.
         where: What the value is called in errors.
 
@@ -44,6 +45,13 @@ def from_plain(cls: type[T], value: object, where: str) -> T:
 
 
 def _build(expected: Any, value: object, where: str) -> Any:
+    if get_origin(expected) is not UnionType:
+        return _build_one(expected, value, where)
+    (some,) = (kind for kind in get_args(expected) if kind is not NoneType)
+    return None if value is None else _build_one(some, value, where)
+
+
+def _build_one(expected: Any, value: object, where: str) -> Any:
     if dataclasses.is_dataclass(expected):
         return from_plain(expected, value, where)  # type: ignore[arg-type]
     if get_origin(expected) is Literal:

@@ -10,7 +10,7 @@ from s2hand.rendering import Lighting, Rendering
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HandPrediction:
-    """The hands of a batch; metres, radians, OpenCV camera frame, OpenPose joint order."""
+    """The hands of a batch; metres, radians, the dataset camera's frame, OpenPose joint order."""
 
     betas: Float[Tensor, "batch 10"]
     hand_pose_pca: Float[Tensor, "batch 30"]
@@ -22,6 +22,7 @@ class HandPrediction:
     joints: Float[Tensor, "batch 21 3"]
     vertices: Float[Tensor, "batch 778 3"]
     projected_keypoints_px: Float[Tensor, "batch 21 2"]
+    """Pixels of the network's input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

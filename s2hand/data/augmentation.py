@@ -1,4 +1,4 @@
-"""In-plane rotation of image collections and the jittered crop of sequences, as pixel maps."""
+"""The jittered crop boxes of sequences, in-plane rotation angles, and the jitter of colours."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from s2hand.geometry.cameras import crop_affine, rotation_affine
 
 REFERENCE_WIDTH_PX = 640
 """Image width that the crop's constants in pixels are meant for (HO-3D)."""
@@ -35,7 +33,7 @@ class Augmentation:
 
 def crop_boxes(
     extent_px: Float[Tensor, "n 4"],
-    image_size_px: tuple[int, int],
+    image_size_px: Float[Tensor, "n 2"],
     *,
     size_per_reach: float = 4.0,
     centre_noise: Float[Tensor, "n 2"] | None = None,
@@ -50,7 +48,7 @@ def crop_boxes(
 
     Args:
         extent_px: The hand's x0, y0, x1, y1 in the stored image.
-        image_size_px: Width and height of the stored image.
+        image_size_px: Width and height of each stored image.
         size_per_reach: Size over reach; the released code's is 4.
         centre_noise: Standard normal displacement of the centre per axis, in units of 5 px; cut
             at three. None: no displacement.
@@ -62,12 +60,12 @@ def crop_boxes(
     References:
         The S2HAND code's ``data/dataset.py``, which jitters in evaluation too; we do not.
     """
-    unit = image_size_px[0] / REFERENCE_WIDTH_PX
+    unit = image_size_px[:, 0] / REFERENCE_WIDTH_PX
     low, high = extent_px[:, :2], extent_px[:, 2:]
     centre = (low + high) / 2
     if centre_noise is not None:
         noise_px = (centre_noise * _CENTRE_NOISE_PX).clamp(-_MAX_NOISE_PX, _MAX_NOISE_PX)
-        centre = centre + noise_px * unit
+        centre = centre + noise_px * unit[:, None]
     reach = _reach(low, high, centre, image_size_px, unit)
     size = (size_per_reach * reach).clamp(_MIN_SIZE_PX * unit, _MAX_SIZE_PX * unit)
     half = (size / (_EVALUATION_ZOOM if zoom is None else zoom) / 2)[:, None]
@@ -76,12 +74,12 @@ def crop_boxes(
 
 def margin_boxes(
     extent_px: Float[Tensor, "n 4"],
-    image_size_px: tuple[int, int],
+    image_size_px: Float[Tensor, "n 2"],
     *,
     size_per_reach: float = 4.0,
 ) -> Float[Tensor, "n 4"]:
-    """Return square boxes that hold every crop that jitter can ask for."""
-    unit = image_size_px[0] / REFERENCE_WIDTH_PX
+    """Return square boxes that hold every crop box that jitter can ask for."""
+    unit = image_size_px[:, 0] / REFERENCE_WIDTH_PX
     low, high = extent_px[:, :2], extent_px[:, 2:]
     centre = (low + high) / 2
     reach = _reach(low, high, centre, image_size_px, unit) + _MAX_NOISE_PX * unit
@@ -90,9 +88,35 @@ def margin_boxes(
     return torch.cat((centre - half, centre + half), dim=1)
 
 
+def extreme_crop_boxes(
+    extent_px: Float[Tensor, "n 4"],
+    image_size_px: Float[Tensor, "n 2"],
+    *,
+    size_per_reach: float = 4.0,
+) -> Float[Tensor, "4 n 4"]:
+    """Return the largest box at each of the four farthest places that jitter can move it to."""
+    corners = (
+        _MAX_NOISE_PX
+        / _CENTRE_NOISE_PX
+        * torch.tensor([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=extent_px.dtype)
+    )
+    return torch.stack(
+        [
+            crop_boxes(
+                extent_px,
+                image_size_px,
+                size_per_reach=size_per_reach,
+                centre_noise=corner.expand(len(extent_px), 2),
+                zoom=torch.full_like(extent_px[:, 0], _MIN_ZOOM),
+            )
+            for corner in corners
+        ]
+    )
+
+
 def draw_crop_boxes(
     extent_px: Float[Tensor, "n 4"],
-    image_size_px: tuple[int, int],
+    image_size_px: Float[Tensor, "n 2"],
     *,
     clip_length: int,
     generator: torch.Generator,
@@ -137,37 +161,14 @@ def jitter_colours(
     return (images * (1 + gain) + offset / 2).clamp(0, 1)
 
 
-def rotate_about_centre(
-    intrinsics_px: Float[Tensor, "n 3 3"], angle_rad: Float[Tensor, "n"], image_size_px: int
-) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3 3"]]:
-    """Return the pixel map of turning a square image, and the turned image's camera.
-
-    Convention:
-        The turned camera sees the scene turned by the same angle about its optical axis: with A
-        the pixel map and R the turn, the camera is A·K·Rᵀ. A network that looks at the turned
-        image has to find the turned hand, so the turn must not stay in the camera. Where the
-        principal point is the image's centre and pixels are square, the camera is K itself.
-    """
-    centre = torch.full((len(angle_rad), 2), (image_size_px - 1) / 2, dtype=angle_rad.dtype)
-    affine = rotation_affine(angle_rad, centre)
-    turn = rotation_affine(angle_rad, torch.zeros_like(centre))
-    return affine, affine @ intrinsics_px @ turn.transpose(1, 2)
-
-
-def whole_image_affine(image_size_px: int, output_size_px: int) -> Float[Tensor, "3 3"]:
-    """Return the pixel map of resizing a whole square image."""
-    edge = image_size_px - 0.5
-    return crop_affine(torch.tensor([-0.5, -0.5, edge, edge], dtype=torch.float64), output_size_px)
-
-
 def _reach(
     low: Float[Tensor, "n 2"],
     high: Float[Tensor, "n 2"],
     centre: Float[Tensor, "n 2"],
-    image_size_px: tuple[int, int],
-    unit: float,
+    image_size_px: Float[Tensor, "n 2"],
+    unit: Float[Tensor, "n"],
 ) -> Float[Tensor, "n"]:
-    limit = torch.tensor(image_size_px, dtype=low.dtype)
-    low = low.clamp(min=0) - _PADDING_PX * unit
-    high = torch.minimum(high, limit) + _PADDING_PX * unit
+    padding = _PADDING_PX * unit[:, None]
+    low = low.clamp(min=0) - padding
+    high = torch.minimum(high, image_size_px) + padding
     return torch.cat((high - centre, centre - low), dim=1).amax(dim=1)

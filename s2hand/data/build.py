@@ -1,24 +1,83 @@
-"""From a configuration to its datasets, and the fingerprint of a dataset's content."""
+"""From a configuration to its datasets: which split of which folder is read, and how."""
 
-import hashlib
-import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from s2hand.config import DatasetName, S2HandConfig
-from s2hand.data.freihand import load_freihand
-from s2hand.data.ho3d import load_ho3d
+from s2hand.config import S2HandConfig
+from s2hand.data.loader import Survey, loader_of
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
+from s2hand.layouts import LAYOUTS, DatasetName, Layout, Split
 
-MANIFEST_NAME = "manifest.json"
-"""File by which a synthetic set lists its content; it stands beside ``freihand`` and ``ho3d``."""
-_ANNOTATION_SUFFIXES = {".json", ".txt", ".pkl"}
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
-_BLOCK_BYTES = 1 << 20
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A split of the set in a folder, and what a configuration wants of it."""
+
+    layout: Layout
+    folder: Path
+    split: Split
+    settings: Mapping[str, object]
+
+    def files_read(self) -> tuple[Path, ...]:
+        """Name every file that ``load``, and decoding its table's images, opens.
+
+        Raises:
+            DataError: If a file that names others is missing or truncated.
+        """
+        return loader_of(self.layout).files_read(self.folder, self.split, **self.settings)
+
+    def load(self) -> FrameTable:
+        """Read the split.
+
+        Raises:
+            DataError: If a file is missing, truncated, or does not fit the others.
+        """
+        return loader_of(self.layout).load(self.folder, self.split, **self.settings)
+
+    def survey(self) -> Survey:
+        """Look at the whole split's lists and folders.
+
+        Raises:
+            DataError: If a list or a folder is missing.
+        """
+        return loader_of(self.layout).survey(self.folder, self.split)
+
+
+def training_source(config: S2HandConfig) -> Source:
+    """Say what a configuration trains on, before it holds anything out."""
+    data = config.data
+    layout = LAYOUTS[data.dataset]
+    return Source(
+        layout=layout,
+        folder=dataset_folder(data.root, data.dataset),
+        split="train",
+        settings={name: getattr(data, name) for name in layout.loader_settings},
+    )
+
+
+def evaluation_source(config: S2HandConfig) -> Source:
+    """Say what a configuration is evaluated on."""
+    data = config.data
+    return _evaluated(data.evaluation_root or data.root, data.evaluation_dataset or data.dataset)
+
+
+def validation_source(config: S2HandConfig) -> Source | None:
+    """Say which set of its own a configuration is validated on; None: on none."""
+    data = config.data
+    if not data.validation_root:
+        return None
+    return _evaluated(data.validation_root, data.evaluation_dataset or data.dataset)
+
+
+def _evaluated(root: str, dataset: DatasetName) -> Source:
+    folder = dataset_folder(root, dataset)
+    return Source(layout=LAYOUTS[dataset], folder=folder, split="test", settings={})
 
 
 def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
@@ -38,18 +97,45 @@ def load_train(config: S2HandConfig) -> FrameTable:
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    table = _load_official_train(config)
+    table = training_source(config).load()
     return table.select(np.flatnonzero(~_held_out(table, config.data.validation_fraction)))
 
 
-def load_validation(config: S2HandConfig) -> FrameTable:
-    """Load the part of the training split that the configuration holds out.
+def load_validation(config: S2HandConfig) -> FrameTable | None:
+    """Load what a training is validated on: a set of its own, or what it holds out.
+
+    Returns:
+        The evaluation split of ``data.validation_root``, or the part of the training split that
+        ``data.validation_fraction`` holds out; None where the configuration asks for neither.
 
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    table = _load_official_train(config)
+    source = validation_source(config)
+    if source is not None:
+        return source.load()
+    if not config.data.validation_fraction:
+        return None
+    table = training_source(config).load()
     return table.select(np.flatnonzero(_held_out(table, config.data.validation_fraction)))
+
+
+def load_test(config: S2HandConfig) -> FrameTable:
+    """Load the evaluation split that a configuration asks for.
+
+    Raises:
+        DataError: If a file is missing, truncated, or does not fit the others.
+    """
+    return evaluation_source(config).load()
+
+
+def load_datasets(config: S2HandConfig) -> tuple[FrameTable, FrameTable]:
+    """Load the training and the evaluation split that a configuration asks for.
+
+    Raises:
+        DataError: If a file is missing, truncated, or does not fit the others.
+    """
+    return load_train(config), load_test(config)
 
 
 def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:
@@ -66,100 +152,3 @@ def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:
             "to train on; lower it or use a larger set"
         )
     return held
-
-
-def _load_official_train(config: S2HandConfig) -> FrameTable:
-    data = config.data
-    root = dataset_folder(data.root, data.dataset)
-    match data.dataset:
-        case "freihand":
-            return load_freihand(
-                root, "train", keypoints=data.keypoints, max_frames=data.max_frames
-            )
-        case "ho3d":
-            return load_ho3d(
-                root,
-                "train",
-                keypoints=data.keypoints,
-                train_crop=data.train_crop,
-                max_frames=data.max_frames,
-            )
-
-
-def load_test(config: S2HandConfig) -> FrameTable:
-    """Load the evaluation split that a configuration asks for.
-
-    Raises:
-        DataError: If a file is missing, truncated, or does not fit the others.
-    """
-    root = dataset_folder(config.data.root, config.data.dataset)
-    match config.data.dataset:
-        case "freihand":
-            return load_freihand(root, "test")
-        case "ho3d":
-            return load_ho3d(root, "test")
-
-
-def load_datasets(config: S2HandConfig) -> tuple[FrameTable, FrameTable]:
-    """Load the training and the evaluation split that a configuration asks for.
-
-    Raises:
-        DataError: If a file is missing, truncated, or does not fit the others.
-    """
-    return load_train(config), load_test(config)
-
-
-def fingerprint_dataset(root: str | Path) -> str:
-    """Return a SHA-256 of what a dataset's folder holds.
-
-    A synthetic set's manifest lists a hash of every file, so the manifest's own hash is enough.
-    Of other folders, annotation files (JSON, TXT, PKL) count with their content, images with
-    name and size: hashing gigabytes of pictures before each run would take longer than the run.
-
-    Args:
-        root: The folder that ``data.root`` names.
-
-    Raises:
-        DataError: If the folder is missing or a file in it cannot be read.
-    """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: folder of the dataset is missing; set data.root to it")
-    for place in (folder, folder.parent):
-        manifest = place / MANIFEST_NAME
-        if _is_ours(manifest):
-            digest = hashlib.sha256(b"synthetic\0")
-            digest.update(manifest.read_bytes())
-            return digest.hexdigest()
-    return _fingerprint_files(folder)
-
-
-def _is_ours(manifest: Path) -> bool:
-    try:
-        content = json.loads(manifest.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("generator") == "s2hand"
-
-
-def _fingerprint_files(folder: Path) -> str:
-    digest = hashlib.sha256(b"files\0")
-    try:
-        for path in sorted(folder.rglob("*")):
-            suffix = path.suffix.lower()
-            name = path.relative_to(folder).as_posix()
-            if suffix in _IMAGE_SUFFIXES:
-                digest.update(f"{name}\0{path.stat().st_size}\n".encode())
-            elif suffix in _ANNOTATION_SUFFIXES and path.is_file():
-                digest.update(f"{name}\0{_hash_file(path)}\n".encode())
-    except OSError as error:
-        raise DataError(f"{folder}: a file cannot be read ({error}); check permissions") from error
-    return digest.hexdigest()
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

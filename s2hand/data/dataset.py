@@ -10,31 +10,40 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from s2hand.config import S2HandConfig
+from s2hand.config import HandFrame, S2HandConfig
 from s2hand.data.augmentation import (
     Augmentation,
     crop_boxes,
     draw_crop_boxes,
     draw_rotations_rad,
+    extreme_crop_boxes,
     jitter_colours,
     margin_boxes,
-    rotate_about_centre,
-    whole_image_affine,
 )
-from s2hand.data.packing import pack_images, stored_size_px
+from s2hand.data.packing import pack_images, stored_sizes_px
 from s2hand.data.sample import Batch, FrameTable
 from s2hand.errors import DataError
-from s2hand.geometry.cameras import crop_affine, transform_keypoints
+from s2hand.geometry.cameras import (
+    CameraView,
+    affine_view,
+    crop_affine,
+    transform_keypoints,
+    turn_in_plane,
+    turned_view,
+)
 
 _MARGIN_FACTOR = 1.5
 """Packed side over input side for sequences: room for jitter at about the input's resolution."""
+
+_AFFINE_ROW = torch.tensor([0, 0, 1], dtype=torch.float64)
 
 
 class FrameDataset:
     """Gives batches of a table's frames at the network's input size.
 
     Every image is decoded once, when the dataset is built: image collections are resized,
-    sequences are cropped to the hand with room for jitter. A batch is then one resampling.
+    sequences are cropped to the hand with room for jitter. A batch is then one resampling, from
+    the packed square to the picture of the view's camera. Images may differ in size.
     """
 
     def __init__(
@@ -42,6 +51,7 @@ class FrameDataset:
         table: FrameTable,
         image_size_px: int,
         *,
+        frame: HandFrame = "turned_camera",
         augmentation: Augmentation | None = None,
         cache_dir: Path | None = None,
     ) -> None:
@@ -50,28 +60,31 @@ class FrameDataset:
         Args:
             table: The frames.
             image_size_px: Side of the network's input.
+            frame: Whether a sequence's crop is the picture of a camera turned to the crop's
+                centre, or an affine part of the dataset camera's picture.
             augmentation: What is random when a batch is asked for with a generator.
             cache_dir: Where packed images are kept for other processes; None: in memory.
 
         Raises:
-            DataError: If the table is empty, an image is missing, truncated or of another size
-                than the first, or the intrinsics do not belong to images of this size.
+            DataError: If the table is empty, an image is missing or truncated, an image of a
+                collection is not square, or the intrinsics do not belong to an image of its size.
         """
         if not len(table):
             raise DataError("a dataset must hold at least one frame, got none")
         self.table = table
         self.image_size_px = image_size_px
         self._augmentation = augmentation or Augmentation()
-        self._stored_size_px = stored_size_px(table.image_paths[0])
-        _check_sizes(table, self._stored_size_px)
+        self._frame = frame
+        stored_px = stored_sizes_px(table.image_paths)
+        _check_sizes(table, stored_px)
+        self._stored_px = torch.from_numpy(stored_px).double()
         self._intrinsics_px = torch.from_numpy(table.intrinsics_px.astype(np.float64))
         self._extent_px = torch.from_numpy(table.crop_box_px.astype(np.float64))
         self._detected_px = torch.from_numpy(table.detected_keypoints_px.astype(np.float64))
         self._confidence = torch.from_numpy(table.detection_confidence)
-        self._packed_affine, boxes_px, side_px = self._plan_packing()
-        self._packed = pack_images(
-            table.image_paths, boxes_px, self._stored_size_px, side_px, cache_dir
-        )
+        boxes_px, side_px = self._plan_packing()
+        self._from_packed = torch.linalg.inv(crop_affine(boxes_px, side_px))
+        self._packed = pack_images(table.image_paths, boxes_px.numpy(), side_px, cache_dir)
 
     @classmethod
     def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
@@ -80,6 +93,7 @@ class FrameDataset:
         return cls(
             table,
             config.model.image_size_px,
+            frame=config.model.frame,
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
@@ -112,10 +126,10 @@ class FrameDataset:
             raise ValueError(
                 f"a batch of clips must hold whole clips of {clip_length} frames, got {len(rows)}"
             )
-        affine, intrinsics_px = self._view(rows, clip_length, generator)
+        view = self._view(rows, clip_length, generator)
         packed = torch.from_numpy(np.asarray(self._packed[rows.numpy()]))
         images = packed.to(torch.float32).div_(255)
-        to_input = affine @ torch.linalg.inv(self._packed_affine[rows])
+        to_input = view.pixel_map @ self._from_packed[rows]
         if not _is_identity(to_input) or images.shape[-1] != self.image_size_px:
             images = _resample(images, to_input, self.image_size_px)
         if generator is not None and self._augmentation.colour_jitter > 0:
@@ -127,76 +141,124 @@ class FrameDataset:
             )
         return Batch(
             images=images,
-            intrinsics_px=intrinsics_px.float(),
-            detected_keypoints_px=transform_keypoints(self._detected_px[rows], affine).float(),
+            intrinsics_px=view.intrinsics_px.float(),
+            camera_rotation=view.rotation.float(),
+            detected_keypoints_px=transform_keypoints(
+                self._detected_px[rows], view.pixel_map
+            ).float(),
             detection_confidence=self._confidence[rows],
             sample_index=rows,
             clip_length=clip_length,
         )
 
-    def _plan_packing(self) -> tuple[Float[Tensor, "n 3 3"], Float[np.ndarray, "n 4"], int]:
-        """Return the map stored → packed, the boxes to cut out, and the packed side."""
-        if self.table.is_cropped:
-            boxes = margin_boxes(
-                self._extent_px,
-                self._stored_size_px,
-                size_per_reach=self._augmentation.crop_size_per_reach,
-            )
-            side_px = math.ceil(_MARGIN_FACTOR * self.image_size_px)
-        else:
-            width, height = self._stored_size_px
-            edges = torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5], dtype=torch.float64)
-            boxes, side_px = edges.expand(len(self.table), 4), self.image_size_px
-        return crop_affine(boxes, side_px), boxes.numpy(), side_px
+    def _plan_packing(self) -> tuple[Float[Tensor, "n 4"], int]:
+        """Return the box to cut out of each stored image, and the packed side."""
+        if not self.table.is_cropped:
+            return _whole_boxes(self._stored_px), self.image_size_px
+        place = (self._extent_px, self._stored_px)
+        size_per_reach = self._augmentation.crop_size_per_reach
+        boxes = margin_boxes(*place, size_per_reach=size_per_reach)
+        if self._frame == "turned_camera":
+            extremes = extreme_crop_boxes(*place, size_per_reach=size_per_reach)
+            cameras = self._intrinsics_px.expand(len(extremes), *self._intrinsics_px.shape)
+            views = turned_view(cameras, extremes, self.image_size_px)
+            boxes = _boxes_around(views, self.image_size_px, self._stored_px, boxes)
+        return boxes, math.ceil(_MARGIN_FACTOR * self.image_size_px)
 
     def _view(
         self, rows: Int[Tensor, "batch"], clip_length: int, generator: torch.Generator | None
-    ) -> tuple[Float[Tensor, "batch 3 3"], Float[Tensor, "batch 3 3"]]:
-        """Return the map stored → input pixels of each frame, and the input's camera."""
-        if self.table.is_cropped:
-            extent = self._extent_px[rows]
-            if generator is None or not self._augmentation.crop_jitter:
-                boxes = crop_boxes(
-                    extent,
-                    self._stored_size_px,
-                    size_per_reach=self._augmentation.crop_size_per_reach,
-                )
-            else:
-                boxes = draw_crop_boxes(
-                    extent,
-                    self._stored_size_px,
-                    clip_length=clip_length,
-                    generator=generator,
-                    size_per_reach=self._augmentation.crop_size_per_reach,
-                )
-            affine = crop_affine(boxes, self.image_size_px)
+    ) -> CameraView:
+        """Return how the network sees each frame."""
+        intrinsics_px, stored_px = self._intrinsics_px[rows], self._stored_px[rows]
+        if not self.table.is_cropped:
+            affine = crop_affine(_whole_boxes(stored_px), self.image_size_px)
+            view = affine_view(intrinsics_px, affine)
         else:
-            affine = whole_image_affine(self._stored_size_px[0], self.image_size_px)
-            affine = affine.expand(len(rows), 3, 3)
-        intrinsics = affine @ self._intrinsics_px[rows]
+            boxes = self._crop_boxes(self._extent_px[rows], stored_px, clip_length, generator)
+            if self._frame == "turned_camera":
+                view = turned_view(intrinsics_px, boxes, self.image_size_px)
+            else:
+                view = affine_view(intrinsics_px, crop_affine(boxes, self.image_size_px))
         if generator is None or self._augmentation.rotation_deg == 0:
-            return affine, intrinsics
+            return view
         angles = draw_rotations_rad(
             len(rows), self._augmentation.rotation_deg, clip_length=clip_length, generator=generator
         )
-        turn, intrinsics = rotate_about_centre(intrinsics, angles, self.image_size_px)
-        return turn @ affine, intrinsics
+        return turn_in_plane(view, angles, self.image_size_px)
+
+    def _crop_boxes(
+        self,
+        extent_px: Float[Tensor, "batch 4"],
+        stored_px: Float[Tensor, "batch 2"],
+        clip_length: int,
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "batch 4"]:
+        size_per_reach = self._augmentation.crop_size_per_reach
+        if generator is None or not self._augmentation.crop_jitter:
+            return crop_boxes(extent_px, stored_px, size_per_reach=size_per_reach)
+        return draw_crop_boxes(
+            extent_px,
+            stored_px,
+            clip_length=clip_length,
+            generator=generator,
+            size_per_reach=size_per_reach,
+        )
+
+
+def _whole_boxes(stored_px: Float[Tensor, "n 2"]) -> Float[Tensor, "n 4"]:
+    return torch.cat((torch.full_like(stored_px, -0.5), stored_px - 0.5), dim=1)
+
+
+def _boxes_around(
+    views: CameraView,
+    view_size_px: int,
+    stored_px: Float[Tensor, "n 2"],
+    smallest_px: Float[Tensor, "n 4"],
+) -> Float[Tensor, "n 4"]:
+    """Return square boxes that hold what several views of each image see of it.
+
+    They are no smaller than ``smallest_px``, so that the packed square is not finer than it would
+    be for affine crops: a batch's resampling does not smooth.
+    """
+    low, high = -0.5, view_size_px - 0.5
+    corners = torch.tensor([[low, low], [high, low], [low, high], [high, high]]).double()
+    rays = torch.linalg.inv(views.pixel_map) @ torch.cat((corners, torch.ones(4, 1)), dim=1).T
+    # A corner at or behind the horizon lies endlessly far out in its direction.
+    seen_px = rays[..., :2, :] / rays[..., 2:, :].clamp(min=1e-9)
+    seen_low, seen_high = seen_px.amin(dim=(0, 3)), seen_px.amax(dim=(0, 3))
+    edges = _whole_boxes(stored_px)
+    seen_low = seen_low.clamp(edges[:, :2], edges[:, 2:])
+    seen_high = seen_high.clamp(edges[:, :2], edges[:, 2:])
+    side = (seen_high - seen_low).amax(dim=1, keepdim=True)
+    side = torch.maximum(side, smallest_px[:, 2:3] - smallest_px[:, :1])
+    centre = (seen_low + seen_high) / 2
+    return torch.cat((centre - side / 2, centre + side / 2), dim=1)
 
 
 def _resample(
-    images: Float[Tensor, "batch 3 side side"], affine: Float[Tensor, "batch 3 3"], size_px: int
+    images: Float[Tensor, "batch 3 side side"], pixel_map: Float[Tensor, "batch 3 3"], size_px: int
 ) -> Float[Tensor, "batch 3 size size"]:
     """Move image content by a map of pixels; bilinear, black outside."""
     side_px = images.shape[-1]
     # grid_sample counts from -1 to 1 between the outer edges of the first and last pixel.
     to_normalised = _edge_map(side_px)
     from_normalised = torch.linalg.inv(_edge_map(size_px))
-    theta = to_normalised @ torch.linalg.inv(affine) @ from_normalised
+    theta = to_normalised @ torch.linalg.inv(pixel_map) @ from_normalised
     shape = [len(images), 3, size_px, size_px]
     grid = functional.affine_grid(theta[:, :2].float(), shape, align_corners=False)
+    if not torch.equal(theta[:, 2], _AFFINE_ROW.expand(len(theta), 3)):
+        grid /= _depths(theta[:, 2].float(), size_px)
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
+
+
+def _depths(weights: Float[Tensor, "batch 3"], size_px: int) -> Float[Tensor, "batch size size 1"]:
+    """Return x·wx + y·wy + w of every pixel; where it is not positive, nothing is seen."""
+    places = (torch.arange(size_px) + 0.5) * (2 / size_px) - 1
+    along_x = weights[:, :1] * places + weights[:, 2:]
+    along_y = weights[:, 1:2] * places
+    return (along_y[:, :, None] + along_x[:, None, :]).clamp_(min=1e-6)[..., None]
 
 
 def _edge_map(side_px: int) -> Float[Tensor, "3 3"]:
@@ -204,22 +266,28 @@ def _edge_map(side_px: int) -> Float[Tensor, "3 3"]:
     return torch.tensor([[scale, 0, offset], [0, scale, offset], [0, 0, 1]], dtype=torch.float64)
 
 
-def _is_identity(affine: Float[Tensor, "batch 3 3"]) -> bool:
-    return bool(torch.allclose(affine, torch.eye(3, dtype=affine.dtype), rtol=0, atol=1e-9))
+def _is_identity(pixel_map: Float[Tensor, "batch 3 3"]) -> bool:
+    return bool(torch.allclose(pixel_map, torch.eye(3, dtype=pixel_map.dtype), rtol=0, atol=1e-9))
 
 
-def _check_sizes(table: FrameTable, stored_px: tuple[int, int]) -> None:
-    width, height = stored_px
-    if not table.is_cropped and width != height:
-        raise DataError(
-            f"{table.image_paths[0]}: images of a collection must be square, got {width}x{height}"
-        )
-    centre = (np.array(stored_px) - 1) / 2
+def _check_sizes(table: FrameTable, stored_px: Int[np.ndarray, "n 2"]) -> None:
+    if not table.is_cropped:
+        oblong = np.flatnonzero(stored_px[:, 0] != stored_px[:, 1])
+        if len(oblong):
+            row = int(oblong[0])
+            width, height = stored_px[row]
+            raise DataError(
+                f"{table.image_paths[row]}: images of a collection are resized whole and must be "
+                f"square, got {width}x{height} px; cut a square around the hand, with intrinsics "
+                "and keypoints to match"
+            )
+    centre = (stored_px - 1) / 2
     offset = np.abs(table.intrinsics_px[:, :2, 2] - centre) / stored_px
     wrong = np.flatnonzero((offset > 0.25).any(axis=1))
     if len(wrong):
         row = int(wrong[0])
         x, y = table.intrinsics_px[row, :2, 2]
+        width, height = stored_px[row]
         raise DataError(
             f"{table.image_paths[row]}: the intrinsics' principal point must lie in the middle "
             f"half of the {width}x{height} px image, got ({x:.1f}, {y:.1f}); images and intrinsics "

@@ -11,16 +11,43 @@ from jaxtyping import Float32
 
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
+from s2hand.layouts import Split
 
-SPLITS = ("train", "test")
+SPLITS: tuple[Split, Split] = ("train", "test")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LAYOUT = "docs/datasets.md shows the layout"
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def check_split(split: str) -> None:
-    """Refuse a split that does not exist."""
-    if split not in SPLITS:
-        raise DataError(f"a split must be one of {', '.join(SPLITS)}, got {split!r}")
+def is_present(path: Path) -> bool:
+    """Say whether an optional file or folder is there.
+
+    Raises:
+        DataError: If it is a symbolic link, or lies behind one, that leads nowhere: then somebody
+            meant it to be there.
+    """
+    if path.exists():
+        return True
+    refuse_dangling(path)
+    return False
+
+
+def refuse_dangling(path: Path) -> None:
+    """Name the first symbolic link on the way to a path that leads nowhere, if there is one.
+
+    Raises:
+        DataError: If there is.
+    """
+    for place in (*reversed(path.parents), path):
+        if place.is_symlink() and not place.exists():
+            try:
+                place.stat()
+            except FileNotFoundError:
+                trouble = "which does not exist; mount its disk or repair the link"
+            except OSError as error:
+                trouble = f"which cannot be followed ({error.strerror}); repair the link"
+            else:  # It came back in this moment.
+                return
+            raise DataError(f"{place}: is a symbolic link to {place.readlink()}, {trouble}")
 
 
 def read_json_array(
@@ -64,20 +91,25 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
+        refuse_dangling(folder)
         raise DataError(f"{folder}: folder of images is missing; {_LAYOUT}") from error
-    return {file.stem: file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES}
+    return {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
 
 
 def find_images(folder: Path, stems: list[str]) -> tuple[Path, ...]:
     """Return the image files of the given names, or say which is missing."""
-    present = images_by_stem(folder)
+    present = images_by_stem(folder) if stems else {}
     missing = [stem for stem in stems if stem not in present]
     if missing:
         raise DataError(
             f"{folder / missing[0]}: image (.jpg or .png) is missing, with {len(missing) - 1} more "
             f"of {len(stems)} that the annotations list; complete the download"
         )
-    return tuple(present[stem] for stem in stems)
+    images = tuple(present[stem] for stem in stems)
+    for image in images:
+        if image.is_symlink():
+            refuse_dangling(image)
+    return images
 
 
 def number_in(stem: str, where: str) -> int:
@@ -97,6 +129,7 @@ def project_truth(
 def require_folder(path: Path) -> None:
     """Refuse a dataset folder that does not exist."""
     if not path.is_dir():
+        refuse_dangling(path)
         raise DataError(f"{path}: folder of the dataset is missing; {_LAYOUT}")
 
 
@@ -104,8 +137,10 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
+        refuse_dangling(path)
         raise DataError(f"{path}: annotation file is missing; {_LAYOUT}") from error
     except (OSError, ValueError) as error:
+        refuse_dangling(path)
         raise DataError(
             f"{path}: must be a complete JSON file, could not be read: {error}; download it again"
         ) from error

@@ -1,5 +1,6 @@
 """FreiHAND: 32 560 photographs of hands, and 3 960 to evaluate on."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -7,28 +8,64 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.data.files import (
-    check_split,
     find_images,
     images_by_stem,
+    is_present,
     project_truth,
     read_json_array,
+    refuse_dangling,
     require_folder,
 )
+from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS
 from s2hand.keypoints.openpose import read_detections
+from s2hand.layouts import Split
 
-_FOLDERS = {"train": "training", "test": "evaluation"}
-_DETECTIONS = {
+_FOLDERS: dict[Split, str] = {"train": "training", "test": "evaluation"}
+_DETECTIONS: dict[Split, Path] = {
     "train": Path("openpose_v2/training/detect_all.json"),
     "test": Path("openpose/evaluation/detect.json"),
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Files:
+    """What a split is read from; None where an optional file is not there or not wanted."""
+
+    intrinsics: Path
+    joints: Path | None
+    vertices: Path | None
+    detections: Path | None
+    images: tuple[Path, ...]
+    stored_intrinsics_px: Float32[np.ndarray, "stored 3 3"]
+    """Of every image that the set has; ``images`` may be the first of them."""
+
+    def paths(self) -> tuple[Path, ...]:
+        optional = (self.joints, self.vertices, self.detections)
+        return (self.intrinsics, *(path for path in optional if path is not None), *self.images)
+
+
+def files_read(
+    root: Path,
+    split: Split,
+    *,
+    keypoints: Literal["detected", "ground_truth"] = "detected",
+    max_frames: int = 0,
+) -> tuple[Path, ...]:
+    """Name every file that ``load_freihand`` and decoding its images read.
+
+    Raises:
+        DataError: If the intrinsics, which count the images, or an image is missing.
+    """
+    return _find(root, split, keypoints, max_frames).paths()
+
+
 def load_freihand(
     root: Path,
-    split: str,
+    split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
     max_frames: int = 0,
@@ -49,19 +86,22 @@ def load_freihand(
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    check_split(split)
-    require_folder(root)
-    name = _FOLDERS[split]
-    intrinsics_px = read_json_array(root / f"{name}_K.json", (3, 3))
-    count = len(intrinsics_px)
-    joints = _optional(root / f"{name}_xyz.json", (21, 3), count)
-    vertices = _optional(root / f"{name}_verts.json", (778, 3), count) if split == "test" else None
-    stems = [f"{index:08d}" for index in range(count)]
-    images = find_images(root / name / "rgb", stems)
-    keypoints_px, confidence = _keypoints(root, split, keypoints, joints, intrinsics_px, images)
-    table = FrameTable(
-        sample_ids=tuple(stems),
-        image_paths=images,
+    files = _find(root, split, keypoints, max_frames)
+    stored, count = len(files.stored_intrinsics_px), len(files.images)
+
+    def truth(path: Path | None, points: int) -> Float32[np.ndarray, "n points 3"] | None:
+        return None if path is None else read_json_array(path, (points, 3), count=stored)[:count]
+
+    joints, vertices = truth(files.joints, 21), truth(files.vertices, 778)
+    intrinsics_px = files.stored_intrinsics_px[:count]
+    if keypoints == "ground_truth" and joints is not None:
+        keypoints_px = project_truth(joints, intrinsics_px)
+        confidence = np.ones((count, 21), np.float32)
+    else:
+        keypoints_px, confidence = _detections(files)
+    return FrameTable(
+        sample_ids=tuple(f"{index:08d}" for index in range(count)),
+        image_paths=files.images,
         intrinsics_px=intrinsics_px,
         sequences=("",) * count,
         frames=np.arange(count),
@@ -70,38 +110,87 @@ def load_freihand(
         crop_box_px=np.full((count, 4), np.nan, np.float32),
         joints=joints,
         vertices=vertices,
+        fingertips=S2HAND_FINGERTIPS,
     )
-    return table.select(np.arange(min(max_frames, count))) if max_frames else table
 
 
-def _optional(
-    path: Path, shape: tuple[int, int], count: int
-) -> Float32[np.ndarray, "n points 3"] | None:
-    return read_json_array(path, shape, count=count) if path.exists() else None
+def survey(root: Path, split: Split) -> Survey:
+    """Look at a split's lists and folders.
+
+    Raises:
+        DataError: If the intrinsics or an image is missing.
+    """
+    files = _find(root, split, "detected", 0)
+    in_folder = images_by_stem(root / _FOLDERS[split] / "rgb").values()
+    truth = {"joints": files.joints, "vertices": files.vertices}
+    return Survey(
+        frames=len(files.images),
+        sequences=(),
+        image_files=len(in_folder),
+        image_suffixes=tuple(sorted({path.suffix.lower() for path in in_folder})),
+        image_size_px=stored_size_px(files.images[0]),
+        truth=tuple(name for name, path in truth.items() if path is not None),
+        detections=files.detections is not None and is_present(files.detections),
+    )
 
 
-def _keypoints(
-    root: Path,
-    split: str,
-    keypoints: Literal["detected", "ground_truth"],
-    joints: Float32[np.ndarray, "n 21 3"] | None,
-    intrinsics_px: Float32[np.ndarray, "n 3 3"],
-    images: tuple[Path, ...],
-) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"]]:
-    count, path = len(images), root / _DETECTIONS[split]
-    if keypoints == "ground_truth" and joints is not None:
-        return project_truth(joints, intrinsics_px), np.ones((count, 21), np.float32)
-    if split == "test" and not path.exists():
-        return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32)
+LOADER = Loader(files_read=files_read, load=load_freihand, survey=survey)
+
+
+def _find(
+    root: Path, split: Split, keypoints: Literal["detected", "ground_truth"], max_frames: int
+) -> _Files:
+    """Find the files of a split; the one place that says which are read."""
+    require_folder(root)
+    name = _FOLDERS[split]
+    intrinsics = root / f"{name}_K.json"
+    stored_intrinsics_px = read_json_array(intrinsics, (3, 3))
+    stored = len(stored_intrinsics_px)
+    count = min(max_frames, stored) if max_frames else stored
+    joints, vertices = root / f"{name}_xyz.json", root / f"{name}_verts.json"
+    has_joints = is_present(joints)
+    return _Files(
+        intrinsics=intrinsics,
+        joints=joints if has_joints else None,
+        vertices=vertices if split == "test" and is_present(vertices) else None,
+        detections=_detections_path(root, split, keypoints, has_joints=has_joints),
+        images=find_images(root / name / "rgb", [f"{index:08d}" for index in range(count)]),
+        stored_intrinsics_px=stored_intrinsics_px,
+    )
+
+
+def _detections_path(
+    root: Path, split: Split, keypoints: Literal["detected", "ground_truth"], *, has_joints: bool
+) -> Path | None:
+    path = root / _DETECTIONS[split]
+    if keypoints == "ground_truth" and has_joints:
+        return None
     if keypoints == "ground_truth" and split == "train":
         raise DataError(
             f"{root / 'training_xyz.json'}: annotation file is missing, and "
             "data.keypoints='ground_truth' needs it; use 'detected' or complete the download"
         )
-    detections = read_detections(path, stored_size_px(images[0]))
+    return path if split == "train" or is_present(path) else None
+
+
+def _detections(
+    files: _Files,
+) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"]]:
+    count, path = len(files.images), files.detections
+    if path is None:
+        return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32)
+    refuse_dangling(path)
+    detections = read_detections(path, _largest_size_px(files.images))
+    stored = len(files.stored_intrinsics_px)
     # A detector that ran over the whole training folder saw the recomposed copies as well.
-    if len(detections) not in {count, len(images_by_stem(images[0].parent))}:
+    if len(detections) not in {stored, len(images_by_stem(files.images[0].parent))}:
         raise DataError(
-            f"{path}: must hold one entry per image ({count}), got {len(detections)}; detect again"
+            f"{path}: must hold one entry per image ({stored}), got {len(detections)}; detect again"
         )
     return detections.keypoints_px[:count], detections.confidence[:count]
+
+
+def _largest_size_px(images: tuple[Path, ...]) -> tuple[int, int]:
+    """Return the width and the height that all images fit into."""
+    width, height = np.max([stored_size_px(path) for path in images], axis=0).tolist()
+    return width, height

@@ -12,13 +12,16 @@ from jaxtyping import Float32
 
 from s2hand.data.files import (
     SPLITS,
-    check_split,
     find_images,
+    images_by_stem,
+    is_present,
     number_in,
     project_truth,
     read_json_array,
+    refuse_dangling,
     require_folder,
 )
+from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -27,11 +30,13 @@ from s2hand.geometry.rotations import (
     quaternion_multiply,
     quaternion_to_axis_angle,
 )
+from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
 from s2hand.hand.pickles import load_restricted
 from s2hand.keypoints.openpose import Detections, read_detections
+from s2hand.layouts import Split
 
-_FOLDERS = dict(zip(SPLITS, ("train", "evaluation"), strict=True))
+_FOLDERS: dict[Split, str] = dict(zip(SPLITS, ("train", "evaluation"), strict=True))
 _OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
 _HALF_TURN_ABOUT_X = (0.0, 1.0, 0.0, 0.0)
 """The same change of frame as a quaternion."""
@@ -45,6 +50,7 @@ _TRAIN_FIELDS: dict[str, tuple[int, ...]] = {
     "handJoints3D": (21, 3),
     "handPose": (48,),
 }
+_TEST_TRUTH = {"joints": "evaluation_xyz.json", "vertices": "evaluation_verts.json"}
 _TEST_FIELDS: dict[str, tuple[int, ...]] = {"camMat": (3, 3), "handBoundingBox": (4,)}
 
 _log = logging.getLogger(__name__)
@@ -60,9 +66,50 @@ class _Frame:
         return f"{self.sequence}/{self.stem}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Files:
+    """What a split is read from, and what had to be read to know that."""
+
+    list_path: Path
+    listed: list[_Frame]
+    read_meta: tuple[Path, ...]
+    """Of all frames up to the last one that is kept, those without annotation included."""
+    frames: list[_Frame]
+    """The annotated frames that are kept."""
+    meta: list[dict[str, np.ndarray]]
+    """Their fields."""
+    images: tuple[Path, ...]
+    joints: Path | None
+    vertices: Path | None
+    detections: dict[str, Path]
+    """By sequence; empty where they are not wanted."""
+
+    def paths(self) -> tuple[Path, ...]:
+        truth = tuple(path for path in (self.joints, self.vertices) if path is not None)
+        return (self.list_path, *self.read_meta, *truth, *self.detections.values(), *self.images)
+
+
+def files_read(
+    root: Path,
+    split: Split,
+    *,
+    keypoints: Literal["detected", "ground_truth"] = "detected",
+    train_crop: Literal["truth", "detections"] = "truth",
+    max_frames: int = 0,
+) -> tuple[Path, ...]:
+    """Name every file that ``load_ho3d`` and decoding its images read.
+
+    What a crop is computed from does not change that.
+
+    Raises:
+        DataError: If the list, a meta file or an image is missing or truncated.
+    """
+    return _find(root, split, keypoints, max_frames).paths()
+
+
 def load_ho3d(
     root: Path,
-    split: str,
+    split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
     train_crop: Literal["truth", "detections"] = "truth",
@@ -73,7 +120,8 @@ def load_ho3d(
     Joints and rotations are brought from HO-3D's order and OpenGL frame to ours. Training frames
     without annotation (``None`` in their meta file) are left out and counted in the log. The
     evaluation set has its boxes from ``handBoundingBox`` and its truth, where the files exist,
-    from ``evaluation_xyz.json`` and ``evaluation_verts.json``.
+    from ``evaluation_xyz.json`` and ``evaluation_verts.json``. The images of a sequence have one
+    size; sequences may differ.
 
     Args:
         root: Folder that holds ``train``, ``evaluation``, ``train.txt``, ``evaluation.txt`` and
@@ -88,30 +136,30 @@ def load_ho3d(
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    check_split(split)
-    require_folder(root)
-    folder = root / _FOLDERS[split]
-    listed = _read_list(root / f"{_FOLDERS[split]}.txt")
-    frames, meta = _read_meta(folder, listed, split, max_frames)
-    images = _find_images(folder, frames)
-    joints, vertices = _truth(root, split, meta, listed, len(frames))
+    files = _find(root, split, keypoints, max_frames)
+    frames, meta = files.frames, files.meta
+    without = len(files.read_meta) - len(frames)
+    if without:
+        _log.info("%s: left out %d frames without annotation", root / _FOLDERS[split], without)
+    joints, vertices = _truth(files, split)
     rotations = _opencv_rotations(_column(meta, "handPose")) if split == "train" else None
     intrinsics_px = _column(meta, "camMat")
-    image_size_px = stored_size_px(images[0])
+    sizes_px = _sizes_px(files)
     if keypoints == "ground_truth" and joints is not None:
         detected_px = project_truth(joints, intrinsics_px)
         confidence = np.ones((len(frames), 21), np.float32)
     else:
-        detected_px, confidence = _detections(root / "openpose", frames, image_size_px, split)
+        detected_px, confidence = _detections(files, sizes_px)
     if split == "test":
         boxes = _column(meta, "handBoundingBox")
     elif train_crop == "truth" and joints is not None:
         boxes = _extents(project_truth(joints, intrinsics_px))
     else:
-        boxes = _detected_extents(detected_px, confidence, image_size_px)
+        stored_px = np.array([sizes_px[frame.sequence] for frame in frames], np.float32)
+        boxes = _detected_extents(detected_px, confidence, stored_px)
     return FrameTable(
         sample_ids=tuple(frame.sample_id for frame in frames),
-        image_paths=images,
+        image_paths=files.images,
         intrinsics_px=intrinsics_px,
         sequences=tuple(frame.sequence for frame in frames),
         frames=np.array([number_in(frame.stem, frame.sample_id) for frame in frames], np.int64),
@@ -121,13 +169,89 @@ def load_ho3d(
         joints=joints,
         vertices=vertices,
         rotations=rotations,
+        fingertips=HO3D_FINGERTIPS,
     )
+
+
+def survey(root: Path, split: Split) -> Survey:
+    """Look at a split's list and folders; meta files are not read.
+
+    Raises:
+        DataError: If the list or a folder of images is missing, or no listed frame has an image.
+    """
+    require_folder(root)
+    folder = root / _FOLDERS[split]
+    stems: dict[str, list[str]] = {}
+    for frame in _read_list(root / f"{_FOLDERS[split]}.txt"):
+        stems.setdefault(frame.sequence, []).append(frame.stem)
+    images = [
+        found[stem]
+        for sequence, names in stems.items()
+        for found in [images_by_stem(folder / sequence / "rgb")]
+        for stem in names
+        if stem in found
+    ]
+    if not images:
+        raise DataError(f"{folder}: none of the listed frames has an image; complete the download")
+    if split == "train":
+        truth: tuple[str, ...] = ("joints", "rotations")
+    else:
+        paths = {name: root / file for name, file in _TEST_TRUTH.items()}
+        truth = tuple(name for name, path in paths.items() if is_present(path))
+    return Survey(
+        frames=sum(map(len, stems.values())),
+        sequences=tuple(sorted(stems)),
+        image_files=len(images),
+        image_suffixes=tuple(sorted({path.suffix.lower() for path in images})),
+        image_size_px=stored_size_px(images[0]),
+        truth=truth,
+        detections=all(is_present(_detections_path(root, sequence)) for sequence in stems),
+    )
+
+
+LOADER = Loader(files_read=files_read, load=load_ho3d, survey=survey)
+
+
+def _find(
+    root: Path, split: Split, keypoints: Literal["detected", "ground_truth"], max_frames: int
+) -> _Files:
+    """Find the files of a split; the one place that says which are read."""
+    require_folder(root)
+    folder, list_path = root / _FOLDERS[split], root / f"{_FOLDERS[split]}.txt"
+    listed = _read_list(list_path)
+    read_meta, frames, meta = _read_meta(folder, listed, split, max_frames)
+    truth: dict[str, Path] = {}
+    detections: dict[str, Path] = {}
+    if split == "test":
+        paths = {name: root / file for name, file in _TEST_TRUTH.items()}
+        truth = {name: path for name, path in paths.items() if is_present(path)}
+    if keypoints == "detected" or (split == "test" and "joints" not in truth):
+        sequences = dict.fromkeys(frame.sequence for frame in frames)
+        detections = {name: _detections_path(root, name) for name in sequences}
+        if split == "test":
+            detections = {name: path for name, path in detections.items() if is_present(path)}
+    return _Files(
+        list_path=list_path,
+        listed=listed,
+        read_meta=read_meta,
+        frames=frames,
+        meta=meta,
+        images=_find_images(folder, frames),
+        joints=truth.get("joints"),
+        vertices=truth.get("vertices"),
+        detections=detections,
+    )
+
+
+def _detections_path(root: Path, sequence: str) -> Path:
+    return root / "openpose" / sequence / "detect.json"
 
 
 def _read_list(path: Path) -> list[_Frame]:
     try:
         lines = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
+        refuse_dangling(path)
         raise DataError(
             f"{path}: list of frames is missing or unreadable ({error}); "
             "docs/datasets.md shows the layout"
@@ -149,31 +273,38 @@ def _read_list(path: Path) -> list[_Frame]:
 
 
 def _read_meta(
-    folder: Path, listed: list[_Frame], split: str, max_frames: int
-) -> tuple[list[_Frame], list[dict[str, np.ndarray]]]:
-    """Return the annotated frames and their fields."""
+    folder: Path, listed: list[_Frame], split: Split, max_frames: int
+) -> tuple[tuple[Path, ...], list[_Frame], list[dict[str, np.ndarray]]]:
+    """Return the meta files that were read, the annotated frames, and their fields."""
     wanted = _TRAIN_FIELDS if split == "train" else _TEST_FIELDS
     limit = max_frames or len(listed)
+    read: list[Path] = []
     frames: list[_Frame] = []
     columns: list[dict[str, np.ndarray]] = []
-    skipped = 0
     for frame in listed:
         if len(frames) == limit:
             break
         path = folder / frame.sequence / "meta" / f"{frame.stem}.pkl"
-        content = load_restricted(path, what="HO-3D meta file")
-        if not isinstance(content, dict):
-            raise DataError(f"{path}: must hold a dictionary, got a {type(content).__name__}")
+        content = _load_meta(path)
+        read.append(path)
         if split == "train" and any(content.get(name, 0) is None for name in wanted):
-            skipped += 1
             continue
         frames.append(frame)
         columns.append({name: _field(path, content, name, wanted[name]) for name in wanted})
-    if skipped:
-        _log.info("%s: left out %d frames without annotation", folder, skipped)
     if not frames:
         raise DataError(f"{folder}: none of the {len(listed)} listed frames has an annotation")
-    return frames, columns
+    return tuple(read), frames, columns
+
+
+def _load_meta(path: Path) -> dict[str, Any]:
+    try:
+        content = load_restricted(path, what="HO-3D meta file")
+    except DataError:
+        refuse_dangling(path)
+        raise
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: must hold a dictionary, got a {type(content).__name__}")
+    return content
 
 
 def _field(
@@ -209,17 +340,21 @@ def _find_images(folder: Path, frames: list[_Frame]) -> tuple[Path, ...]:
 
 
 def _truth(
-    root: Path, split: str, meta: list[dict[str, np.ndarray]], listed: list[_Frame], count: int
+    files: _Files, split: Split
 ) -> tuple[Float32[np.ndarray, "n 21 3"] | None, Float32[np.ndarray, "n 778 3"] | None]:
     if split == "train":
-        return _opencv_joints(_column(meta, "handJoints3D")), None
-    joints = vertices = None
-    xyz, verts = root / "evaluation_xyz.json", root / "evaluation_verts.json"
-    if xyz.exists():
-        joints = _opencv_joints(read_json_array(xyz, (21, 3), count=len(listed))[:count])
-    if verts.exists():
-        vertices = read_json_array(verts, (778, 3), count=len(listed))[:count] * _OPENGL_TO_OPENCV
-    return joints, vertices
+        return _opencv_joints(_column(files.meta, "handJoints3D")), None
+
+    def read(path: Path | None, points: int) -> Float32[np.ndarray, "n points 3"] | None:
+        if path is None:
+            return None
+        return read_json_array(path, (points, 3), count=len(files.listed))[: len(files.frames)]
+
+    joints, vertices = read(files.joints, 21), read(files.vertices, 778)
+    return (
+        None if joints is None else _opencv_joints(joints),
+        None if vertices is None else vertices * _OPENGL_TO_OPENCV,
+    )
 
 
 def _opencv_joints(joints: Float32[np.ndarray, "n 21 3"]) -> Float32[np.ndarray, "n 21 3"]:
@@ -235,24 +370,33 @@ def _opencv_rotations(hand_pose: Float32[np.ndarray, "n 48"]) -> Float32[np.ndar
     return rotations
 
 
+def _sizes_px(files: _Files) -> dict[str, tuple[int, int]]:
+    """Return each sequence's width and height, by its first image."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for frame, path in zip(files.frames, files.images, strict=True):
+        if frame.sequence not in sizes:
+            sizes[frame.sequence] = stored_size_px(path)
+    return sizes
+
+
 def _detections(
-    folder: Path, frames: list[_Frame], image_size_px: tuple[int, int], split: str
+    files: _Files, sizes_px: dict[str, tuple[int, int]]
 ) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"]]:
-    keypoints_px = np.zeros((len(frames), 21, 2), np.float32)
-    confidence = np.zeros((len(frames), 21), np.float32)
-    files: dict[str, Detections | None] = {}
-    for row, frame in enumerate(frames):
-        path = folder / frame.sequence / "detect.json"
-        if frame.sequence not in files:
-            absent = split == "test" and not path.exists()
-            files[frame.sequence] = None if absent else read_detections(path, image_size_px)
-        detections, index = files[frame.sequence], int(frame.stem)
-        if detections is None:
+    keypoints_px = np.zeros((len(files.frames), 21, 2), np.float32)
+    confidence = np.zeros((len(files.frames), 21), np.float32)
+    read: dict[str, Detections] = {}
+    for sequence, path in files.detections.items():
+        refuse_dangling(path)
+        read[sequence] = read_detections(path, sizes_px[sequence])
+    for row, frame in enumerate(files.frames):
+        if frame.sequence not in read:
             continue
+        detections, index = read[frame.sequence], int(frame.stem)
         if index >= len(detections):
             raise DataError(
-                f"{path}: must hold an entry for every frame number of the sequence, got "
-                f"{len(detections)} entries and frame {frame.stem}; detect on all frames again"
+                f"{files.detections[frame.sequence]}: must hold an entry for every frame number of "
+                f"the sequence, got {len(detections)} entries and frame {frame.stem}; "
+                "detect on all frames again"
             )
         keypoints_px[row] = detections.keypoints_px[index]
         confidence[row] = detections.confidence[index]
@@ -266,11 +410,11 @@ def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray
 def _detected_extents(
     keypoints_px: Float32[np.ndarray, "n 21 2"],
     confidence: Float32[np.ndarray, "n 21"],
-    image_size_px: tuple[int, int],
+    sizes_px: Float32[np.ndarray, "n 2"],
 ) -> Float32[np.ndarray, "n 4"]:
     found = confidence >= _CONFIDENT
     low = np.where(found[..., None], keypoints_px, np.inf).min(axis=1)
     high = np.where(found[..., None], keypoints_px, -np.inf).max(axis=1)
-    whole = np.array([0, 0, image_size_px[0] - 1, image_size_px[1] - 1], np.float32)
+    whole = np.concatenate([np.zeros_like(sizes_px), sizes_px - 1], axis=1)
     enough = found.sum(axis=1, keepdims=True) >= _FEWEST_CONFIDENT
     return np.where(enough, np.concatenate([low, high], axis=1), whole).astype(np.float32)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from s2hand.errors import DataError
@@ -18,6 +18,11 @@ from s2hand.errors import DataError
 _FORMAT_VERSION = b"packed images 1"
 _IMAGES_PER_CHUNK = 256
 _MAX_THREADS = 8
+
+
+def stored_sizes_px(paths: Sequence[Path]) -> Int64[np.ndarray, "n 2"]:
+    """Return the width and height of every image, from their headers."""
+    return np.array([stored_size_px(path) for path in paths], np.int64)
 
 
 def stored_size_px(path: Path) -> tuple[int, int]:
@@ -34,7 +39,6 @@ def stored_size_px(path: Path) -> tuple[int, int]:
 def pack_images(
     paths: Sequence[Path],
     boxes_px: Float64[np.ndarray, "n 4"],
-    image_size_px: tuple[int, int],
     side_px: int,
     cache_dir: Path | None = None,
 ) -> UInt8[np.ndarray, "n 3 side side"]:
@@ -47,18 +51,17 @@ def pack_images(
     Args:
         paths: Image files.
         boxes_px: Square boxes in the convention of ``crop_affine``; black outside the image.
-        image_size_px: Width and height that every image must have.
         side_px: Side of the packed squares.
         cache_dir: Folder of the mapped file; None keeps the result in memory.
 
     Raises:
-        DataError: If an image is missing, truncated or of another size, or the disk is full.
+        DataError: If an image is missing or truncated, or the disk is full.
     """
     shape = (len(paths), 3, side_px, side_px)
     if cache_dir is None:
         packed = np.empty(shape, np.uint8)
         start = 0
-        for chunk in _decoded_chunks(paths, boxes_px, image_size_px, side_px):
+        for chunk in _decoded_chunks(paths, boxes_px, side_px):
             packed[start : start + len(chunk)] = chunk
             start += len(chunk)
         return packed
@@ -68,7 +71,7 @@ def pack_images(
         with _exclusive(target.with_suffix(".lock")):
             if not target.exists():
                 _require_space(cache_dir, int(np.prod(shape)))
-                _write_npy(target, shape, _decoded_chunks(paths, boxes_px, image_size_px, side_px))
+                _write_npy(target, shape, _decoded_chunks(paths, boxes_px, side_px))
     except OSError as error:
         raise DataError(
             f"runtime.cache_dir '{cache_dir}' must be a folder that can be written to: {error}; "
@@ -80,11 +83,10 @@ def pack_images(
 def _decoded_chunks(
     paths: Sequence[Path],
     boxes_px: Float64[np.ndarray, "n 4"],
-    image_size_px: tuple[int, int],
     side_px: int,
 ) -> Iterator[UInt8[np.ndarray, "chunk 3 side side"]]:
     def decode(row: int) -> np.ndarray:
-        return _decode(paths[row], boxes_px[row], image_size_px, side_px)
+        return _decode(paths[row], boxes_px[row], side_px)
 
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), _IMAGES_PER_CHUNK):
@@ -93,10 +95,7 @@ def _decoded_chunks(
 
 
 def _decode(
-    path: Path,
-    box_px: Float64[np.ndarray, "4"],
-    image_size_px: tuple[int, int],
-    side_px: int,
+    path: Path, box_px: Float64[np.ndarray, "4"], side_px: int
 ) -> UInt8[np.ndarray, "3 side side"]:
     try:
         with Image.open(path) as image:
@@ -105,11 +104,6 @@ def _decode(
         raise DataError(_missing(path)) from error
     except (OSError, SyntaxError) as error:
         raise DataError(_unreadable(path, error)) from error
-    if pixels.size != image_size_px:
-        raise DataError(
-            f"{path}: image must be {image_size_px[0]}x{image_size_px[1]} px like the first of its "
-            f"set, got {pixels.size[0]}x{pixels.size[1]}; restore the original file"
-        )
     edges = box_px + 0.5  # Pillow counts from the outer corner of the top-left pixel.
     whole = np.array([*np.floor(edges[:2]), *np.ceil(edges[2:])]).astype(int)
     inner = edges - np.tile(whole[:2], 2)

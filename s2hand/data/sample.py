@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from s2hand.errors import DataError
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +36,17 @@ class FrameTable:
     vertices: Float32[np.ndarray, "n 778 3"] | None = None
     rotations: Float32[np.ndarray, "n 16 3"] | None = None
     """True full axis-angle pose, wrist first, without a mean pose (flat hand is zero)."""
+    fingertips: Fingertips = S2HAND_FINGERTIPS
+    """Vertices at which the fingertips of ``joints`` lie; the set's, not a column."""
 
     def __post_init__(self) -> None:
         for column in fields(self):
             values = getattr(self, column.name)
-            if values is not None and len(values) != len(self.sample_ids):
+            if (
+                column.name != "fingertips"
+                and values is not None
+                and len(values) != len(self.sample_ids)
+            ):
                 raise DataError(
                     f"FrameTable.{column.name} must have one entry per sample "
                     f"({len(self.sample_ids)}), got {len(values)}"
@@ -89,6 +96,9 @@ class Batch:
     """RGB, 0 to 1."""
     intrinsics_px: Float[Tensor, "batch 3 3"]
     """Camera of the input image, in input pixels."""
+    camera_rotation: Float[Tensor, "batch 3 3"]
+    """How that camera is turned: x_dataset = camera_rotation · x_input, between its frame and the
+    dataset camera's, in which predictions and truth are."""
     detected_keypoints_px: Float[Tensor, "batch 21 2"]
     """Detections in input pixels."""
     detection_confidence: Float[Tensor, "batch 21"]

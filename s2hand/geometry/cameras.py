@@ -1,9 +1,10 @@
-"""Cameras, and what cropping, resizing and rotating an image do to it.
+"""Cameras, and what cropping, resizing and turning do to them and to their images.
 
 Convention of the whole project: OpenCV camera frame (x right, y down, z forward), metres; pixel
 (0, 0) is the **centre** of the top-left pixel, so an image of width w spans -0.5 to w - 0.5.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -105,45 +106,109 @@ def rotation_affine(
 
 
 def transform_keypoints(
-    keypoints_px: Float[Tensor, "*batch points 2"], affine: Float[Tensor, "*batch 3 3"]
+    keypoints_px: Float[Tensor, "*batch points 2"], pixel_map: Float[Tensor, "*batch 3 3"]
 ) -> Float[Tensor, "*batch points 2"]:
-    """Move 2D points by a pixel map."""
-    return keypoints_px @ affine[..., :2, :2].transpose(-1, -2) + affine[..., None, :2, 2]
+    """Move 2D points by a pixel map, affine or projective."""
+    moved = keypoints_px @ pixel_map[..., :2].transpose(-1, -2) + pixel_map[..., None, :, 2]
+    return moved[..., :2] / moved[..., 2:]
 
 
-def resize_intrinsics(
-    intrinsics_px: Float[Tensor, "*batch 3 3"], scale: Float[Tensor, "*batch"]
-) -> Float[Tensor, "*batch 3 3"]:
-    """Return the camera of the image resized by ``scale``."""
-    return resize_affine(scale) @ intrinsics_px
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CameraView:
+    """What a camera at the dataset camera's place sees that may look another way.
+
+    Convention:
+        x_dataset = ``rotation`` · x_view for the same point in both cameras' frames, so the view's
+        axes are the rotation's columns; row vectors of points go to the view by
+        ``points @ rotation``. A stored pixel's place in the view's picture is
+        ``pixel_map`` = K_view · rotationᵀ · K⁻¹, with the stored image's K.
+    """
+
+    pixel_map: Float[Tensor, "*batch 3 3"]
+    """From pixels of the stored image to the view's, up to a positive factor."""
+    intrinsics_px: Float[Tensor, "*batch 3 3"]
+    """The view's own camera matrix."""
+    rotation: Float[Tensor, "*batch 3 3"]
 
 
-def crop_intrinsics(
+def affine_view(
+    intrinsics_px: Float[Tensor, "*batch 3 3"], affine: Float[Tensor, "*batch 3 3"]
+) -> CameraView:
+    """Return the view that an affine pixel map shows: the dataset camera's, not turned."""
+    return CameraView(
+        pixel_map=affine,
+        intrinsics_px=affine @ intrinsics_px,
+        rotation=torch.eye(3, dtype=affine.dtype, device=affine.device).expand_as(affine),
+    )
+
+
+def turned_view(
     intrinsics_px: Float[Tensor, "*batch 3 3"],
     box_px: Float[Tensor, "*batch 4"],
     output_size_px: int,
-) -> Float[Tensor, "*batch 3 3"]:
-    """Return the camera of the crop that :func:`crop_affine` describes."""
-    return crop_affine(box_px, output_size_px) @ intrinsics_px
+) -> CameraView:
+    """Return the view of the dataset camera turned to the centre of a crop.
 
+    What an affine crop shows depends on where it was cut: away from the optical axis a camera sees
+    hands from the side and stretched. In the turned camera's picture it does not.
 
-def rotate_intrinsics(
-    intrinsics_px: Float[Tensor, "*batch 3 3"],
-    angle_rad: Float[Tensor, "*batch"],
-    centre_px: Float[Tensor, "*batch 2"],
-) -> Float[Tensor, "*batch 3 3"]:
-    """Return the camera of the image turned by :func:`rotation_affine`.
+    Convention:
+        ``rotation`` is the smallest that takes the optical axis to the viewing ray of the box's
+        centre. The view's principal point is its picture's centre, its pixels are square, and its
+        focal length is √(fx·fy) · ``output_size_px`` / side of the box, which an affine crop of
+        the box would have. Equal boxes so have equal cameras wherever they lie. At an angle θ from
+        the optical axis the scale at the crop's centre is the affine crop's times cos θ across
+        the direction to the axis, and times cos² θ along it.
 
-    Turning the image by an angle is turning the scene about the optical axis by the same angle
-    and moving the principal point: ``project(R_z(angle) X, rotated K)`` is where the turned image
-    shows X. This is exact for square pixels (fx = fy, no skew), as the datasets' cameras have.
+    Args:
+        intrinsics_px: Camera of the stored image.
+        box_px: (x0, y0, x1, y1) in the stored image, square, as for :func:`crop_affine`.
+        output_size_px: Side of the view's picture.
     """
-    principal = transform_keypoints(
-        intrinsics_px[..., None, :2, 2], rotation_affine(angle_rad, centre_px)
+    to_rays = torch.linalg.inv(intrinsics_px)
+    centre_px = (box_px[..., :2] + box_px[..., 2:]) / 2
+    rotation = _from_optical_axis(
+        (to_rays[..., :2] @ centre_px[..., None])[..., 0] + to_rays[..., 2]
     )
-    last = intrinsics_px[..., 2:, 2]
-    column = torch.cat((principal.squeeze(-2), last), dim=-1)
-    return torch.cat((intrinsics_px[..., :2], column[..., None]), dim=-1)
+    scale = output_size_px / (box_px[..., 2] - box_px[..., 0])
+    focal_px = scale * (intrinsics_px[..., 0, 0] * intrinsics_px[..., 1, 1]).sqrt()
+    principal_px = torch.full_like(centre_px, (output_size_px - 1) / 2)
+    intrinsics_of_view = _affine(focal_px, torch.zeros_like(focal_px), principal_px)
+    return CameraView(
+        pixel_map=intrinsics_of_view @ rotation.transpose(-1, -2) @ to_rays,
+        intrinsics_px=intrinsics_of_view,
+        rotation=rotation,
+    )
+
+
+def turn_in_plane(
+    view: CameraView, angle_rad: Float[Tensor, "*batch"], image_size_px: int
+) -> CameraView:
+    """Turn a view's square picture about its centre, by turning its camera the other way.
+
+    With A the turn of the picture and Z the same turn about the optical axis, the camera becomes
+    A·K·Zᵀ and its rotation R·Zᵀ: the picture shows the scene turned by Z. The camera is K itself
+    where the principal point is the picture's centre and pixels are square.
+
+    Convention:
+        A positive angle turns the picture as in :func:`rotation_affine`.
+    """
+    centre_px = torch.full_like(view.pixel_map[..., :2, 2], (image_size_px - 1) / 2)
+    affine = rotation_affine(angle_rad, centre_px)
+    back = rotation_affine(-angle_rad, torch.zeros_like(centre_px))
+    return CameraView(
+        pixel_map=affine @ view.pixel_map,
+        intrinsics_px=affine @ view.intrinsics_px @ back,
+        rotation=view.rotation @ back,
+    )
+
+
+def _from_optical_axis(direction: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Return the smallest rotation that takes (0, 0, 1) to a direction in front of the camera."""
+    x, y, z = torch.nn.functional.normalize(direction, dim=-1).unbind(-1)
+    bend = 1 / (1 + z)
+    entries = (1 - bend * x * x, -bend * x * y, x, -bend * x * y, 1 - bend * y * y, y, -x, -y, z)
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
 
 def _affine(cosine: Tensor, sine: Tensor, offset: Tensor) -> Tensor:

@@ -67,6 +67,28 @@ def quaternion_to_axis_angle(quaternion: Float[Tensor, "*batch 4"]) -> Float[Ten
     return torch.where(small, series, 2 * torch.atan2(norm, w) / norm) * vector
 
 
+def matrix_to_quaternion(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Turn rotation matrices into unit quaternions (w, x, y, z), of either sign.
+
+    The squares of the four components and their products are linear in the matrix; they are
+    divided by the largest component, so that no rotation is close to a division by zero.
+
+    References:
+        Shepperd, "Quaternion from rotation matrix", 1978.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in matrix.unbind(-2))
+    entries = (
+        1 + xx + yy + zz, zy - yz, xz - zx, yx - xy,
+        zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx,
+        xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz,
+        yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz,
+    )  # fmt: skip
+    products = torch.stack(entries, dim=-1).unflatten(-1, (4, 4))
+    largest = products.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)[..., None, None]
+    row = products.take_along_dim(largest, dim=-2).squeeze(-2)
+    return torch.nn.functional.normalize(row, dim=-1)
+
+
 def quaternion_multiply(
     first: Float[Tensor, "*batch 4"], second: Float[Tensor, "*batch 4"]
 ) -> Float[Tensor, "*batch 4"]:

@@ -1,4 +1,4 @@
-"""Names of the hand's joints, and the joint orders and fingertip vertices in use, as data.
+"""Names of the hand's joints, and the joint orders in use, as data.
 
 Inside this project joints are in OpenPose order; every other order is converted here, by name.
 """
@@ -45,19 +45,6 @@ BONES = tuple(
     (0 if k == 0 else 4 * finger + k, 4 * finger + k + 1) for finger in range(5) for k in range(4)
 )
 """The 20 pairs (parent, child) in OpenPose order, thumb first, from the wrist outwards."""
-
-
-Fingertips = tuple[int, int, int, int, int]
-"""The mesh vertices that stand for the fingertips, thumb to little."""
-
-S2HAND_FINGERTIPS: Fingertips = (744, 320, 443, 555, 672)
-"""The released code's, for FreiHAND: ours by default."""
-SMPLX_FINGERTIPS: Fingertips = (744, 320, 443, 554, 671)
-"""smplx's ``vertex_ids.py``."""
-MANOPTH_FINGERTIPS: Fingertips = (745, 317, 444, 556, 673)
-"""manopth's, for the right hand."""
-HO3D_FINGERTIPS: Fingertips = (744, 333, 444, 555, 672)
-"""HO-3D's ground truth (its ``setup_mano.py``)."""
 
 
 def joint_permutation(source: JointOrder, target: JointOrder) -> list[int]:

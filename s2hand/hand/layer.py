@@ -9,8 +9,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from s2hand.errors import HandModelError
-from s2hand.geometry.rotations import axis_angle_to_matrix
-from s2hand.hand.joints import PARENTS, S2HAND_FINGERTIPS, Fingertips, joint_permutation
+from s2hand.geometry.rotations import (
+    axis_angle_to_matrix,
+    axis_angle_to_quaternion,
+    matrix_to_quaternion,
+    quaternion_multiply,
+    quaternion_to_axis_angle,
+)
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
+from s2hand.hand.joints import PARENTS, joint_permutation
 from s2hand.hand.model_data import HandModelData
 from s2hand.hand.skinning import forward_kinematics, skin
 
@@ -147,6 +154,38 @@ class HandLayer(nn.Module):
             joints=joints.index_select(1, self._order).reshape(*batch, 21, 3),
             hand_pose=full_hand_pose,
         )
+
+    def turned(
+        self,
+        rotation: Float[Tensor, "*batch 3 3"],
+        *,
+        betas: Float[Tensor, "*batch 10"],
+        global_orient: Float[Tensor, "*batch 3"],
+        transl: Float[Tensor, "*batch 3"],
+        scale: Float[Tensor, "*batch 1"],
+    ) -> tuple[Float[Tensor, "*batch 3"], Float[Tensor, "*batch 3"]]:
+        """Return ``global_orient`` and ``transl`` that turn the hand about the frame's origin.
+
+        The hand posed with them is rotation · X for every point X of the hand as given:
+        R_g becomes R·R_g, and t becomes R·(t + |s|·p) − |s|·p with what R_g turns about, p: the
+        wrist of the shaped hand at rest, or the origin for ``origin_flipped``.
+
+        Args:
+            rotation: R.
+            betas: Shape coefficients, on which the wrist depends.
+            global_orient: R_g as axis-angle.
+            transl: t, metres.
+            scale: s.
+        """
+        whole = quaternion_multiply(
+            matrix_to_quaternion(rotation), axis_angle_to_quaternion(global_orient)
+        )
+        pivot = torch.zeros_like(transl)
+        if self.rotation_centre == "wrist":
+            wrist = self._rest_joints[0, :3] + betas @ self._joint_directions[:, :3]
+            pivot = scale.abs() * wrist
+        moved = (rotation @ (transl + pivot)[..., None]).squeeze(-1) - pivot
+        return quaternion_to_axis_angle(whole), moved
 
     @property
     def rest_vertices(self) -> Float[Tensor, "778 3"]:

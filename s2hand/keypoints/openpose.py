@@ -26,7 +26,10 @@ class Detections:
 
     keypoints_px: Float32[np.ndarray, "n 21 2"]
     confidence: Float32[np.ndarray, "n 21"]
+    """0 to 1."""
     filenames: tuple[str, ...]
+    num_clipped: int = 0
+    """Confidences that the file has above 1; OpenPose's maps can rise above it. They are 1 here."""
 
     def __len__(self) -> int:
         return len(self.filenames)
@@ -36,7 +39,8 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
     """Read one detections file and check every entry.
 
     The file is a JSON list of three lists of equal length: 21 [x, y] per image, 21 [confidence]
-    per image, one [file name] per image.
+    per image, one [file name] per image. A confidence above 1 counts as 1, and how many did is
+    told.
 
     Args:
         path: The file.
@@ -45,12 +49,13 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
 
     Raises:
         DataError: If the file is missing, truncated or not of that layout, or an entry holds NaN,
-            a keypoint far outside the image, or a confidence outside 0 to 1.
+            a keypoint far outside the image, or a negative confidence.
     """
     keypoints_list, confidence_list, name_list = _read_lists(path)
     keypoints = _stack(path, "keypoints", keypoints_list, (_NUM_KEYPOINTS, 2))
     confidence = _stack(path, "confidences", confidence_list, (_NUM_KEYPOINTS, 1))[..., 0]
-    _require_range(path, "confidence", confidence, 0.0, 1.0, "clip confidences to 0..1")
+    remedy = "write (0, 0) with confidence 0 for a keypoint that was not found"
+    _require_range(path, "confidence", confidence, 0.0, np.inf, remedy)
     found = np.where(confidence[..., None] > 0, keypoints, 0)
     for axis, name in enumerate("xy"):
         size = image_size_px[axis]
@@ -58,8 +63,9 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
         _require_range(path, f"keypoint {name}", found[..., axis], -size / 2, 1.5 * size, remedy)
     return Detections(
         keypoints_px=keypoints.astype(np.float32),
-        confidence=confidence.astype(np.float32),
+        confidence=confidence.clip(max=1.0).astype(np.float32),
         filenames=tuple(_name(path, entry, index) for index, entry in enumerate(name_list)),
+        num_clipped=int((confidence > 1).sum()),
     )
 
 

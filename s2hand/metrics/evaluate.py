@@ -1,7 +1,7 @@
 """All metrics of one set: per sample and in the mean, for whatever truth the set has."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
+from s2hand.hand.fingertips import FINGERTIP_SETS, S2HAND_FINGERTIPS
 from s2hand.metrics.alignment import align_procrustes, align_root
 from s2hand.metrics.appearance import shape_sd, texture_sd
 from s2hand.metrics.errors import CM_PER_M, point_errors
@@ -24,12 +25,13 @@ from s2hand.metrics.smoothness import (
     quaternion_detour_rad,
 )
 
-EVALUATOR_ID = (
-    "s2hand/1 joints=openpose root=wrist pa=similarity+reflection,joints|vertices "
+_RULES = (
+    "s2hand/2 joints=openpose root=wrist pa=similarity+reflection,joints|vertices "
     "auc=0:50mm:100 f=strict acc=wrist-relative,per-sequence quat=n3,i1,16"
 )
-"""Changes whenever a metric's value could: numbers under different ids are not comparable."""
-
+"""Changes whenever a metric's value could, beside what the table's truth decides."""
+_TIPS = slice(4, None, 4)
+"""The fingertips in OpenPose order, thumb to little."""
 _CHUNK_SAMPLES = 512
 
 
@@ -57,6 +59,12 @@ METRICS: dict[str, MetricDescription] = {
     "root_mpvpe_cm": _lower("cm", "mean vertex error with the wrists superimposed"),
     "pa_auc_j_0_50mm": _higher("1", "area under the aligned joints' PCK curve, 0-50 mm"),
     "pa_auc_v_0_50mm": _higher("1", "area under the aligned vertices' PCK curve, 0-50 mm"),
+    "pa_mpjpe_dataset_tips_cm": _lower(
+        "cm", "pa_mpjpe_cm against the dataset's own fingertips, as its official script has it"
+    ),
+    "pa_auc_j_dataset_tips_0_50mm": _higher(
+        "1", "pa_auc_j_0_50mm against the dataset's own fingertips"
+    ),
     "f_score_5mm": _higher("1", "F-score of the vertices as predicted at 5 mm"),
     "f_score_15mm": _higher("1", "F-score of the vertices as predicted at 15 mm"),
     "pa_f_score_5mm": _higher("1", "F-score of the aligned vertices at 5 mm"),
@@ -88,6 +96,7 @@ class Predictions:
     """A model's output for every frame of a table, in the table's order."""
 
     joints: Float[np.ndarray, "n 21 3"]
+    """With the method's fingertip vertices, ``S2HAND_FINGERTIPS``."""
     vertices: Float[np.ndarray, "n 778 3"]
     hand_pose: Float[np.ndarray, "n 15 3"]
     """Full axis-angle, mean pose included."""
@@ -125,6 +134,8 @@ class KeypointPredictions:
 
     image_size_px: int
     intrinsics_px: Float[np.ndarray, "n 3 3"]
+    camera_rotation: Float[np.ndarray, "n 3 3"]
+    """x_dataset = camera_rotation · x_input, as in ``Batch``."""
     detected: Float[np.ndarray, "n 21 2"]
     projected: Float[np.ndarray, "n 21 2"]
     heatmap: Float[np.ndarray, "n 21 2"] | None = None
@@ -140,10 +151,25 @@ class SetEvaluation:
     """One value per sample for every metric but the ``_sd``; its mean over samples that are not
     NaN is the metric. Smoothness metrics stand at a window's middle frame, NaN at other frames."""
     sample_ids: tuple[str, ...]
-    parameters: dict[str, Float32[np.ndarray, "n ..."]] = field(default_factory=dict)
+    parameters: dict[str, Float32[np.ndarray, "n ..."]]
     """The predictions, compactly: ``HAND_PARAMETERS`` and ``heatmap_keypoints_px`` (pixels of the
     network's input), as far as they were predicted; a row per sample."""
-    evaluator_id: str = EVALUATOR_ID
+    evaluator_id: str
+    """Numbers under different ids are not comparable."""
+
+
+def evaluator_id(table: FrameTable) -> str:
+    """Name the rules by which ``evaluate`` measures a table.
+
+    ``tips`` are the fingertip sets of the prediction and of the truth that all metrics of joints
+    compare, ``dataset_tips`` that of the truth's file, where it is another: there the metrics
+    ``…_dataset_tips…`` compare the prediction with the file as it is.
+    """
+    if table.joints is None or table.fingertips == S2HAND_FINGERTIPS:
+        return f"{_RULES} tips=s2hand|s2hand"
+    own = next((name for name, tips in FINGERTIP_SETS.items() if tips == table.fingertips), "own")
+    compared = own if table.vertices is None else "s2hand"
+    return f"{_RULES} tips=s2hand|{compared} dataset_tips={own}"
 
 
 def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
@@ -153,20 +179,27 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
     metrics without ``joints``, smoothness and deviations without sequences; likewise those of
     what was not predicted.
 
+    Joints are compared at the method's fingertip vertices: where the truth's joints have others,
+    as HO-3D's, the tips are taken from the true vertices, so that a perfect mesh has no error.
+    Without true vertices the joints are compared as they are; the evaluator's id says so.
+
     Raises:
         DataError: If the numbers of frames differ, or a prediction is not finite.
     """
     _check(predictions, table)
     samples: dict[str, np.ndarray] = {}
-    if table.joints is not None:
-        samples |= _joint_samples(predictions, table.joints, table.intrinsics_px)
+    true_joints = _method_joints(table)
+    if true_joints is not None:
+        samples |= _joint_samples(predictions, true_joints, table.intrinsics_px)
+    if table.joints is not None and table.fingertips != S2HAND_FINGERTIPS:
+        samples |= _dataset_tips_samples(predictions.joints, table.joints)
     if table.vertices is not None:
-        samples |= _vertex_samples(predictions, table.vertices, table.joints)
+        samples |= _vertex_samples(predictions, table.vertices, true_joints)
     windows = consecutive_windows(table.sequences, table.frames)
     if len(windows):
-        samples |= _smoothness_samples(predictions, table.joints, windows)
-    if table.joints is not None and predictions.keypoints is not None:
-        samples |= _keypoint_samples(predictions.keypoints, table.joints)
+        samples |= _smoothness_samples(predictions, true_joints, windows)
+    if true_joints is not None and predictions.keypoints is not None:
+        samples |= _keypoint_samples(predictions.keypoints, true_joints)
     samples |= predictions.fit or {}
     metrics = {
         name: float(np.nanmean(values))
@@ -181,6 +214,7 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
         metrics=metrics,
         samples=samples,
         sample_ids=table.sample_ids,
+        evaluator_id=evaluator_id(table),
         parameters=predictions.parameters,
     )
 
@@ -202,6 +236,16 @@ def _check(predictions: Predictions, table: FrameTable) -> None:
                 f"predicted {column.name} must be finite, got NaN or infinity for "
                 f"{int((~finite).sum())} samples, the first being '{first}'"
             )
+
+
+def _method_joints(table: FrameTable) -> Float[np.ndarray, "n 21 3"] | None:
+    """Return the true joints with the method's fingertips, where the true vertices tell them."""
+    has_others = table.fingertips != S2HAND_FINGERTIPS
+    if table.joints is None or table.vertices is None or not has_others:
+        return table.joints
+    joints = table.joints.copy()
+    joints[:, _TIPS] = table.vertices[:, list(S2HAND_FINGERTIPS)]
+    return joints
 
 
 def _joint_samples(
@@ -228,15 +272,26 @@ def _joint_samples(
     }
 
 
+def _dataset_tips_samples(
+    predicted: Float[np.ndarray, "n 21 3"], truth: Float[np.ndarray, "n 21 3"]
+) -> dict[str, np.ndarray]:
+    aligned_m = point_errors(align_procrustes(predicted, truth), truth)
+    return {
+        "pa_mpjpe_dataset_tips_cm": aligned_m.mean(axis=1) * CM_PER_M,
+        "pa_auc_j_dataset_tips_0_50mm": sample_auc(aligned_m),
+    }
+
+
 def _keypoint_samples(
     keypoints: KeypointPredictions, true_joints: Float[np.ndarray, "n 21 3"]
 ) -> dict[str, np.ndarray]:
     samples = {}
+    seen_joints = true_joints @ keypoints.camera_rotation.astype(np.float64)
     for name in ("detected", "projected", "heatmap"):
         points = getattr(keypoints, name)
         if points is not None:
             errors = keypoint_errors_px(
-                points, true_joints, keypoints.intrinsics_px, keypoints.image_size_px
+                points, seen_joints, keypoints.intrinsics_px, keypoints.image_size_px
             )
             samples[f"{name}_keypoint_px"] = errors.mean(axis=1)
             samples[f"{name}_keypoint_auc"] = frame_auc(errors)

@@ -27,8 +27,8 @@ def keypoint_errors_px(
 
     Args:
         keypoints_px: Detected, projected or heat-map keypoints in pixels of the network's input.
-        true_joints: Metres, camera frame.
-        intrinsics_px: Camera of the network's input.
+        true_joints: Metres, frame of the network input's camera.
+        intrinsics_px: That camera.
         image_size_px: Side of the network's input.
     """
     true_keypoints_px = project(

@@ -62,8 +62,8 @@ def true_silhouettes(
     """Return which pixels' centres a mesh covers, as if nothing stood before it.
 
     Args:
-        vertices: Metres, camera frame.
-        intrinsics_px: Camera of the image in which the silhouette is wanted.
+        vertices: Metres, frame of the camera in whose image the silhouette is wanted.
+        intrinsics_px: That camera.
         faces: Triangles; both sides of them are seen.
         size_px: Side of the square image.
     """

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, no_type_check
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numba import njit, prange
+from numba import prange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from s2hand.compiled import compiled
 from s2hand.rendering.outlines import (
     HORIZONTAL,
     Crossings,
@@ -173,7 +174,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 @no_type_check
 def _one_of(batch: _Scene, i: int) -> _Scene:
     return _Scene(
@@ -183,7 +184,7 @@ def _one_of(batch: _Scene, i: int) -> _Scene:
     )  # fmt: skip
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True, error_model="numpy")
 @no_type_check
 def _draw_batch(
     batch: _Scene,
@@ -196,7 +197,7 @@ def _draw_batch(
         _draw_image(_one_of(batch, i), image[i], silhouette[i], seen_depth[i], face_id[i])
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _draw_image(
     scene: _Scene,
@@ -229,7 +230,7 @@ def _draw_image(
             silhouette[row, column] = covered
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _face_geometry(scene: _Scene) -> tuple[np.ndarray, np.ndarray]:
     planes = np.empty((len(scene.faces), 3, 3))
@@ -238,7 +239,7 @@ def _face_geometry(scene: _Scene) -> tuple[np.ndarray, np.ndarray]:
     return planes, facing
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _look(
     scene: _Scene,
@@ -276,7 +277,7 @@ def _look(
     return _View(planes, facing, face_id, crossings, pixels)
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@compiled(inline="always", error_model="numpy")
 @no_type_check
 def _values(pixels: np.ndarray, row: int, column: int) -> tuple[float, float, float, float]:
     return (
@@ -285,7 +286,7 @@ def _values(pixels: np.ndarray, row: int, column: int) -> tuple[float, float, fl
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _blend(
     pixels: np.ndarray, row: int, column: int, weights: np.ndarray
@@ -305,7 +306,7 @@ def _blend(
     return r, g, b, covered
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True, error_model="numpy")
 @no_type_check
 def _differentiate_batch(
     batch: _Scene,
@@ -333,7 +334,7 @@ def _differentiate_batch(
         to_points[i], to_depth[i], to_colours[i] = sums.points, sums.depth_m, sums.colours
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _differentiate_image(
     scene: _Scene,
@@ -367,7 +368,7 @@ def _differentiate_image(
                 )  # fmt: skip
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@compiled(inline="always", error_model="numpy")
 @no_type_check
 def _scaled(
     gradient: tuple[float, float, float, float], share: float
@@ -375,7 +376,7 @@ def _scaled(
     return share * gradient[0], share * gradient[1], share * gradient[2], share * gradient[3]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _differentiate_blend(
     scene: _Scene,
@@ -420,7 +421,7 @@ def _differentiate_blend(
 
 
 # Inlined, and given arrays one by one, because it runs once a pixel: a call costs more than it.
-@njit(cache=True, inline="always", error_model="numpy")
+@compiled(inline="always", error_model="numpy")
 @no_type_check
 def _spread(
     face: int,
@@ -461,7 +462,7 @@ def _spread(
         sums.planes[face, corner, 2] += to_values[corner]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _planes_to_points(scene: _Scene, view: _View, sums: _Sums) -> None:
     """Pass the gradients of the planes, cross products of corners, on to the corners."""

@@ -16,8 +16,8 @@ References:
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit
 
+from s2hand.compiled import compiled
 from s2hand.rendering.rasterise import NO_FACE, UNSEEN, turn
 from s2hand.rendering.topology import NO_NEIGHBOUR
 
@@ -41,7 +41,7 @@ class Crossings(NamedTuple):
     """Which pixels belong to a crossed pair."""
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def find_crossings(
     points: np.ndarray,
@@ -78,7 +78,7 @@ def find_crossings(
     return crossings
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def _walk(
     edge: int,
@@ -131,7 +131,7 @@ def _walk(
         crossings.touched[y0, x0] = crossings.touched[y1, x1] = True
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@compiled(inline="always", error_model="numpy")
 @no_type_check
 def neighbour(k: int, row: int, column: int) -> tuple[int, int, int, int, int]:
     """Return the place of neighbour k, and the kind and the place of the pair.
@@ -148,7 +148,7 @@ def neighbour(k: int, row: int, column: int) -> tuple[int, int, int, int, int]:
     return row + 1, column, VERTICAL, row, column
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def inflows(crossings: Crossings, row: int, column: int, weights: np.ndarray) -> float:
     """Write with which weights the four neighbours flow into a pixel, −1 for not at all.
@@ -173,7 +173,7 @@ def inflows(crossings: Crossings, row: int, column: int, weights: np.ndarray) ->
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 @no_type_check
 def move_edge(
     ends: np.ndarray,

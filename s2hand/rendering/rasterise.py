@@ -11,8 +11,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
-from numba import njit, prange
+from numba import prange
 
+from s2hand.compiled import compiled
 from s2hand.rendering.threads import as_many_threads_as_torch
 
 NO_FACE = -1
@@ -100,7 +101,7 @@ def interpolate(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def face_planes(
     points: np.ndarray,
@@ -122,7 +123,7 @@ def face_planes(
             facing[face] = UNSEEN
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@compiled(nogil=True, inline="always", error_model="numpy")
 @no_type_check
 def turn(points: np.ndarray, a: int, b: int, c: int) -> int:
     """Return the sign of det(a, b, c), 0 where the camera centre lies in the corners' plane."""
@@ -141,7 +142,7 @@ def turn(points: np.ndarray, a: int, b: int, c: int) -> int:
     return 1 if span > 0 else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def rasterise_image(
     points: np.ndarray,
@@ -186,7 +187,7 @@ def rasterise_image(
                     face_id[row, column] = face
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@compiled(nogil=True, inline="always", error_model="numpy")
 @no_type_check
 def weights_at(
     planes: np.ndarray, face: int, row: int, column: int
@@ -202,7 +203,7 @@ def weights_at(
     return e0 / total, e1 / total, e2 / total, total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def write_weights(planes: np.ndarray, face_id: np.ndarray, barycentric: np.ndarray) -> None:
     """Write the barycentric weights of every pixel of one image, zero where no face is seen."""
@@ -217,7 +218,7 @@ def write_weights(planes: np.ndarray, face_id: np.ndarray, barycentric: np.ndarr
                 barycentric[row, column, corner] = weights[corner]
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@compiled(nogil=True, inline="always", error_model="numpy")
 @no_type_check
 def _bounding_box(
     points: np.ndarray,
@@ -253,7 +254,7 @@ def _bounding_box(
     )
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True, error_model="numpy")
 @no_type_check
 def _rasterise_batch(
     points: np.ndarray,

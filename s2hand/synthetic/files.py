@@ -9,8 +9,8 @@ from typing import BinaryIO, no_type_check
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 
+from s2hand.compiled import compiled
 from s2hand.errors import DataError
 
 DECIMALS = 6
@@ -84,7 +84,7 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 _COMMA, _SPACE, _OPEN, _CLOSE, _MINUS, _POINT, _ZERO = (ord(c) for c in ", []-.0")
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def _format(values: np.ndarray, buffer: np.ndarray) -> int:
     """Write whole numbers as decimal fractions; return the number of bytes."""
@@ -109,7 +109,7 @@ def _format(values: np.ndarray, buffer: np.ndarray) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def _format_number(value: int, buffer: np.ndarray, at: int) -> int:
     """Write one number; return the place behind it."""

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from s2hand.data.manifest import MANIFEST_NAME, Manifest, manifest_content, read_manifest
 from s2hand.errors import DataError
 from s2hand.synthetic.annotations import (
     write_collection_annotations,
@@ -57,11 +58,12 @@ def make_synthetic(
     image_size_px: int,
     progress: Progress | None = None,
     num_workers: int | None = None,
+    verify: bool = False,
 ) -> Path:
     """Make the synthetic benchmark in the official layouts of FreiHAND and HO-3D.
 
     The same arguments give the same bytes on the same machine, whatever the number of workers. An
-    interrupted run is continued by the same call; a finished set is left as it is.
+    interrupted run is continued by the same call; a finished set is checked and left as it is.
 
     Args:
         root: Folder that receives ``freihand``, ``ho3d`` and ``manifest.json``.
@@ -72,13 +74,14 @@ def make_synthetic(
             224 as HO-3D's 640 × 480.
         progress: Is told how many pictures are done, from the calling thread.
         num_workers: Threads (None: one per core).
+        verify: Check a finished set's files by content, instead of by size alone.
 
     Returns:
         The path of the manifest.
 
     Raises:
-        DataError: When an argument is out of range, ``root`` holds another set, or something
-            cannot be written.
+        DataError: When an argument is out of range, ``root`` holds another set or one whose files
+            are not those that were made, or something cannot be written.
     """
     counts = SIZES[size] if isinstance(size, str) else size
     _check(seed, image_size_px, num_workers)
@@ -88,8 +91,9 @@ def make_synthetic(
         "image_size_px": image_size_px,
         "size": asdict(counts),
     }
-    manifest = root / "manifest.json"
+    manifest = root / MANIFEST_NAME
     if _is_finished(root, manifest, parameters):
+        _check_files(read_manifest(manifest), verify=verify)
         return manifest
     write_file(root / _WORK / "parameters.json", _to_json(parameters))
     plans = {split: _plan(split, counts, seed) for split in SPLITS}
@@ -104,9 +108,8 @@ def make_synthetic(
                 stage = build_stage(split, counts.split(split), seed, image_size_px, executor)
                 _work_off(root, stage, missing, image_size_px, executor, reporter)
     hashes = _finish(root, plans)
-    write_file(
-        manifest, _to_json({"parameters": parameters, "files": dict(sorted(hashes.items()))})
-    )
+    sizes = {name: (root / name).stat().st_size for name in hashes}
+    write_file(manifest, manifest_content(parameters, hashes, sizes))
     shutil.rmtree(root / _WORK)
     return manifest
 
@@ -147,18 +150,31 @@ def _is_finished(root: Path, manifest: Path, parameters: dict[str, object]) -> b
     return manifest.exists()
 
 
-def _parameters_of(path: Path) -> dict[str, object]:
+def _parameters_of(path: Path) -> Mapping[str, object]:
+    if path.name == MANIFEST_NAME:
+        return read_manifest(path).parameters
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content["parameters"] if path.name == "manifest.json" else content
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        parameters: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: must be what `s2hand data make synthetic` writes, could not be read "
             f"({error}); delete the folder and make the data again"
         ) from error
+    return parameters
 
 
-def _difference(found: dict[str, object], wanted: dict[str, object]) -> str:
+def _check_files(manifest: Manifest, *, verify: bool) -> None:
+    """Refuse a finished set whose files are not those that were made."""
+    differences = list(manifest.differences(verify=verify))
+    if differences:
+        raise DataError(
+            f"{manifest.folder}: {len(differences)} of {len(manifest.files)} files are not those "
+            f"that were made: {differences[0]}; delete the folder and make the data again, or "
+            "keep it elsewhere as data of your own, without its manifest.json"
+        )
+
+
+def _difference(found: Mapping[str, object], wanted: dict[str, object]) -> str:
     return ", ".join(
         f"{name}: found {found.get(name)}, wanted {wanted[name]}"
         for name in wanted

@@ -4,8 +4,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 from PIL import Image
+
+from s2hand.compiled import compiled
 
 _LATTICE = 32
 
@@ -44,7 +45,7 @@ def picture_noise(
     return total / np.float32(sum_of_amplitudes)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def _interpolate_lattice(lattice: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
     """Interpolate a periodic lattice, with weights that are flat at its points."""

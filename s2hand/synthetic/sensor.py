@@ -3,7 +3,8 @@
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from s2hand.compiled import compiled
 
 SENSOR_FIELDS = 8
 """Exposure, lens blur (0 to 1), shot noise, read noise, vignetting, contrast, shadow strength on
@@ -13,7 +14,7 @@ VIEW_FIELDS = 6
 _SHADOW_CELL_PX = 8
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def develop(
     colour: np.ndarray,
@@ -48,7 +49,7 @@ def develop(
     _expose(linear, sensor, noise_seed, picture)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _shadow_cells(colour: np.ndarray, window: np.ndarray, height: int, width: int) -> np.ndarray:
     """Give the coverage per cell, blurred: a soft shadow."""
@@ -73,7 +74,7 @@ def _shadow_cells(colour: np.ndarray, window: np.ndarray, height: int, width: in
     return cells
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _bilinear(field: np.ndarray, x: float, y: float) -> float:
     rows, columns = field.shape
@@ -86,7 +87,7 @@ def _bilinear(field: np.ndarray, x: float, y: float) -> float:
     return upper * (1 - fy) + lower * fy
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _mirror(x: float, size: int) -> float:
     """Fold a coordinate into 0..size − 1, so that the background repeats without seams."""
@@ -95,7 +96,7 @@ def _mirror(x: float, size: int) -> float:
     return period - x if x > size - 1 else x
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _composite(
     colour: np.ndarray,
@@ -148,7 +149,7 @@ def _composite(
                 linear[row, column, c] = light
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _expose(linear: np.ndarray, sensor: np.ndarray, noise_seed: int, picture: np.ndarray) -> None:
     height, width = linear.shape[:2]
@@ -182,7 +183,7 @@ def _expose(linear: np.ndarray, sensor: np.ndarray, noise_seed: int, picture: np
                 picture[row, column, c] = table[int(min(max(toned, 0.0), 1.999) * 1024)]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _tone_table(contrast: float) -> np.ndarray:
     """Tone curve for linear light 0..2: gamma, an S for contrast, a soft shoulder at white."""
@@ -197,7 +198,7 @@ def _tone_table(contrast: float) -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _gaussian(state: np.uint64) -> float:
     """Hash a counter to about a standard normal number: the sum of four uniform ones."""

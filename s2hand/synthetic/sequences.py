@@ -14,7 +14,8 @@ from s2hand.geometry.rotations import (
     quaternion_multiply,
     quaternion_to_axis_angle,
 )
-from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
+from s2hand.hand.fingertips import HO3D_FINGERTIPS
+from s2hand.hand.joints import joint_permutation
 from s2hand.synthetic.body import Person
 from s2hand.synthetic.detector import DetectorInput, detect
 from s2hand.synthetic.files import pickle_official, write_file

@@ -8,8 +8,8 @@ edges and motion blur at the price of one of them.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
+from s2hand.compiled import compiled
 from s2hand.rendering.rasterise import face_planes, rasterise_image, write_weights
 from s2hand.synthetic.micro_texture import (
     HEIGHT_RANGE_M,
@@ -35,7 +35,7 @@ SKIN, SLEEVE, THING = 0, 1, 2
 """Materials of faces."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def paint(
     start: np.ndarray,
@@ -122,7 +122,7 @@ def paint(
     colour /= num_subframes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _add_subframe(
     face_id: np.ndarray,
@@ -179,7 +179,7 @@ def _add_subframe(
                 colour[row, column, channel] += shaded[row, column, channel]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _project(vertices: np.ndarray, camera: np.ndarray, points: np.ndarray) -> None:
     """Write homogeneous pixels; the last row of the camera matrix is (0, 0, 1)."""
@@ -190,7 +190,7 @@ def _project(vertices: np.ndarray, camera: np.ndarray, points: np.ndarray) -> No
         points[vertex, 2] = z
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _directions() -> np.ndarray:
     """Spread ten directions evenly over the sphere."""
@@ -203,7 +203,7 @@ def _directions() -> np.ndarray:
     return directions
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _look_at_joints(
     joint_px: np.ndarray,
@@ -224,7 +224,7 @@ def _look_at_joints(
             seen_at_joint[joint, 1] = material[face_id[row, column]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.ndarray) -> None:
     """Look a face's texture up; ``out`` receives 5 channels and the height's two slopes."""
@@ -253,7 +253,7 @@ def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.
     out[6] *= HEIGHT_RANGE_M * subdivisions / 255
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _locate(
     face: int,
@@ -288,7 +288,7 @@ def _locate(
     point[9] = w0 * visibility[a] + w1 * visibility[b] + w2 * visibility[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _normalise(values: np.ndarray, first: int) -> None:
     x, y, z = values[first], values[first + 1], values[first + 2]
@@ -296,7 +296,7 @@ def _normalise(values: np.ndarray, first: int) -> None:
     values[first], values[first + 1], values[first + 2] = x * inverse, y * inverse, z * inverse
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _light_up(
     light: np.ndarray,
@@ -329,7 +329,7 @@ def _light_up(
         highlight[channel] += lit * cosine * fresnel * lobe * light[3 + channel]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def _shade(
     texel: np.ndarray,

@@ -3,14 +3,15 @@
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from s2hand.compiled import compiled
 
 SHADOW_MAP_PX = 96
 AMBIENT_MAP_PX = 40
 _BIAS_M = 0.004
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def smooth_normals(vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> None:
     """Write unit vertex normals, weighted by area; zero where a vertex has no face."""
@@ -33,7 +34,7 @@ def smooth_normals(vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray)
             normals[vertex, 2] = nz / length
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def light_frame(direction: np.ndarray) -> np.ndarray:
     """Give rows (right, down, into the scene) of the frame that looks along a light's rays."""
@@ -47,7 +48,7 @@ def light_frame(direction: np.ndarray) -> np.ndarray:
     return frame
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def depth_map(
     vertices: np.ndarray,
@@ -86,7 +87,7 @@ def depth_map(
                 depth[row, column] = min(depth[row, column], z)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def lit_share(
     depth: np.ndarray,
@@ -123,7 +124,7 @@ def lit_share(
     return lit * 0.25
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 @no_type_check
 def ambient_visibility(
     vertices: np.ndarray,

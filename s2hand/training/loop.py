@@ -7,15 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from s2hand.acting_code import stage_modules
 from s2hand.checkpoint import MODEL_NAME, ModelRecord, read_model_record, save_model
 from s2hand.config import S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_train
+from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.fingerprint import fingerprint_training_data
+from s2hand.data.record import describe_training_data
 from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
 from s2hand.source import module_digests, sha256_of
+from s2hand.training.acting_code import stage_modules
 from s2hand.training.checkpoint import require_same
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
@@ -71,7 +73,8 @@ def train(
     path = context.checkpoint_dir / MODEL_NAME
     if path.is_file():
         _require_same_stages(read_model_record(path).identity, identities, path)
-        return reports.of(ids)
+        if reports.are_there(ids):
+            return reports.of(ids)
     use_deterministic_algorithms()
     dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
@@ -117,7 +120,7 @@ def _record(
         config=config,
         identity={"stages": identities},
         hand_fingerprint=model.hand_fingerprint,
-        data={},
+        data=describe_training_data(config).to_plain(),
         initial_weights={"encoder": config.model.pretrained} if is_pretrained else {},
     )
 
@@ -140,7 +143,7 @@ def stage_identities(
         SourceError: if a module's source is not to be had.
     """
     fingerprints = {
-        "data": fingerprint_dataset(Path(config.data.root)),
+        "data": fingerprint_training_data(config),
         "hand": load_hand_model(config.model.hand_model or None).fingerprint,
     }
     identities: dict[str, dict[str, Any]] = {}

@@ -26,7 +26,8 @@ def draw_reconstructions(
         batch: frames on the model's device.
     """
     model.eval()
-    prediction = model(batch.images, batch.intrinsics_px, outputs=model.outputs)
+    camera = (batch.intrinsics_px, batch.camera_rotation)
+    prediction = model(batch.images, *camera, outputs=model.outputs)
     hand, appearance, rendering = prediction.hand, prediction.appearance, prediction.rendering
     assert hand is not None
     assert appearance is not None
@@ -43,5 +44,5 @@ def draw_reconstructions(
         else heatmap_keypoints_px[-1].cpu(),
         rendered_image=rendering.image.cpu(),
         rendered_silhouette=rendering.silhouette.cpu(),
-        novel_view_image=model.render(from_the_side, appearance, batch.intrinsics_px).image.cpu(),
+        novel_view_image=model.render(from_the_side, appearance, *camera).image.cpu(),
     )

@@ -52,8 +52,12 @@ class StageReports:
         if self.is_writer:
             _write(self._by_id.values(), self.folder)
 
+    def are_there(self, stage_ids: Iterable[str]) -> bool:
+        """Tell whether every one of some stages has been noted."""
+        return self._by_id.keys() >= set(stage_ids)
+
     def of(self, stage_ids: Iterable[str]) -> tuple[StageReport, ...]:
-        """Return the reports of some stages, in their order."""
+        """Return the reports of stages that have been noted, in their order."""
         return tuple(self._by_id[stage_id] for stage_id in stage_ids)
 
 

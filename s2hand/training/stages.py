@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s2hand.config import ModelConfig, S2HandConfig
+from s2hand.config import EVALUATION_FIELDS, ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
+from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import parts_of_losses, settings_of_losses
 from s2hand.source import sha256_of
 from s2hand.training.schedule import losses_of
@@ -13,19 +14,12 @@ from s2hand.training.schedule import losses_of
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "pretrained", "image_size_px"),
     "head": (
-        *("use_mean_shape", "rotation_output", "rotation_centre", "translation_frame"),
-        "feature_dropout",
+        *("use_mean_shape", "rotation_output", "rotation_centre", "frame", "feature_dropout"),
     ),
     "texture_light_head": ("albedo",),
-    "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px"),
+    "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px", "frame"),
 }
 """Fields of ``ModelConfig`` that take effect where a part of the model is trained."""
-
-_FIELDS_OF_DATASETS = {
-    "freihand": ("rotation_deg",),
-    "ho3d": ("train_crop", "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
-}
-"""Fields of ``DataConfig`` that take effect for one dataset only."""
 
 
 def trained_stages(config: S2HandConfig) -> list[int]:
@@ -119,13 +113,9 @@ def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[st
 
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:
-    foreign = [
-        field
-        for dataset, fields in _FIELDS_OF_DATASETS.items()
-        if dataset != data["dataset"]
-        for field in fields
-    ]
-    return _without(data, ["root", *foreign])
+    every = {field for layout in LAYOUTS.values() for field in layout.own_settings}
+    foreign = every.difference(LAYOUTS[data["dataset"]].own_settings)
+    return _without(data, ["root", *EVALUATION_FIELDS, *foreign])
 
 
 def _without(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -99,7 +99,12 @@ class TrainingStep:
         # The whole model's: also what an earlier stage has left on parts that rest now.
         self.model.zero_grad(set_to_none=True)
         for part in split_batch(batch, self.micro_batch_size):
-            prediction = self.model(part.images, part.intrinsics_px, outputs=self.objective.outputs)
+            prediction = self.model(
+                part.images,
+                part.intrinsics_px,
+                part.camera_rotation,
+                outputs=self.objective.outputs,
+            )
             share = self.objective.totals(prediction, part)
             weighted_total(share, counts, self.objective.weights).backward()
             totals += torch.stack([share[name].detach() for name in names])
@@ -129,6 +134,7 @@ def split_batch(batch: Batch, micro_batch_size: int) -> Iterator[Batch]:
             batch,
             images=batch.images[start:stop],
             intrinsics_px=batch.intrinsics_px[start:stop],
+            camera_rotation=batch.camera_rotation[start:stop],
             detected_keypoints_px=batch.detected_keypoints_px[start:stop],
             detection_confidence=batch.detection_confidence[start:stop],
             sample_index=batch.sample_index[start:stop],
@@ -146,6 +152,7 @@ def move_batch(batch: Batch, device: str) -> Batch:
         batch,
         images=move(batch.images),
         intrinsics_px=move(batch.intrinsics_px),
+        camera_rotation=move(batch.camera_rotation),
         detected_keypoints_px=move(batch.detected_keypoints_px),
         detection_confidence=move(batch.detection_confidence),
     )

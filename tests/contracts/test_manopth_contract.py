@@ -7,7 +7,7 @@ import torch
 
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model
-from s2hand.hand.joints import MANOPTH_FINGERTIPS
+from s2hand.hand.fingertips import MANOPTH_FINGERTIPS
 from s2hand.hand.layer import HandLayer
 
 manolayer = pytest.importorskip(

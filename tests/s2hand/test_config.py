@@ -1,6 +1,7 @@
 """Settings outside their range are refused, by the name that recipes and commands use."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from s2hand.config import (
     StageConfig,
 )
 from s2hand.errors import ConfigurationError
+from s2hand.training.schedule import learning_rate, losses_of
 
 
 def stage(**changes):
@@ -50,7 +52,7 @@ def phase(**changes):
         ("quaternion_schedule", phase, "from_epoch", [0], [-1]),
         ("quaternion_schedule", phase, "num_frames", [2], [1]),
         ("quaternion_schedule", phase, "weight", [0.0], [-1.0, math.nan]),
-        ("stages", stage, "epochs", [1], [0]),
+        ("stages", stage, "epochs", [0, 1], [-1]),
         ("stages", stage, "learning_rate", [1e-9], [0.0, -1.0]),
         ("stages", stage, "decay_every_epochs", [1], [0]),
         ("stages", stage, "decay_factor", [1.0], [0.0, 1.1]),
@@ -94,8 +96,62 @@ def test_settings_that_contradict_each_other(fields, message):
         S2HandConfig(**fields)
 
 
-def test_the_schedules_are_the_paper_s_and_the_released_code_s():
-    epochs = {name: [each.epochs for each in preset.stages] for name, preset in PRESETS.items()}
-    assert epochs["paper"] == [90, 90, 60]
-    assert epochs["released-freihand"] == [180]
-    assert epochs["released-ho3d"] == [120, 120, 60]
+def acting(config):
+    """Name the losses of each stage."""
+    return {stage.name: losses_of(config, stage) for stage in config.stages}
+
+
+def test_the_paper_s_schedule():
+    config = PRESETS["paper"]
+    assert [each.epochs for each in config.stages] == [90, 90, 60]
+    assert config.losses.shape_prior == "norm"
+    assert PRESETS["small"].losses.shape_prior == "squared"
+
+
+GEOMETRY = {"keypoint_2d", "bone_direction", "bone_length_prior", "joint_angle_prior"}
+PICTURE = {"pixel", "texture_prior"}
+BRANCH_2D = {"heatmap_keypoint", "keypoint_consistency"}
+
+
+def test_the_released_training_on_freihand_is_one_stage():
+    """Configuration ``FreiHAND/SSL-e2e``."""
+    config = PRESETS["released-freihand"]
+    (stage,) = config.stages
+    assert acting(config)[stage.name] == (
+        GEOMETRY | PICTURE | BRANCH_2D | {"mesh_laplacian", "mean_colour", "shape_prior"}
+    )
+    rates = [learning_rate(stage, epoch) for epoch in (0, 29, 30, 60, 90, 120, 150, 179)]
+    assert rates == [1e-3 * 0.5**halvings for halvings in (0, 0, 1, 2, 3, 4, 5, 5)]
+    assert (stage.epochs, config.optimiser.batch_size) == (180, 32)
+    weights = config.losses.weights
+    assert (weights.mesh_laplacian, weights.mean_colour, weights.shape_prior) == (0.1, 1e-3, 1e-2)
+    assert config.losses.photometric_min_confidence == 0.1
+    assert config.data.dataset == "freihand"
+
+
+def test_the_released_training_on_ho3d_has_three_stages():
+    """Configurations ``HO3D/SSL-shape``, ``SSL-kp`` and ``SSL-finetune``."""
+    config = PRESETS["released-ho3d"]
+    assert acting(config) == {
+        "image": GEOMETRY,
+        "keypoints": {"heatmap_keypoint"},
+        "finetune": GEOMETRY | PICTURE | BRANCH_2D,
+    }
+    assert [each.epochs for each in config.stages] == [120, 120, 60]
+    last = config.stages[-1]
+    rates = [learning_rate(last, epoch) for epoch in (0, 19, 20, 40, 59)]
+    assert rates == [2.5e-4, 2.5e-4, 1.25e-4, 6.25e-5, 6.25e-5]
+    assert config.optimiser.batch_size == 64
+    assert config.losses.photometric_min_confidence == 0
+    assert config.data.dataset == "ho3d"
+
+
+def test_the_released_presets_share_network_and_formulas():
+    one, other = PRESETS["released-freihand"], PRESETS["released-ho3d"]
+    assert one.model == other.model
+    assert replace(one.losses, weights=other.losses.weights, photometric_min_confidence=0.0) == (
+        other.losses
+    )
+    for config in (one, other):
+        weights = config.losses.weights
+        assert (weights.bone_length_prior, weights.ssim) == (0.1, 0.0)

@@ -167,6 +167,7 @@ def test_recipes_of_the_working_folder_come_first(
 PUBLISHED = """
 title = "P"
 dataset = "curve"
+version = "v1"
 direction = "d"
 columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]
 [[rows]]
@@ -199,6 +200,16 @@ def test_what_is_printed_is_not_repeated(write: Write, tiny: TinyExperiment) -> 
     assert cell is not None
     assert (str(cell), cell.half_width) == ("1.10", 0.005)
     assert spec.published.cell("later", "other") is None
+    assert spec.published.cell("nowhere", "error_cm") is None
+
+
+def test_rows_name_the_release_that_they_are_printed_for(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    write(PUBLISHED.replace('"later"', '"later"\nversion = "v2"'), "published/p.toml")
+    spec = load_table(write(OF_PUBLISHED, "tables/mine.toml"), tiny)
+    assert spec.published is not None
+    assert [str(row.measured_on) for row in spec.published.rows] == ["curve v1", "curve v2"]
 
 
 def test_a_recipe_adds_rows_and_columns_of_its_own(write: Write, tiny: TinyExperiment) -> None:
@@ -274,6 +285,8 @@ def test_a_sweep_is_read(write: Write, tiny: TinyExperiment) -> None:
     assert list(spec.axes.values()) == ["learning_rate", "noise", "epochs"]
     both = replace(spec, space={"a.rate": Choices(values=(1,)), "b.rate": Choices(values=(1,))})
     assert list(both.axes.values()) == ["a.rate", "b.rate"]
+    point = {"learning_rate": 0.123456, "points.noise": 0.5, "epochs": 4}
+    assert spec.describe(point) == "learning_rate=0.1235, noise=0.5, epochs=4"
 
 
 def test_a_grid_has_the_size_of_its_space(write: Write, tiny: TinyExperiment) -> None:
@@ -364,6 +377,9 @@ def test_notes_of_a_scale_are_a_list_of_texts(
 def test_a_scale_is_read(write: Write, tiny: TinyExperiment) -> None:
     text = 'title = "s"\nseeds = 3\n[data]\nrange = 2\n[base]\nepochs = 2\n'
     scale = load_scale(write(text), tiny)
+    whole = load_scale(write('title = "w"\nseeds = 1\n', "whole.toml"), tiny)
+    table = load_table(write(TABLE, "t.toml"), tiny)
+    assert (table.at(scale).reduced_by, table.at(whole).reduced_by) == ("mine", "")
     assert (scale.seeds, scale.data, scale.base) == (3, {"range": 2}, {"epochs": 2})
     assert (scale.fixed, scale.notes) == ({}, ())
     bad = text.replace("seeds = 3", "seeds = 0").replace("range", "rnage")

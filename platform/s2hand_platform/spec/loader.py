@@ -50,10 +50,10 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
     margin_column = root.text("margin_column", "")
     labels = [column.label for column in columns]
     check_known(root, "margin_column", "column", [margin_column], labels)
-    dataset = read_heading(root, "dataset", published)
+    title, dataset = read_heading(root, published)
     spec = TableSpec(
         name=path.stem,
-        title=read_heading(root, "title", published),
+        title=title,
         dataset=dataset,
         base=lay_over(experiment.dataset_overrides(dataset), root.table("base")),
         rows=rows,

@@ -39,13 +39,14 @@ def read_published(root: Section, recipe: Path) -> PublishedTable | None:
         raise
 
 
-def read_heading(root: Section, key: str, published: PublishedTable | None) -> str:
-    """Read the table's title or dataset, which stand in the printed table if there is one."""
+def read_heading(root: Section, published: PublishedTable | None) -> tuple[str, str]:
+    """Read title and dataset of the table; they stand in the printed table if there is one."""
     if published is None:
-        return root.text(key)
-    if key in root.content:
-        root.faults.add(key, _printed_already(published))
-    return str(getattr(published, key))
+        return root.text("title"), root.text("dataset")
+    for key in ("title", "dataset"):
+        if key in root.content:
+            root.faults.add(key, _printed_already(published))
+    return published.title, published.measured_on.dataset
 
 
 def read_rows(root: Section, published: PublishedTable | None) -> tuple[RowSpec, ...]:

@@ -2,10 +2,11 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from s2hand_platform.store.files import (
     conform,
     new_commit,
     parquet_files,
+    parquet_names,
     reading,
     remove,
     write_named,
@@ -31,7 +33,7 @@ COMPACTED = "compacted"
 
 _KEYS = ("commit", "trial_id", "attempt", "store_version", "config_hash")
 _RECENT_NAME = re.compile(
-    r"(?P<trial>[^.]+)\.\d{4,}\.(?P<config>[^.]+)\.[0-9a-f]{32}\.[0-9a-f]{8}\.parquet"
+    r"(?P<trial>[^.]+)\.\d{4,}\.(?P<config>[^.]+)\.[0-9a-f]{32}\.[0-9a-f]{16}\.parquet"
 )
 _CONFIG_LETTERS = 16
 _GROUP_LINES = 256
@@ -51,16 +53,14 @@ class Wanted:
     config_hashes: frozenset[str] | None = None
     """None: all."""
 
-    def by_name(self, trial_id: str, config: str) -> bool:
-        """Say whether a file named by this trial and this start of a hash may have wanted lines."""
-        if self.trial_ids is not None and trial_id not in self.trial_ids:
-            return False
+    def config_starts(self) -> frozenset[str] | None:
+        """Return how the names of files with a wanted configuration go on; None: anyhow."""
         hashes = self.config_hashes
-        return hashes is None or config in {name[:_CONFIG_LETTERS] for name in hashes}
+        return None if hashes is None else frozenset(name[:_CONFIG_LETTERS] for name in hashes)
 
-    def by_partition(self, partition: str) -> bool:
-        """Say whether a compacted file of this partition may have wanted lines."""
-        names = self.trial_ids
+    def by_partition(self, path: Path) -> bool:
+        """Say whether a compacted file may have wanted lines, by its name."""
+        partition, names = partition_of_file(path), self.trial_ids
         return names is None or any(partition_of(name) == partition for name in names)
 
 
@@ -106,7 +106,10 @@ class AttemptFiles:
             row_group_size=min(max(_GROUP_BYTES // bytes_each, 1), _GROUP_LINES),
         )
         # What was merged is removed next: nothing but the file itself is taken for proof.
-        back, fault = self.read_whole(path)
+        try:
+            back, fault = self.read_whole(path)
+        except UnusableFile as error:
+            back, fault = ATTEMPTS.empty_table(), error
         if fault is not None or back["commit"] != lines["commit"]:
             remove(path)
             raise StoreError(f"{path} did not come back as it was written; check the disk")
@@ -155,23 +158,32 @@ class AttemptFiles:
         """
         if self.is_version1(path):
             return version1.read_attempt(path), None
-        return read_lines(path, Wanted(columns=ATTEMPTS.names), whole=True)
+        lines, fault = read_lines(path, Wanted(columns=ATTEMPTS.names), whole=True)
+        return lines.select(ATTEMPTS.names), fault
 
     def is_version1(self, path: Path) -> bool:
         """Say whether a file is one of version 1."""
         return path.parent.name == version1.TRIALS
 
-    def _files(self, wanted: Wanted) -> Iterator[Path]:
-        recent, compacted = self.recent(), self.compacted()
-        for path in recent:
-            if self.is_version1(path):
-                named = wanted.trial_ids is None or version1.trial_of(path) in wanted.trial_ids
-            else:
-                name = _RECENT_NAME.fullmatch(path.name)
-                named = name is None or wanted.by_name(name["trial"], name["config"])
-            if named:
-                yield path
-        yield from (path for path in compacted if wanted.by_partition(partition_of_file(path)))
+    def _files(self, wanted: Wanted) -> list[Path]:
+        # Recent files first: what a compaction moves meanwhile is then among the compacted ones.
+        version1_names = parquet_names(self.store / version1.TRIALS)
+        recent_names = parquet_names(self.store / RECENT)
+        compacted = [path for path in self.compacted() if wanted.by_partition(path)]
+        trials, starts = wanted.trial_ids, wanted.config_starts()
+        return [
+            *(
+                self.store / version1.TRIALS / name
+                for name in version1_names
+                if trials is None or version1.trial_of(name) in trials
+            ),
+            *(
+                self.store / RECENT / name
+                for name in recent_names
+                if _by_name(name, trials, starts)
+            ),
+            *compacted,
+        ]
 
     def _read_file(self, path: Path, wanted: Wanted) -> pa.Table:
         names = _with_keys(wanted.columns)
@@ -219,9 +231,21 @@ def partition_of_file(path: Path) -> str:
 def named_trials(path: Path) -> tuple[str, ...]:
     """Return the trial that the file of one attempt is named by."""
     if path.parent.name == version1.TRIALS:
-        return (version1.trial_of(path),)
+        return (version1.trial_of(path.name),)
     name = _RECENT_NAME.fullmatch(path.name)
     return (name["trial"],) if name else ()
+
+
+def _by_name(
+    name: str, trial_ids: frozenset[str] | None, config_starts: frozenset[str] | None
+) -> bool:
+    """Say whether a recent file may have wanted lines; what is named otherwise is looked into."""
+    match name.split("."):
+        case [trial, _, config, _, _, _]:
+            return (trial_ids is None or trial in trial_ids) and (
+                config_starts is None or config in config_starts
+            )
+    return True
 
 
 def lost_trials(path: Path, good: pa.Table) -> set[str]:
@@ -278,7 +302,7 @@ def _undamaged_lines(path: Path, wanted: Wanted) -> pa.Table:
 def _lines_of(path: Path, file: pq.ParquetFile, groups: Sequence[int], wanted: Wanted) -> pa.Table:
     found = file.schema_arrow
     names = _with_keys(wanted.columns)
-    check_columns(path, found, ATTEMPTS, names)
+    check_columns(path, found, ATTEMPTS)
     if not set(_KEYS) <= set(found.names):
         raise UnusableFile(path, "foreign", f"must have the columns {', '.join(_KEYS)}")
     if wanted.config_hashes is not None:
@@ -311,13 +335,14 @@ def _may_hold(group: pq.RowGroupMetaData, names: Sequence[str]) -> bool:
 
 def _with_config(file: pq.ParquetFile, groups: Sequence[int], hashes: Collection[str]) -> list[int]:
     """Keep the row groups that hold one of the configurations."""
-    values = pa.array(sorted(hashes), pa.string())
-    kept = []
-    for group in groups:
-        column = file.read_row_group(group, columns=["config_hash"])["config_hash"]
-        if pc.any(pc.is_in(column, value_set=values)).as_py():
-            kept.append(group)
-    return kept
+    if not groups:
+        return []
+    column = file.read_row_groups(groups, columns=["config_hash"])["config_hash"]
+    chosen = pa.array(sorted(hashes), pa.string())
+    held = pc.is_in(column, value_set=chosen).to_numpy()
+    lengths = [file.metadata.row_group(group).num_rows for group in groups]
+    parts = np.split(held, np.cumsum(lengths)[:-1])
+    return [group for group, part in zip(groups, parts, strict=True) if part.any()]
 
 
 def _filter(lines: pa.Table, wanted: Wanted) -> pa.Table:

@@ -96,7 +96,8 @@ def _merge(
         files.write_compacted(lines, partition)
     for fault, trials in faults:
         set_aside.take(fault, trials)
-    for path, lines in merged:
+    # Compacted ones first: what a killed compaction leaves is then recent, and merged next time.
+    for path, lines in reversed(merged):
         if files.is_version1(path):
             version1.remove_attempt(path, lines["commit"][0].as_py())
         else:

@@ -5,10 +5,10 @@ import re
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from s2hand_platform.errors import StoreError
 from s2hand_platform.store.schema import VERSION, VERSION_KEY
 
 _TEMPORARY_PREFIX = ".writing-"
-_NAMED_CHECKSUM = re.compile(r"\.([0-9a-f]{8})\.parquet$")
+_NAMED_CHECKSUMS = re.compile(r"\.([0-9a-f]{8})([0-9a-f]{8})\.parquet$")
 _SMALL_BYTES = 1 << 20
 _UNREADABLE = (ValueError, KeyError, TypeError, IndexError, NotImplementedError, OSError)
 """What Arrow raises over bytes that are not what they should be."""
@@ -44,7 +44,7 @@ def new_commit() -> str:
 
 
 def write_named(table: pa.Table, folder: Path, stem: str, row_group_size: int = 1 << 20) -> Path:
-    """Write ``table`` to ``folder`` under ``stem`` and the checksum of the file's bytes.
+    """Write ``table`` to ``folder`` under ``stem`` and two checksums: of the footer, of all bytes.
 
     Returns:
         The path.
@@ -53,7 +53,8 @@ def write_named(table: pa.Table, folder: Path, stem: str, row_group_size: int = 
         StoreError: naming the path, if it cannot be written; nothing is left behind.
     """
     content = _encode(table, row_group_size)
-    path = folder / f"{stem}.{zlib.crc32(content):08x}.parquet"
+    footer = _footer(pa.BufferReader(content))
+    path = folder / f"{stem}.{zlib.crc32(footer):08x}{zlib.crc32(content):08x}.parquet"
     _write(content, path)
     return path
 
@@ -113,8 +114,9 @@ def reading(path: Path, *, checked: Checked = "small") -> Iterator[pq.ParquetFil
 
     Args:
         path: the file.
-        checked: which files are held against the checksum in their name before anything of them
-            is decoded. Pages are always held against their own checksums as they are read.
+        checked: which files are held whole against the checksum in their name before anything is
+            decoded; of the others only the footer is, which says what lies where. Pages are always
+            held against their own checksums as they are read.
 
     Raises:
         FileNotFoundError: if it is gone.
@@ -123,7 +125,7 @@ def reading(path: Path, *, checked: Checked = "small") -> Iterator[pq.ParquetFil
     """
     try:
         with pq.ParquetFile(_source(path, checked), page_checksum_verification=True) as file:
-            _check_version(path, file.schema_arrow)
+            _check_version(path, file.metadata.metadata or {})
             yield file
     except (FileNotFoundError, StoreError):
         raise
@@ -137,17 +139,34 @@ def reading(path: Path, *, checked: Checked = "small") -> Iterator[pq.ParquetFil
 
 
 def _source(path: Path, checked: Checked) -> pa.BufferReader | str:
+    named = _NAMED_CHECKSUMS.search(path.name)
     if checked == "none" or (checked == "small" and path.stat().st_size > _SMALL_BYTES):
+        if named:
+            with path.open("rb") as file:
+                _compare(path, _footer(file), named[1])
         return str(path)
     content = path.read_bytes()
-    named = _NAMED_CHECKSUM.search(path.name)
-    if named and zlib.crc32(content) != int(named[1], 16):
-        raise UnusableFile(path, "damaged", "damaged (its bytes do not have the checksum named)")
+    if named:
+        _compare(path, content, named[2])
     return pa.BufferReader(content)
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
-    written = (schema.metadata or {}).get(VERSION_KEY, b"")
+def _compare(path: Path, content: bytes, checksum: str) -> None:
+    if zlib.crc32(content) != int(checksum, 16):
+        raise UnusableFile(path, "damaged", "damaged (it does not have the checksum in its name)")
+
+
+def _footer(file: BinaryIO | pa.BufferReader) -> bytes:
+    """Read a Parquet file's footer, with the length that stands behind it."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(end - 8, 0))
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(max(end - 8 - length, 0))
+    return file.read()
+
+
+def _check_version(path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    written = metadata.get(VERSION_KEY, b"")
     if not written.isdigit():
         raise UnusableFile(path, "foreign", "a Parquet file, but none of the result store")
     if int(written) > VERSION:
@@ -159,19 +178,18 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
         )
 
 
-def check_columns(path: Path, found: pa.Schema, expected: pa.Schema, names: Sequence[str]) -> None:
-    """Check that the columns ``names`` that a file has are of the types they should be.
+def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    """Check that the columns that a file has are of the types they should be.
 
     Raises:
         UnusableFile: if one is not.
     """
-    for name in names:
-        if name in found.names and found.field(name).type != expected.field(name).type:
+    for field in expected:
+        if field.name in found.names and found.field(field.name).type != field.type:
             raise UnusableFile(
                 path,
                 "foreign",
-                f"column '{name}' must be {expected.field(name).type}, "
-                f"found {found.field(name).type}",
+                f"column '{field.name}' must be {field.type}, found {found.field(field.name).type}",
             )
 
 
@@ -193,8 +211,9 @@ def read_whole(path: Path, schema: pa.Schema) -> pa.Table:
         StoreError: if the disk does not give it.
     """
     with reading(path) as file:
-        check_columns(path, file.schema_arrow, schema, schema.names)
-        names = [name for name in schema.names if name in file.schema_arrow.names]
+        found = file.schema_arrow
+        check_columns(path, found, schema)
+        names = [name for name in schema.names if name in found.names]
         return conform(file.read(columns=names), schema)
 
 
@@ -202,13 +221,18 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def parquet_files(folder: Path) -> list[Path]:
-    """List the finished files of a folder, in the order of their names."""
+def parquet_names(folder: Path) -> list[str]:
+    """List the names of the finished files of a folder, sorted."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names, no objects for them
     except FileNotFoundError:
         return []
-    return [folder / name for name in sorted(names) if name.endswith(".parquet")]
+    return sorted(name for name in names if name.endswith(".parquet"))
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """List the finished files of a folder, in the order of their names."""
+    return [folder / name for name in parquet_names(folder)]
 
 
 def remove(path: Path) -> None:

@@ -27,9 +27,9 @@ def attempt_files(store: Path) -> list[Path]:
     return parquet_files(store / TRIALS)
 
 
-def trial_of(path: Path) -> str:
+def trial_of(name: str) -> str:
     """Return the trial that a file of ``attempt_files`` is named by."""
-    return path.stem.rpartition("-")[0]
+    return name.rpartition("-")[0]
 
 
 def read_attempt(path: Path) -> pa.Table:
@@ -43,7 +43,7 @@ def read_attempt(path: Path) -> pa.Table:
         StoreError: if the disk does not give it.
     """
     line = read_whole(path, ATTEMPTS).select(TRIAL_COLUMNS).to_pylist()
-    if len(line) != 1 or line[0]["commit"] is None or line[0]["trial_id"] != trial_of(path):
+    if len(line) != 1 or line[0]["commit"] is None or line[0]["trial_id"] != trial_of(path.name):
         raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
     details: dict[str, list[dict[str, Any]]] = {}
     for name, detail in _detail_files(path, line[0]["commit"]):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.data import packing
 from s2hand.data.augmentation import Augmentation, crop_boxes, margin_boxes
 from s2hand.data.dataset import FrameDataset
-from s2hand.data.sample import FrameTable
+from s2hand.data.sample import Batch, FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
 
@@ -70,31 +71,48 @@ def sequence(tmp_path):
     return blob_table(tmp_path, width=320, height=240, cropped=True)
 
 
+FRAMES = ["turned_camera", "dataset_camera"]
+
+
+def seen_joints(table: FrameTable, batch: Batch) -> torch.Tensor:
+    """Project the table's true joints into the batch's images."""
+    joints = torch.from_numpy(table.joints[batch.sample_index.numpy()])
+    return project(joints @ batch.camera_rotation, batch.intrinsics_px)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("cropped", [False, True])
 @pytest.mark.parametrize("augmented", [False, True])
-def test_keypoints_follow_the_image(tmp_path, cropped, augmented):
+def test_keypoints_follow_the_image(tmp_path, cropped, augmented, frame):
     height = 240 if cropped else 320
     table = blob_table(tmp_path, width=320, height=height, cropped=cropped, count=6)
     generator = torch.Generator().manual_seed(3) if augmented else None
-    batch = FrameDataset(table, 96).batch(range(6), generator=generator)
+    batch = FrameDataset(table, 96, frame=frame).batch(range(6), generator=generator)
     for image, keypoints in zip(batch.images, batch.detected_keypoints_px, strict=True):
         assert image.max() > 0.7
         np.testing.assert_allclose(centroid(image), keypoints[0].numpy(), atol=0.15)
 
 
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", ["collection", "sequence"])
 @pytest.mark.parametrize("augmented", [False, True])
-def test_crop_camera_projects_the_same_hand_onto_its_keypoints(sequence, augmented):
+def test_the_input_s_camera_sees_the_true_hand_where_the_keypoints_are(
+    request, name, augmented, frame
+):
+    """Truth stays in the dataset camera's frame, whether crops are jittered and turned or not."""
+    table = request.getfixturevalue(name)
     generator = torch.Generator().manual_seed(5) if augmented else None
-    dataset = FrameDataset(sequence, 96, augmentation=Augmentation(rotation_deg=0.0))
-    batch = dataset.batch(range(4), generator=generator)
-    projected = project(torch.from_numpy(sequence.joints), batch.intrinsics_px)
+    batch = FrameDataset(table, 96, frame=frame).batch(range(4), generator=generator)
+    projected = seen_joints(table, batch)
     torch.testing.assert_close(projected, batch.detected_keypoints_px, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["collection", "sequence"])
-def test_rotated_camera_projects_the_turned_hand_onto_its_keypoints(name, request):
+def test_a_turned_picture_is_that_of_a_turned_camera(name, request):
+    """The camera is A·K·Rᵀ and its rotation undoes the turn; both follow from the keypoints."""
     table = request.getfixturevalue(name)
-    dataset = FrameDataset(table, 96, augmentation=Augmentation(crop_jitter=False))
+    settings = {"frame": "dataset_camera", "augmentation": Augmentation(crop_jitter=False)}
+    dataset = FrameDataset(table, 96, **settings)
     upright = dataset.batch(range(4))
     turned = dataset.batch(range(4), generator=torch.Generator().manual_seed(1))
     for sample in range(4):
@@ -104,11 +122,33 @@ def test_rotated_camera_projects_the_turned_hand_onto_its_keypoints(name, reques
         angle = torch.atan2(cross, (before * after).sum())
         cosine, sine = angle.cos(), angle.sin()
         turn = torch.tensor([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        hand = torch.from_numpy(table.joints[sample]) @ turn.T
-        projected = project(hand, turned.intrinsics_px[sample])
-        torch.testing.assert_close(
-            projected, turned.detected_keypoints_px[sample], atol=5e-3, rtol=0
-        )
+        torch.testing.assert_close(turned.camera_rotation[sample], turn.T, atol=1e-5, rtol=0)
+        offset = middle - turn[:2, :2] @ middle
+        affine = torch.cat((turn[:, :2], torch.tensor([[offset[0]], [offset[1]], [1]])), dim=1)
+        expected = affine @ upright.intrinsics_px[sample] @ turn.T
+        torch.testing.assert_close(turned.intrinsics_px[sample], expected, atol=5e-3, rtol=0)
+
+
+def test_only_sequences_of_turned_cameras_are_turned(collection, sequence):
+    unturned = torch.eye(3).expand(4, 3, 3)
+    for table, frame, expected in (
+        (collection, "turned_camera", True),
+        (sequence, "dataset_camera", True),
+        (sequence, "turned_camera", False),
+    ):
+        batch = FrameDataset(table, 96, frame=frame).batch(range(4))
+        assert torch.equal(batch.camera_rotation, unturned) == expected
+        central = torch.full((4, 2), 47.5)
+        assert torch.allclose(batch.intrinsics_px[:, :2, 2], central, atol=1e-4) != expected
+
+
+def test_the_configuration_says_whose_picture_a_crop_is(sequence):
+    for frame in FRAMES:
+        config = S2HandConfig(model=ModelConfig(frame=frame, image_size_px=96))
+        batch = FrameDataset.from_config(sequence, config).batch(range(4))
+        expected = FrameDataset(sequence, 96, frame=frame).batch(range(4))
+        assert torch.equal(batch.intrinsics_px, expected.intrinsics_px)
+        assert torch.equal(batch.images, expected.images)
 
 
 def test_rotation_keeps_a_central_square_camera(collection):
@@ -171,10 +211,14 @@ def test_without_jitter_a_generator_changes_nothing(sequence):
     torch.testing.assert_close(drawn.images, dataset.batch([0, 1]).images)
 
 
+def sizes(width: float, height: float, count: int = 1) -> torch.Tensor:
+    return torch.tensor([[width, height]], dtype=torch.float64).expand(count, 2)
+
+
 def test_crop_box_follows_the_published_steps():
     extent = torch.tensor([[300.0, 180, 420, 320]], dtype=torch.float64)
     noise, zoom = torch.tensor([[0.4, -1.2]]).double(), torch.tensor([0.83]).double()
-    box = crop_boxes(extent, (640, 480), centre_noise=noise, zoom=zoom)[0]
+    box = crop_boxes(extent, sizes(640, 480), centre_noise=noise, zoom=zoom)[0]
     centre = np.array([360 + 2.0, 250 - 6.0])
     low, high = np.array([290, 170]), np.array([430, 330])
     side = 4 * max((high - centre).max(), (centre - low).max()) / 0.83
@@ -182,20 +226,64 @@ def test_crop_box_follows_the_published_steps():
 
 
 def test_crops_of_a_smaller_copy_show_the_same():
+    """Also where both copies are in one set."""
     extent = torch.tensor([[300.0, 180, 420, 320], [5, 5, 20, 470]], dtype=torch.float64)
-    large, small = crop_boxes(extent, (640, 480)), crop_boxes(extent / 4, (160, 120))
+    both = torch.cat((extent, extent / 4))
+    large, small = crop_boxes(both, torch.cat((sizes(640, 480, 2), sizes(160, 120, 2)))).split(2)
     torch.testing.assert_close(small * 4, large)
 
 
-def test_margin_holds_every_jittered_crop():
+def random_extents(count: int) -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
-    low = torch.rand(500, 2, generator=random, dtype=torch.float64) * 500 - 30
-    extent = torch.cat((low, low + 5 + torch.rand(500, 2, generator=random) * 300), dim=1)
-    noise = torch.randn(500, 2, generator=random, dtype=torch.float64) * 3
-    box = crop_boxes(extent, (640, 480), centre_noise=noise, zoom=torch.full((500,), 0.8).double())
-    margin = margin_boxes(extent, (640, 480))
+    low = torch.rand(count, 2, generator=random, dtype=torch.float64) * 500 - 30
+    return torch.cat((low, low + 5 + torch.rand(count, 2, generator=random) * 300), dim=1)
+
+
+def test_margin_holds_every_jittered_crop():
+    extent, stored = random_extents(500), sizes(640, 480, 500)
+    noise = torch.randn(500, 2, generator=torch.Generator().manual_seed(1)).double() * 3
+    box = crop_boxes(extent, stored, centre_noise=noise, zoom=torch.full((500,), 0.8).double())
+    margin = margin_boxes(extent, stored)
     assert torch.all(margin[:, :2] <= box[:, :2] + 1e-5)
     assert torch.all(margin[:, 2:] >= box[:, 2:] - 1e-5)
+
+
+@pytest.mark.parametrize("focal", [614.0, 250.0])
+def test_nothing_that_a_turned_crop_sees_of_the_image_is_missing(tmp_path, focal):
+    """On white pictures of any hand's place the crop is white where its rays meet the image."""
+    count, width, height = 24, 640, 480
+    Image.new("RGB", (width, height), "white").save(tmp_path / "white.png")
+    random = np.random.default_rng(0)
+    low = random.uniform([0, 0], [560, 400], (count, 2))
+    extent = np.concatenate([low, low + random.uniform(20, 250, (count, 2))], axis=1)
+    camera = np.array([[focal, 0, 322.0], [0, focal, 238], [0, 0, 1]], np.float32)
+    table = FrameTable(
+        sample_ids=tuple(str(row) for row in range(count)),
+        image_paths=(tmp_path / "white.png",) * count,
+        intrinsics_px=np.tile(camera, (count, 1, 1)),
+        sequences=("A",) * count,
+        frames=np.arange(count),
+        detected_keypoints_px=np.tile(low[:, None], (1, 21, 1)).astype(np.float32),
+        detection_confidence=np.ones((count, 21), np.float32),
+        crop_box_px=extent.astype(np.float32),
+    )
+    dataset = FrameDataset(table, 96, augmentation=Augmentation(rotation_deg=0.0))
+    y, x = np.mgrid[:96, :96]
+    pixels = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
+    for seed in range(8):
+        batch = dataset.batch(range(count), generator=torch.Generator().manual_seed(seed))
+        for row in range(count):
+            rays = pixels @ np.linalg.inv(batch.intrinsics_px[row].double().numpy()).T
+            seen = rays @ (camera @ batch.camera_rotation[row].numpy()).T
+            stored = seen[:, :2] / seen[:, 2:]
+            depth = np.clip(
+                np.minimum(stored, np.array([width - 1, height - 1]) - stored), -1e4, 1e4
+            )
+            inside = depth.min(axis=1) * np.sign(seen[:, 2])
+            brightness = batch.images[row, 0].flatten().numpy()
+            front = seen[:, 2] > 0
+            assert np.all(brightness[front & (inside > 12)] > 0.99)
+            assert np.all(brightness[~front | (inside < -12)] < 0.01)
 
 
 def test_packed_images_are_kept_and_shared_through_the_cache(sequence, tmp_path, monkeypatch):
@@ -260,18 +348,40 @@ def test_full_disk_is_reported(sequence, tmp_path, monkeypatch):
         FrameDataset(sequence, 64, cache_dir=tmp_path / "cache")
 
 
-def test_wrong_sizes_are_named(sequence, collection, tmp_path):
-    Image.new("RGB", (100, 80)).save(sequence.image_paths[2])
-    with pytest.raises(DataError, match=r"0002.png: image must be 320x240 px .* got 100x80"):
-        FrameDataset(sequence, 64)
-    camera = np.array([[200, 0, 300], [0, 200, 300], [0, 0, 1]], np.float32)
+@pytest.mark.parametrize("name", ["collection", "sequence"])
+def test_images_of_one_set_may_differ_in_size(request, name):
+    """A copy of half the size, with its camera and annotations, gives the same batch."""
+    table = request.getfixturevalue(name)
+    row = 2
+    shrink = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
+    for field in ("intrinsics_px", "detected_keypoints_px", "crop_box_px"):
+        values = getattr(table, field).copy()
+        is_camera = field == "intrinsics_px"
+        values[row] = shrink @ values[row] if is_camera else 0.5 * values[row] - 0.25
+        table = replace(table, **{field: values})
+    whole = FrameDataset(request.getfixturevalue(name), 64).batch([row])
+    with Image.open(table.image_paths[row]) as image:
+        small = image.reduce(2)
+    small.save(table.image_paths[row])
+    batch = FrameDataset(table, 64).batch(range(4))
+    camera = (batch.intrinsics_px[row], batch.camera_rotation[row])
+    torch.testing.assert_close(camera[0], whole.intrinsics_px[0], atol=0.05, rtol=2e-3)
+    torch.testing.assert_close(camera[1], whole.camera_rotation[0], atol=1e-3, rtol=0)
+    keypoints_px = batch.detected_keypoints_px
+    torch.testing.assert_close(keypoints_px[row], whole.detected_keypoints_px[0], atol=0.1, rtol=0)
+    torch.testing.assert_close(seen_joints(table, batch), keypoints_px, atol=5e-3, rtol=0)
+    for image, keypoints in zip(batch.images, keypoints_px, strict=True):
+        np.testing.assert_allclose(centroid(image), keypoints[0].numpy(), atol=0.15)
+
+
+def test_wrong_sizes_are_named(collection):
+    camera = np.array([[200, 0, 60], [0, 200, 60], [0, 0, 1]], np.float32)
     shifted = replace(collection, intrinsics_px=np.tile(camera, (4, 1, 1)))
-    for path in shifted.image_paths:
-        Image.new("RGB", (160, 160)).save(path)
-    with pytest.raises(DataError, match=r"principal point must lie .* got \(300.0, 300.0\)"):
+    Image.new("RGB", (300, 300)).save(shifted.image_paths[2])
+    with pytest.raises(DataError, match=r"0002.png: .*point must lie .* 300x300 .* \(60.0, 60.0\)"):
         FrameDataset(shifted, 64)
-    Image.new("RGB", (160, 120)).save(shifted.image_paths[0])
-    with pytest.raises(DataError, match=r"must be square, got 160x120"):
+    Image.new("RGB", (160, 120)).save(shifted.image_paths[1])
+    with pytest.raises(DataError, match=r"0001.png: .*must be square, got 160x120 px"):
         FrameDataset(collection, 64)
     shifted.image_paths[0].unlink()
     with pytest.raises(DataError, match=r"0000.png: image is missing"):

@@ -1,5 +1,3 @@
-import json
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +6,14 @@ import torch
 
 from s2hand.config import DataConfig, ModelConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.build import (
-    MANIFEST_NAME,
     _held_out,
-    fingerprint_dataset,
     load_datasets,
+    load_test,
     load_train,
     load_validation,
 )
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.fingerprint import fingerprint_training_data
 from s2hand.errors import DataError
 
 
@@ -41,7 +39,21 @@ def test_validation_holds_images_out_of_a_collection(make_freihand):
     assert len(train) == 3
     assert len(held) == 2
     assert train.sample_ids + held.sample_ids == load_train(config_of(root)).sample_ids
-    assert len(load_validation(config_of(root))) == 0
+    assert load_validation(config_of(root)) is None
+
+
+def test_evaluation_and_validation_sets_are_chosen_apart(make_freihand, make_ho3d):
+    freihand, ho3d = make_freihand(), make_ho3d()
+    apart = {"evaluation_dataset": "ho3d", "evaluation_root": str(ho3d)}
+    train, test = load_datasets(config_of(freihand, **apart))
+    assert not any(train.sequences)
+    assert set(test.sequences) == {"SM1"}
+    beside = config_of(freihand.parent, evaluation_dataset="ho3d")
+    assert load_test(beside).sample_ids == test.sample_ids
+    held = load_validation(config_of(freihand, validation_root=str(freihand)))
+    assert held.vertices is not None
+    assert held.sample_ids == load_test(config_of(freihand)).sample_ids
+    assert len(load_train(config_of(freihand, validation_root=str(freihand)))) == 5
 
 
 def test_validation_holds_out_whole_sequences(make_ho3d):
@@ -81,32 +93,4 @@ def test_missing_root_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"nowhere: folder of the dataset is missing"):
         load_datasets(config_of(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"nowhere: folder of the dataset is missing"):
-        fingerprint_dataset(tmp_path / "nowhere")
-
-
-def test_fingerprint_covers_annotations_and_the_list_of_images(make_freihand):
-    root = make_freihand()
-    first = fingerprint_dataset(root)
-    image = root / "training/rgb/00000001.jpg"
-    os.utime(image, (0, 0))
-    assert fingerprint_dataset(root) == first
-    camera = root / "training_K.json"
-    original = camera.read_bytes()
-    camera.write_bytes(original.replace(b"400.0", b"401.0", 1))
-    assert fingerprint_dataset(root) != first
-    camera.write_bytes(original)
-    assert fingerprint_dataset(root) == first
-    image.rename(image.with_name("renamed.jpg"))
-    assert fingerprint_dataset(root) != first
-
-
-def test_fingerprint_of_a_synthetic_set_is_its_manifest(make_freihand):
-    root = make_freihand()
-    manifest = root.parent / MANIFEST_NAME
-    plain = fingerprint_dataset(root)
-    manifest.write_text(json.dumps({"something": "else"}))
-    assert fingerprint_dataset(root) == plain
-    manifest.write_text(json.dumps({"generator": "s2hand", "files": {}}))
-    ours = fingerprint_dataset(root)
-    assert ours != plain
-    assert fingerprint_dataset(root.parent) == ours
+        fingerprint_training_data(config_of(tmp_path / "nowhere"))

@@ -12,15 +12,16 @@ from PIL import Image
 
 from s2hand.geometry.cameras import (
     CameraModel,
+    CameraView,
+    affine_view,
     crop_affine,
-    crop_intrinsics,
     homogeneous_pixels,
     project,
     resize_affine,
-    resize_intrinsics,
-    rotate_intrinsics,
     rotation_affine,
     transform_keypoints,
+    turn_in_plane,
+    turned_view,
 )
 from s2hand.geometry.rotations import axis_angle_to_matrix
 
@@ -70,27 +71,143 @@ def test_the_crop_of_the_projection_is_the_projection_of_the_crop(
 ) -> None:
     box = torch.tensor([x, y, x + side, y + side], dtype=torch.float64)
     affine = crop_affine(box, size)
-    cropped = project(_points(), crop_intrinsics(K, box, size))
+    view = affine_view(K, affine)
+    cropped = project(_points() @ view.rotation, view.intrinsics_px)
     torch.testing.assert_close(transform_keypoints(project(_points(), K), affine), cropped)
     corners = transform_keypoints(box.view(2, 2), affine)
     expected = torch.tensor([[-0.5, -0.5], [size - 0.5, size - 0.5]], dtype=torch.float64)
     torch.testing.assert_close(corners, expected)
 
 
-def test_the_resize_of_the_projection_is_the_projection_of_the_resize() -> None:
-    scale = torch.tensor(0.37, dtype=torch.float64)
-    resized = transform_keypoints(project(_points(), K), resize_affine(scale))
-    torch.testing.assert_close(project(_points(), resize_intrinsics(K, scale)), resized)
+WIDE = torch.tensor([[614.6, 0, 322.3], [0, 611.2, 237.9], [0, 0, 1]], dtype=torch.float64)
+BOXES = torch.tensor(
+    [
+        [172.3, 87.9, 472.3, 387.9],  # about the principal point
+        [472.0, 90.0, 772.0, 390.0],
+        [-70.0, -40.0, 90.0, 120.0],
+        [30.0, 150.0, 690.0, 810.0],
+    ],
+    dtype=torch.float64,
+)
+
+
+def _homogeneous_centres() -> torch.Tensor:
+    return torch.cat(((BOXES[:, :2] + BOXES[:, 2:]) / 2, torch.ones(4, 1)), dim=1)
+
+
+def turned() -> CameraView:
+    return turned_view(WIDE.expand(4, 3, 3), BOXES, 224)
+
+
+def test_a_turned_camera_sees_the_scene_where_the_pixel_map_says() -> None:
+    view = turned()
+    scene = _points().expand(4, 21, 3) + torch.tensor([0.05, -0.02, 0.0])
+    # The camera's axes are the rotation's columns: coordinates along them are what it sees.
+    seen = torch.stack([scene @ view.rotation[:, :, axis, None] for axis in range(3)], dim=-1)
+    in_view = project(seen.squeeze(-2), view.intrinsics_px)
+    stored = project(scene, WIDE.expand(4, 3, 3))
+    torch.testing.assert_close(transform_keypoints(stored, view.pixel_map), in_view)
+
+
+def test_convention_the_centre_of_the_crop_is_on_the_turned_camera_s_axis() -> None:
+    view = turned()
+    ray = torch.stack([torch.linalg.solve(WIDE, pixel) for pixel in _homogeneous_centres()])
+    ray = ray / ray.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(view.rotation[:, :, 2], ray)
+    centres = transform_keypoints(_homogeneous_centres()[:, None, :2], view.pixel_map)
+    torch.testing.assert_close(centres, torch.full_like(centres, 111.5))
+    torch.testing.assert_close(view.rotation[0], torch.eye(3).double(), atol=1e-12, rtol=0)
+
+
+def test_the_turn_is_the_smallest_rotation_that_gets_there() -> None:
+    rotation = turned().rotation
+    torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).double().expand(4, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(4).double())
+    # Rodrigues about the axis that is normal to both directions, by the angle between them.
+    z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    for each in rotation[1:]:
+        axis = torch.linalg.cross(z, each[:, 2])
+        angle = torch.atan2(axis.norm(), each[2, 2])
+        torch.testing.assert_close(each, axis_angle_to_matrix(axis / axis.norm() * angle))
+
+
+def test_convention_a_turned_camera_has_the_affine_crop_s_focal_length() -> None:
+    view, affine = turned(), affine_view(WIDE.expand(4, 3, 3), crop_affine(BOXES, 224))
+    focal = affine.intrinsics_px.diagonal(dim1=1, dim2=2)[:, :2].prod(dim=1).sqrt()
+    zero = torch.zeros(4).double()
+    expected = torch.stack([focal, zero, zero + 111.5, zero, focal, zero + 111.5], dim=1)
+    torch.testing.assert_close(view.intrinsics_px[:, :2], expected.view(4, 2, 3))
+
+
+def test_the_scale_at_a_turned_crop_s_centre_is_that_of_the_documentation() -> None:
+    """By finite differences: cos θ across the direction to the axis, cos² θ along it."""
+    square = torch.tensor([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]], dtype=torch.float64)
+    box = torch.tensor([520.0, 140, 720, 340], dtype=torch.float64)  # 300 px right of the axis
+    view, step = turned_view(square, box, 224), 1e-4
+    centre = torch.tensor([620.0, 240.0], dtype=torch.float64)
+    ends = centre + step * torch.tensor([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]]).double()
+    moved = transform_keypoints(ends, view.pixel_map)
+    along, across = (moved[0] - moved[1]) / step, (moved[2] - moved[3]) / step
+    cosine = math.cos(math.atan(0.5))
+    torch.testing.assert_close(
+        along, torch.tensor([1.12 * cosine**2, 0]).double(), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(across, torch.tensor([0, 1.12 * cosine]).double(), atol=1e-6, rtol=0)
+
+
+def test_a_crop_about_the_principal_point_is_the_affine_one() -> None:
+    square = torch.tensor([[600.0, 0, 322.3], [0, 600, 237.9], [0, 0, 1]], dtype=torch.float64)
+    view, affine = turned_view(square, BOXES[0], 224), crop_affine(BOXES[0], 224)
+    torch.testing.assert_close(view.pixel_map / view.pixel_map[2, 2], affine)
+
+
+@pytest.mark.parametrize("angle", [0.4, -2.5])
+def test_turning_the_stored_image_turns_the_crop_s_picture(angle: float) -> None:
+    """In-plane turns commute with the crop: the smallest rotation turns along."""
+    square = torch.tensor([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]], dtype=torch.float64)
+    turn = torch.tensor(angle, dtype=torch.float64)
+    whole = rotation_affine(turn, square[:2, 2])
+    centre = transform_keypoints(torch.tensor([[500.0, 90.0]], dtype=torch.float64), whole)[0]
+    box = torch.tensor([400.0, -10, 600, 190], dtype=torch.float64)
+    box_of_turned = torch.cat((centre - 100, centre + 100))
+    first_cropped = turn_in_plane(turned_view(square, box, 224), turn, 224)
+    first_turned = turned_view(square, box_of_turned, 224).pixel_map @ whole
+    points = torch.tensor([[410.0, 20], [590, 0], [480, 170], [505, 88]], dtype=torch.float64)
+    torch.testing.assert_close(
+        transform_keypoints(points, first_cropped.pixel_map),
+        transform_keypoints(points, first_turned),
+    )
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, math.pi, -2.5])
-def test_turning_the_image_is_turning_the_scene_about_the_optical_axis(angle: float) -> None:
-    turn = torch.tensor(angle, dtype=torch.float64)
-    centre = torch.tensor([111.5, 111.5], dtype=torch.float64)
-    turned = transform_keypoints(project(_points(), K), rotation_affine(turn, centre))
+def test_turning_the_image_is_turning_the_camera_the_other_way(angle: float) -> None:
+    turn = torch.tensor([angle], dtype=torch.float64)
+    centre = torch.tensor([[111.5, 111.5]], dtype=torch.float64)
+    image = rotation_affine(turn, centre)
+    oblong = torch.tensor([[480.0, 0, 90], [0, 430, 120], [0, 0, 1]], dtype=torch.float64)
     about_z = axis_angle_to_matrix(torch.tensor([0.0, 0.0, angle], dtype=torch.float64))
-    scene = _points() @ about_z.T
-    torch.testing.assert_close(project(scene, rotate_intrinsics(K, turn, centre)), turned)
+    for camera in (K, oblong):
+        plain = affine_view(camera[None], torch.eye(3, dtype=torch.float64)[None])
+        view = turn_in_plane(plain, turn, 224)
+        expected = transform_keypoints(project(_points(), camera)[None], image)
+        seen = project(_points()[None] @ view.rotation, view.intrinsics_px)
+        torch.testing.assert_close(seen, expected)
+        # The network sees the scene turned by the angle, through A·K·Rᵀ.
+        torch.testing.assert_close(_points()[None] @ view.rotation, (_points() @ about_z.T)[None])
+        torch.testing.assert_close(view.intrinsics_px[0], image[0] @ camera @ about_z.T)
+
+
+def test_a_turn_keeps_a_central_square_camera() -> None:
+    central = torch.tensor([[200.0, 0, 79.5], [0, 200, 79.5], [0, 0, 1]], dtype=torch.float64)
+    plain = affine_view(central, torch.eye(3, dtype=torch.float64))
+    view = turn_in_plane(plain, torch.tensor(1.1, dtype=torch.float64), 160)
+    torch.testing.assert_close(view.intrinsics_px, central)
+
+
+def test_pixel_maps_may_be_projective() -> None:
+    pixel_map = torch.tensor([[2.0, 0, 1], [0, 3, 0], [0.1, 0, 1]])
+    moved = transform_keypoints(torch.tensor([[10.0, 4.0]]), pixel_map)
+    torch.testing.assert_close(moved, torch.tensor([[21 / 2, 12 / 2]]))
 
 
 def test_convention_a_quarter_turn_is_clockwise_on_the_screen() -> None:

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from s2hand.geometry.rotations import (
     axis_angle_to_matrix,
     axis_angle_to_quaternion,
+    matrix_to_quaternion,
     quaternion_conjugate,
     quaternion_distance,
     quaternion_multiply,
@@ -83,6 +84,23 @@ def test_axis_angle_survives_the_way_through_quaternions(vector: list[float], si
     axis_angle = torch.tensor(vector, dtype=torch.float64)  # shorter than pi
     back = quaternion_to_axis_angle(sign * axis_angle_to_quaternion(axis_angle))
     torch.testing.assert_close(back, axis_angle, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [*LENGTHS, math.pi - 1e-9])
+def test_matrices_become_the_quaternions_of_scipy(length: float) -> None:
+    axes = torch.cat([torch.nn.functional.normalize(_axis_angles(20), dim=-1), torch.eye(3)])
+    rotations = Rotation.from_rotvec((axes * length).numpy())
+    ours = matrix_to_quaternion(torch.from_numpy(rotations.as_matrix())).numpy()
+    expected = rotations.as_quat(scalar_first=True)
+    sign = np.sign((ours * expected).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(ours * sign, expected, atol=1e-14)
+
+
+def test_matrices_become_quaternions_in_float32_at_half_a_turn() -> None:
+    half_turns = torch.tensor([[math.pi, 0, 0], [0, math.pi, 0], [0, 0, math.pi], [2.2, 2.2, 0.4]])
+    matrix = axis_angle_to_matrix(half_turns)
+    again = axis_angle_to_matrix(quaternion_to_axis_angle(matrix_to_quaternion(matrix)))
+    torch.testing.assert_close(again, matrix, atol=1e-6, rtol=0)
 
 
 def test_distance_is_the_relative_angle_and_ignores_signs() -> None:

@@ -11,7 +11,8 @@ from smplx import MANO
 from s2hand.errors import HandModelError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model
-from s2hand.hand.joints import PARENTS, S2HAND_FINGERTIPS, SMPLX_FINGERTIPS, joint_permutation
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS, SMPLX_FINGERTIPS
+from s2hand.hand.joints import PARENTS, joint_permutation
 from s2hand.hand.layer import HandLayer, HandOutput
 from s2hand.hand.model_data import HandModelData
 
@@ -202,6 +203,29 @@ def test_convention_origin_flipped_turns_about_the_models_origin(
     turned = HandLayer(random_hand, rotation_centre="origin_flipped")(**turn)
     expected = flipped.vertices[0] * torch.tensor([-1.0, -1, 1])
     torch.testing.assert_close(turned.vertices[0], expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rotation_centre", ["wrist", "origin_flipped"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_parameters_of_the_turned_hand_pose_the_turned_hand(
+    random_hand: HandModelData, rotation_centre: str, sign: int
+) -> None:
+    layer = HandLayer(random_hand, rotation_centre=rotation_centre, dtype=torch.float64)
+    given = _parameters(6) | {
+        "scale": sign * torch.linspace(0.5, 2, 6, dtype=torch.float64)[:, None]
+    }
+    turns = torch.from_numpy(Rotation.random(6, random_state=0).as_matrix())
+    place = {name: given[name] for name in ("betas", "global_orient", "transl", "scale")}
+    orient, transl = layer.turned(turns, **place)
+    before = layer(**given)
+    after = layer(**given | {"global_orient": orient, "transl": transl})
+    for name in ("vertices", "joints"):
+        expected = getattr(before, name) @ turns.mT
+        torch.testing.assert_close(getattr(after, name), expected, atol=1e-12, rtol=0)
+    assert torch.autograd.gradcheck(
+        lambda *values: layer.turned(turns, **dict(zip(place, values, strict=True))),
+        [value.clone().requires_grad_() for value in place.values()],
+    )
 
 
 def test_posture_is_given_exactly_once(random_hand: HandModelData) -> None:

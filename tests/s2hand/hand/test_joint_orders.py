@@ -7,13 +7,12 @@ import pytest
 import torch
 from smplx.vertex_ids import vertex_ids
 
+from s2hand.hand.fingertips import HO3D_FINGERTIPS, SMPLX_FINGERTIPS
 from s2hand.hand.joints import (
     BONES,
-    HO3D_FINGERTIPS,
     JOINT_NAMES,
     MANO_JOINTS,
     PARENTS,
-    SMPLX_FINGERTIPS,
     JointOrder,
     joint_permutation,
     reorder_joints,

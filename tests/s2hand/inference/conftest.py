@@ -12,6 +12,7 @@ from PIL import Image
 from s2hand.checkpoint import ModelRecord, save_model
 from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.data.sample import FrameTable
+from s2hand.geometry.rotations import axis_angle_to_matrix
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model
 from s2hand.hand.layer import HandLayer
@@ -29,7 +30,7 @@ def _without_a_hand_model_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def config() -> S2HandConfig:
     return S2HandConfig(
-        model=ModelConfig(encoder="small", pretrained="none", image_size_px=SIZE_PX,
+        model=ModelConfig(encoder="convnet", pretrained="none", image_size_px=SIZE_PX,
                           keypoint_stacks=2, keypoint_channels=8),
     )  # fmt: skip
 
@@ -49,7 +50,8 @@ def make_model() -> Callable[[S2HandConfig], S2Hand]:
         with torch.no_grad():
             # Normalised to these images, features differ from image to image.
             cameras = torch.tensor([[60.0, 0, 15.5], [0, 60, 15.5], [0, 0, 1]]).repeat(16, 1, 1)
-            model.train()(images, cameras, outputs=model.outputs - {"rendering"})
+            straight = torch.eye(3).expand(16, 3, 3)
+            model.train()(images, cameras, straight, outputs=model.outputs - {"rendering"})
         return model.to(memory_format=model.memory_format).eval()  # type: ignore[call-overload]
 
     return make
@@ -92,13 +94,14 @@ def make_mano(tmp_path: Path) -> Callable[[float], Path]:
 
 
 @pytest.fixture
-def inputs() -> tuple[torch.Tensor, torch.Tensor]:
-    """Seven images and their cameras."""
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Seven images, their cameras, and the rotations from those to another one."""
     generator = torch.Generator().manual_seed(1)
     cameras = torch.tensor([[60.0, 0, 15.5], [0, 60, 15.5], [0, 0, 1]]).repeat(7, 1, 1)
     cameras[:, 0, 2] += torch.arange(7)
     images = torch.rand(7, 3, SIZE_PX, SIZE_PX, generator=generator)
-    return images * torch.linspace(0.1, 1, 7)[:, None, None, None], cameras
+    rotations = axis_angle_to_matrix(torch.rand(7, 3, generator=generator) / 2)
+    return images * torch.linspace(0.1, 1, 7)[:, None, None, None], cameras, rotations
 
 
 @pytest.fixture

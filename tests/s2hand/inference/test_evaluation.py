@@ -30,7 +30,8 @@ def test_every_frame_is_predicted_in_order_whatever_the_batch(model, dataset):
     assert whole.texture.shape == (12, 778, 3)
     batch = dataset.batch([3])
     with torch.no_grad():
-        alone = model(batch.images, batch.intrinsics_px, outputs=model.outputs)
+        camera = (batch.intrinsics_px, batch.camera_rotation)
+        alone = model(batch.images, *camera, outputs=model.outputs)
     np.testing.assert_allclose(whole.joints[3], alone.hand.joints[0], atol=1e-5)
     projected_px = alone.hand.projected_keypoints_px[0]
     np.testing.assert_allclose(whole.keypoints.projected[3], projected_px, atol=1e-3)

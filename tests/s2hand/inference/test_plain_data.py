@@ -13,9 +13,9 @@ from s2hand.errors import ConfigurationError
 from s2hand.plain_data import from_plain
 
 CONFIG = replace(
-    PRESETS["released"],
+    PRESETS["released-ho3d"],
     data=replace(PRESETS["paper"].data, dataset="ho3d"),
-    stages=(replace(PRESETS["released"].stages[0], samples="clips"),),
+    stages=(replace(PRESETS["released-ho3d"].stages[0], samples="clips"),),
     quaternion_schedule=(
         QuaternionPhase(from_epoch=0, frame_interval=2, num_frames=3, weight=1.0),
     ),
@@ -123,10 +123,9 @@ def test_whole_numbers_become_floats_where_floats_are_meant():
 
 
 def test_values_are_checked_by_the_dataclass_itself():
-    stage = asdict(StageConfig(name="a", epochs=1, learning_rate=1.0, decay_every_epochs=1,
-                               decay_factor=1.0)) | {"epochs": 0, "without": []}  # fmt: skip
+    stage = _plain(CONFIG)["stages"][0] | {"name": "a", "learning_rate": 0.0}
     with pytest.raises(
-        ConfigurationError, match=r"stages.a.epochs must be at least 1, got epochs=0"
+        ConfigurationError, match=r"stages.a.learning_rate must be positive, got learning_rate=0.0"
     ):
         from_plain(StageConfig, stage, "stage")
 
@@ -138,3 +137,14 @@ def test_a_type_that_plain_data_cannot_hold_is_our_own_mistake():
 
     with pytest.raises(TypeError, match=r"thing.when: plain data cannot be turned into"):
         from_plain(Unsupported, {"when": 1}, "thing")
+
+
+def test_what_may_be_none_is_none_or_of_its_type() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Holder:
+        leaf: _Leaf | None
+
+    assert from_plain(Holder, {"leaf": None}, "holder") == Holder(leaf=None)
+    assert from_plain(Holder, {"leaf": LEAF}, "holder") == Holder(leaf=_Leaf(**LEAF))
+    with pytest.raises(ConfigurationError, match=r"holder.leaf must be a mapping of fields, got 1"):
+        from_plain(Holder, {"leaf": 1}, "holder")

@@ -28,14 +28,13 @@ def _tensors(prediction, outputs):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 6, 7, 64])
 def test_predictions_are_the_model_s_whatever_the_batch(model, inputs, batch_size):
-    images, cameras = inputs
-    found = Predictor(model).predict(images, cameras, outputs=model.outputs, batch_size=batch_size)
+    found = Predictor(model).predict(*inputs, outputs=model.outputs, batch_size=batch_size)
     spread_m = (found.hand.joints[:, None] - found.hand.joints).norm(dim=-1).mean(dim=-1)
     assert spread_m[~torch.eye(7, dtype=torch.bool)].min() > 1e-3  # no two images look alike to it
     found = _tensors(found, model.outputs)
     for row in range(7):
         with torch.no_grad():
-            alone = model(images[row : row + 1], cameras[row : row + 1], outputs=model.outputs)
+            alone = model(*(values[row : row + 1] for values in inputs), outputs=model.outputs)
         for name, expected in _tensors(alone, model.outputs).items():
             assert len(found[name]) == 7
             torch.testing.assert_close(found[name][row], expected[0], atol=2e-3, rtol=1e-4)
@@ -47,6 +46,21 @@ def test_only_the_hand_is_predicted_unless_more_is_asked_for(model, inputs):
     assert prediction.appearance is None
     assert prediction.rendering is None
     assert prediction.heatmap_keypoints_px is None
+    keypoints = Predictor(model).predict(*inputs, outputs={"heatmaps"})
+    assert keypoints.hand is None
+    assert keypoints.heatmap_keypoints_px.shape == (2, 7, 21, 2)
+
+
+def test_convention_hands_are_in_the_images_cameras_unless_those_are_turned(model, inputs):
+    images, cameras, rotations = inputs
+    plain = Predictor(model).predict(images, cameras).hand
+    turned = Predictor(model).predict(images, cameras, rotations).hand
+    in_other_camera = torch.einsum("bij,bvj->bvi", rotations, plain.vertices)
+    torch.testing.assert_close(turned.vertices, in_other_camera, atol=1e-5, rtol=0)
+    in_image_px = torch.einsum("bij,bkj->bki", cameras, plain.joints)
+    in_image_px = in_image_px[..., :2] / in_image_px[..., 2:]
+    for hand in (plain, turned):
+        torch.testing.assert_close(hand.projected_keypoints_px, in_image_px, atol=1e-2, rtol=0)
 
 
 def test_arrays_are_taken_as_tensors_are(model, inputs):
@@ -71,7 +85,7 @@ def test_a_model_in_training_mode_predicts_as_in_evaluation_and_is_not_changed(m
 
 
 def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
-    images, cameras = inputs
+    images, cameras, rotations = inputs
     predict = Predictor(model).predict
     with pytest.raises(ValueError, match=r"\(batch, 3, 32, 32\).*got \(7, 3, 32, 31\); crop and"):
         predict(images[..., :31], cameras)
@@ -87,6 +101,8 @@ def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
         predict(images.masked_fill(images > 0.99, torch.nan), cameras)
     with pytest.raises(ValueError, match=r"\(7, 3, 3\), a camera for every image, got \(3, 3\)"):
         predict(images, cameras[0])
+    with pytest.raises(ValueError, match=r"camera_rotation must have the shape \(7, 3, 3\)"):
+        predict(images, cameras, rotations[:6])
 
 
 def test_an_output_that_the_model_lacks_is_refused(config, make_model, inputs):

@@ -248,7 +248,7 @@ def test_what_is_no_file_of_ours_is_refused(saved, tmp_path):
 def test_a_checkpoint_for_resuming_is_named_as_such(tmp_path):
     path = tmp_path / "final.pt"
     torch.save({"format": "s2hand-checkpoint-1"}, path)
-    with pytest.raises(CheckpointError, match=r"for resuming a training.*model.safetensors beside"):
+    with pytest.raises(CheckpointError, match=r"for resuming a training.*model.safetensors that"):
         load_model(path)
 
 

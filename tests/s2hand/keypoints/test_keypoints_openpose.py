@@ -52,6 +52,19 @@ def test_a_point_that_was_not_found_may_lie_anywhere(tmp_path):
     assert len(read_detections(path, SIZE)) == 3
 
 
+def test_confidences_above_one_count_as_one_and_are_counted(tmp_path):
+    content = content_of()
+    content[1][0][3], content[1][2][5], content[1][2][6] = [1.07], [3.0], [1.0]
+    path = tmp_path / "detect.json"
+    path.write_text(json.dumps(content))
+    detections = read_detections(path, SIZE)
+    assert detections.num_clipped == 2
+    expected = np.minimum(np.array(content[1])[..., 0], 1)
+    np.testing.assert_allclose(detections.confidence, expected, rtol=1e-6)
+    write_detections(path, detections)
+    assert read_detections(path, SIZE).num_clipped == 0
+
+
 def replaced(list_index: int, entry: int, keypoint: int, value: object) -> list:
     content = content_of()
     content[list_index][entry][keypoint] = value
@@ -64,8 +77,18 @@ def replaced(list_index: int, entry: int, keypoint: int, value: object) -> list:
         (replaced(0, 1, 4, [float("nan"), 2]), r"entry 1 of the keypoints must be 21 lists of 2 f"),
         (replaced(0, 2, 0, [200, 3]), r"entry 2, keypoint x of keypoint 0 must lie in -32..96"),
         (replaced(0, 0, 9, [3, -30]), r"keypoint y of keypoint 9 must lie in -24..72, got -30"),
-        (replaced(1, 0, 3, [1.2]), r"entry 0, confidence of keypoint 3 must lie in 0..1, got 1.2"),
-        (replaced(1, 2, 3, [-0.1]), r"entry 2, confidence .* got -0.1 .*clip confidences"),
+        (
+            replaced(1, 2, 3, [-0.1]),
+            r"entry 2, confidence of keypoint 3 must .* got -0.1 .*\(0, 0\)",
+        ),
+        (
+            replaced(1, 2, 3, [float("nan")]),
+            r"entry 2 of the confidences .* finite numbers, got NaN",
+        ),
+        (
+            replaced(1, 2, 3, [float("inf")]),
+            r"entry 2 of the confidences .* finite numbers, got NaN",
+        ),
         (replaced(0, 1, 4, [1, 2, 3]), r"entry 1 of the keypoints .* ragged or non-numeric"),
         (replaced(0, 1, 4, "here"), r"entry 1 of the keypoints .* ragged or non-numeric"),
         ([content_of()[0], content_of()[1], [["a"], ["b"]]], r"got lengths \[3, 3, 2\]"),

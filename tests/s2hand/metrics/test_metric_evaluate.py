@@ -3,11 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.transform import Rotation
 
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS
+from s2hand.hand.layer import HandLayer
 from s2hand.metrics.evaluate import (
-    EVALUATOR_ID,
     METRICS,
     KeypointPredictions,
     Predictions,
@@ -56,17 +61,18 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
     camera = table.intrinsics_px
     seen = np.einsum("nij,nkj->nki", camera, table.joints)
     keypoints_px = seen[..., :2] / seen[..., 2:]
+    turns = np.tile(np.eye(3), (6, 1, 1))
     predictions = replace(
         predictions_of(table.joints, table.vertices),
         keypoints=KeypointPredictions(
-            image_size_px=224, intrinsics_px=camera, detected=keypoints_px,
+            image_size_px=224, intrinsics_px=camera, camera_rotation=turns, detected=keypoints_px,
             projected=keypoints_px, heatmap=keypoints_px,
         ),
         texture=np.full((6, 778, 3), 0.7),
         fit={"photometric_error": np.zeros(6), "silhouette_error": np.zeros(6)},
     )  # fmt: skip
     result = evaluate(predictions, table)
-    assert set(result.metrics) == set(METRICS)
+    assert set(result.metrics) == {name for name in METRICS if "dataset_tips" not in name}
     for name, value in result.metrics.items():
         if name == "acc_mm":
             continue
@@ -75,19 +81,81 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
         tolerance = 0.6 / 49 if name.endswith("keypoint_auc") else 6e-3
         assert value == pytest.approx(best, abs=tolerance if "auc" in name else 1e-4), name
     assert result.sample_ids == table.sample_ids
-    assert result.evaluator_id == EVALUATOR_ID
+    assert result.evaluator_id.endswith("tips=s2hand|s2hand")
+
+
+def posed_hand(fingertips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return four frames' joints, with the tips at these vertices, and vertices."""
+    random = torch.Generator().manual_seed(5)
+    layer = HandLayer(embedded_hand(), fingertips=fingertips)
+    output = layer(
+        betas=torch.randn(4, 10, generator=random),
+        hand_pose_pca=torch.randn(4, 30, generator=random),
+        global_orient=torch.randn(4, 3, generator=random),
+        transl=torch.tensor([[0.0, 0.0, 0.6]]).expand(4, 3),
+    )
+    return output.joints.numpy(), output.vertices.numpy()
+
+
+def official_error_cm(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """The alignment of HO-3D's and FreiHAND's evaluation, from its description."""
+    total = []
+    for points, target in zip(predicted.astype(float), truth.astype(float), strict=True):
+        centred, aim = points - points.mean(0), target - target.mean(0)
+        size, aim_size = (np.linalg.norm(x) + 1e-8 for x in (centred, aim))
+        rotation, scale = orthogonal_procrustes(aim / aim_size, centred / size)
+        aligned = (centred / size) @ rotation.T * scale * aim_size + target.mean(0)
+        total.append(np.linalg.norm(aligned - target, axis=1))
+    return 100 * np.stack(total).mean(axis=0).mean()
+
+
+def test_convention_a_perfect_mesh_has_no_error_whatever_tips_the_truth_has():
+    predicted, vertices = posed_hand(S2HAND_FINGERTIPS)
+    truth, _ = posed_hand(HO3D_FINGERTIPS)
+    table = replace(table_of(4), joints=truth, vertices=vertices, fingertips=HO3D_FINGERTIPS)
+    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, predicted)
+    keypoints_px = seen[..., :2] / seen[..., 2:]
+    perfect = replace(
+        predictions_of(predicted, vertices),
+        keypoints=KeypointPredictions(
+            image_size_px=224, intrinsics_px=table.intrinsics_px,
+            detected=keypoints_px, projected=keypoints_px,
+        ),
+    )  # fmt: skip
+    result = evaluate(perfect, table)
+    names = ("pa_mpjpe_cm", "root_mpjpe_cm", "projected_mpjpe_px", "projected_keypoint_px")
+    for name in (*names, "acc_err_mm"):
+        assert result.metrics[name] == pytest.approx(0, abs=2e-4), name
+    assert result.metrics["pa_auc_j_0_50mm"] == pytest.approx(1, abs=6e-3)
+    official = result.metrics["pa_mpjpe_dataset_tips_cm"]
+    assert official == pytest.approx(official_error_cm(predicted, truth), abs=1e-12)
+    assert official > 0.02
+    assert result.metrics["pa_auc_j_dataset_tips_0_50mm"] < result.metrics["pa_auc_j_0_50mm"]
+    assert result.evaluator_id.endswith("tips=s2hand|s2hand dataset_tips=ho3d")
+
+
+def test_without_true_vertices_joints_are_compared_as_they_are():
+    predicted, vertices = posed_hand(S2HAND_FINGERTIPS)
+    truth, _ = posed_hand(HO3D_FINGERTIPS)
+    table = replace(table_of(4), joints=truth, vertices=None, fingertips=HO3D_FINGERTIPS)
+    result = evaluate(predictions_of(predicted, vertices), table)
+    assert result.metrics["pa_mpjpe_cm"] == result.metrics["pa_mpjpe_dataset_tips_cm"] > 0.02
+    assert result.evaluator_id.endswith("tips=s2hand|ho3d dataset_tips=ho3d")
 
 
 def test_keypoints_are_measured_in_224_equivalent_pixels_of_the_input():
+    """The input's camera is turned: its axes, in the dataset camera's frame, are the columns."""
     table = table_of(4)
-    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, table.joints)
+    turns = Rotation.from_rotvec([[0.2, 0, 0], [0, -0.3, 0], [0, 0, 1], [0.1, 0.2, 2]]).as_matrix()
+    in_input = np.einsum("nji,nkj->nki", turns, table.joints)
+    seen = np.einsum("nij,nkj->nki", table.intrinsics_px, in_input)
     keypoints_px = seen[..., :2] / seen[..., 2:]
     moved = keypoints_px + np.array([3.0, 4.0])
     predictions = replace(
         predictions_of(table.joints, table.vertices),
         keypoints=KeypointPredictions(
-            image_size_px=112, intrinsics_px=table.intrinsics_px, detected=moved,
-            projected=keypoints_px,
+            image_size_px=112, intrinsics_px=table.intrinsics_px, camera_rotation=turns,
+            detected=moved, projected=keypoints_px,
         ),
     )  # fmt: skip
     metrics = evaluate(predictions, table).metrics

@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +16,8 @@ from s2hand.data.ho3d import load_ho3d
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
 from s2hand.hand.embedded import embedded_hand
-from s2hand.hand.joints import HO3D_FINGERTIPS, joint_permutation
+from s2hand.hand.fingertips import HO3D_FINGERTIPS
+from s2hand.hand.joints import joint_permutation
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.pickles import load_restricted
 from s2hand.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic
@@ -99,6 +101,25 @@ def test_finished_set_is_left_alone_and_another_one_refused(benchmark_root: Path
     make(benchmark_root, progress=no_work)
     with pytest.raises(DataError, match=r"other parameters, seed: found 3, wanted 4; choose"):
         make(benchmark_root, seed=4)
+
+
+def test_a_finished_set_that_was_changed_is_refused(benchmark_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(benchmark_root, root)
+    detections = next((root / "ho3d/openpose").glob("*/detect.json"))
+    original = detections.read_bytes()
+    detections.write_bytes(original.replace(b"0.", b"1.", 1))  # as long as before
+    make(root)
+    with pytest.raises(DataError, match=r"1 of \d+ files .*detect.json has another content"):
+        make(root, verify=True)
+    detections.write_bytes(original + b" ")
+    with pytest.raises(DataError, match=r"detect.json has \d+ bytes, \d+ were written; delete"):
+        make(root)
+    detections.unlink()
+    with pytest.raises(DataError, match=r"detect.json cannot be read \(No such file"):
+        make(root)
+    detections.write_bytes(original)
+    make(root, verify=True)
 
 
 def test_bad_arguments_and_places_are_refused(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     batch = Batch(
         images=torch.empty(4, 3, size, size, device="meta"),
         intrinsics_px=torch.empty(4, 3, 3, device="meta"),
+        camera_rotation=torch.empty(4, 3, 3, device="meta"),
         detected_keypoints_px=torch.empty(4, 21, 2, device="meta"),
         detection_confidence=torch.empty(4, 21, device="meta"),
         sample_index=torch.arange(4),
@@ -150,7 +151,9 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     )
     model._topology_on(torch.device("meta"))  # once in a training
     with HostWaits() as waits:
-        prediction = model(batch.images, batch.intrinsics_px, outputs=objective.outputs)
+        prediction = model(
+            batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=objective.outputs
+        )
         totals = objective.totals(prediction, batch)
         total = weighted_total(totals, objective.counts(batch), objective.weights)
     assert total.device.type == "meta"

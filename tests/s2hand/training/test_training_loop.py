@@ -12,13 +12,14 @@ import s2hand.training.loop
 import s2hand.training.stage_run
 from s2hand.checkpoint import MODEL_NAME, read_model_record
 from s2hand.config import LossConfig, LossWeights, QuaternionPhase
-from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
+from s2hand.data.dataset import FrameDataset
+from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError, SourceError
 from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
-from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
+from s2hand.training.stage_run import StageRun
 from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
 
@@ -110,8 +111,8 @@ def test_the_same_seed_gives_the_same_losses_bit_for_bit(config, make_context, t
     assert_same_weights(runs[0][1], runs[1][1])
     other = make_context("other")
     train(config, seed=5, context=other)
-    name = next(iter(runs[0][1]))
-    assert not torch.equal(runs[0][1][name], final_weights(other)[name])
+    first, second = runs[0][1], final_weights(other)
+    assert not any(torch.equal(first[name], second[name]) for name in first if "conv" in name)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2, 3, 4])
@@ -258,6 +259,227 @@ def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
     assert_same_weights(final_weights(context), final_weights(undisturbed))
 
 
+def changed_stages(config, monkeypatch, module, device_type="cpu"):
+    """Name the stages that are others once a module does something else."""
+
+    def identify():
+        identities = stage_identities(config, seed=0, device_type=device_type)
+        return {name: stage_id(identity) for name, identity in identities.items()}
+
+    before = identify()
+    digests = s2hand.training.loop.module_digests
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            s2hand.training.loop,
+            "module_digests",
+            lambda names: {n: "new" if n == module else d for n, d in digests(names).items()},
+        )
+        after = identify()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_changed_code_changes_the_stages_where_it_acts_and_those_after(config, monkeypatch):
+    def changed(module, **settings):
+        return changed_stages(config, monkeypatch, f"s2hand.{module}", **settings)
+
+    every = {"image", "keypoints", "motion"}
+    assert changed("training.step") == changed("model") == every
+    assert changed("losses.motion") == {"motion"}
+    assert changed("losses.priors") == {"image", "motion"}
+    assert changed("networks.keypoint_estimator") == {"keypoints", "motion"}
+    assert changed("rendering.cuda_kernels") == set()
+    assert changed("rendering.cuda_kernels", device_type="cuda") == {"image", "motion"}
+    assert changed("rendering.outlines", device_type="cuda") == set()
+    assert changed("data.freihand") == changed("losses.laplacian") == set()
+    assert changed("metrics.evaluate") == changed("reconstruction_pictures") == set()
+
+
+def test_without_its_source_nothing_is_trained(config, monkeypatch):
+    monkeypatch.setattr(s2hand.training.loop, "module_digests", lambda _names: None)
+    with pytest.raises(SourceError, match="source of s2hand must be readable"):
+        stage_identities(config, seed=0, device_type="cpu")
+
+
+@pytest.fixture
+def branches_apart(config):
+    """The training before its last stage, which has no epochs."""
+    *first, last = config.stages
+    return replace(config, stages=(*first, replace(last, epochs=0)))
+
+
+def test_without_a_last_stage_the_branches_are_those_trained_apart(
+    config, branches_apart, make_context
+):
+    context = make_context("apart")
+    reports = train(branches_apart, seed=0, context=context)
+    assert [report.name for report in reports] == ["image", "keypoints"]
+    weights = final_weights(context)
+    parts = {}
+    for name in ("image", "keypoints"):
+        final = load_checkpoint(stage_folder(context, config, name) / "final.pt")
+        assert_same_weights(final.model, {each: weights[each] for each in final.model})
+        parts[name] = {each.split(".")[0] for each in final.model}
+    assert parts == {
+        "image": {"encoder", "head", "texture_light_head"}, "keypoints": {"keypoint_estimator"},
+    }  # fmt: skip
+    # The training that goes on finds both.
+    reported = []
+    whole = make_context("whole", recorder(reported))
+    reports = train(config, seed=0, context=whole)
+    assert [epoch for epoch, _ in reported] == [3, 4]
+    assert [report.trained_here for report in reports] == [False, False, True]
+
+
+def test_a_training_that_is_a_part_of_another_finds_all_of_it(config, branches_apart, make_context):
+    train(config, seed=0, context=make_context("whole"))
+    reported = []
+    apart = make_context("apart", recorder(reported))
+    reports = train(branches_apart, seed=0, context=apart)
+    assert reported == []
+    assert not any(report.trained_here for report in reports)
+    assert (apart.checkpoint_dir / MODEL_NAME).is_file()
+
+
+@pytest.mark.parametrize("held", ["image", "keypoints"])
+def test_leaves_are_trained_side_by_side(branches_apart, make_context, held):
+    """While another training holds a leaf, this one trains the other, whichever it is."""
+    holder = ExitStack()
+    folder = stage_folder(make_context(), branches_apart, held)
+    holder.enter_context(first_free([folder], Workers(rank=0, world_size=1)))
+    reported = []
+
+    def release_at_the_end_of_the_other(epoch, _metrics):
+        reported.append(epoch)
+        if epoch == (2 if held == "image" else 1):
+            holder.close()
+
+    train(branches_apart, seed=0, context=make_context("b", release_at_the_end_of_the_other))
+    assert reported == ([2, 0, 1] if held == "image" else [0, 1, 2])
+
+
+def test_a_stage_is_the_same_training_wherever_it_stands(config, make_context, tmp_path):
+    image, keypoints, motion = config.stages
+    found = []
+    for place, stages in enumerate([(image, keypoints, motion), (keypoints, image, motion)]):
+        # With folders of stages of their own: nothing is shared, all is trained.
+        context = replace(make_context(f"{place}"), stage_dir=tmp_path / f"stages{place}")
+        reports = train(replace(config, stages=stages), seed=0, context=context)
+        assert all(report.trained_here for report in reports)
+        found.append(final_weights(context))
+    assert_same_weights(*found)
+
+
+def test_the_frames_of_an_epoch_do_not_depend_on_the_losses(config, make_context, monkeypatch):
+    """Rows that differ in a loss see the same frames: they can be compared in pairs of a seed."""
+    batch, seen = FrameDataset.batch, []
+
+    def recorded(self, rows, **settings):
+        made = batch(self, rows, **settings)
+        seen.append((list(rows), made.intrinsics_px))
+        return made
+
+    monkeypatch.setattr(FrameDataset, "batch", recorded)
+    orders = []
+    for name, weight in (("a", 0.05), ("b", 0.1)):
+        weights = replace(config.losses.weights, quaternion=weight, shape_prior=weight)
+        seen.clear()
+        context = make_context(name)
+        train(replace(config, losses=replace(config.losses, weights=weights)), seed=0,
+              context=replace(context, stage_dir=context.stage_dir / name))  # fmt: skip
+        orders.append(list(seen))
+    assert len(orders[0]) == len(orders[1])
+    for (rows, cameras), (other_rows, other_cameras) in zip(*orders, strict=True):
+        assert rows == other_rows
+        assert torch.equal(cameras, other_cameras)
+    # And no stage repeats another's order.
+    epochs = [rows for rows, _ in orders[0] if len(rows) == 8]
+    assert len({tuple(rows) for rows in epochs}) == len(epochs)
+
+
+class Clock:
+    """Time that passes in epochs alone, a second in each."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        train_epoch = StageRun._train_epoch
+
+        def slow(run, epoch, step, batches):
+            self.now += 1
+            return train_epoch(run, epoch, step, batches)
+
+        monkeypatch.setattr(StageRun, "_train_epoch", slow)
+        monkeypatch.setattr(s2hand.training.stage_run.time, "perf_counter", lambda: self.now)
+
+
+def test_reports_hold_the_time_of_all_attempts_and_of_whoever_trained(
+    config, make_context, monkeypatch
+):
+    clock = Clock(monkeypatch)
+    with pytest.raises(StopTrainingError):
+        train(config, seed=0, context=make_context("a", stop_at(0)))
+    partial = read_stage_reports(make_context("a").checkpoint_dir)
+    assert [(r.name, r.training_s, r.trained_here) for r in partial] == [("image", 1, True)]
+    clock.now += 1000  # between the attempts
+    other = replace(config, losses=LossConfig(weights=LossWeights(smooth=0.05)))
+    with pytest.raises(StopTrainingError):
+        train(other, seed=0, context=make_context("b", stop_at(3)))
+    reports = train(config, seed=0, context=make_context("a"))
+    expected = [("image", 2, True), ("keypoints", 1, False), ("motion", 2, True)]
+    assert [(r.name, r.training_s, r.trained_here) for r in reports] == expected
+    identities = stage_identities(config, seed=0, device_type="cpu")
+    assert [r.stage_id for r in reports] == [stage_id(each) for each in identities.values()]
+    again = train(config, seed=0, context=make_context("a"))
+    assert again == reports == read_stage_reports(make_context("a").checkpoint_dir)
+    of_the_other = train(other, seed=0, context=make_context("b"))
+    assert [(r.name, r.training_s, r.trained_here) for r in of_the_other] == [
+        ("image", 2, True), ("keypoints", 1, True), ("motion", 2, True),
+    ]  # fmt: skip
+
+
+def test_lost_reports_are_made_again_and_damaged_ones_are_named(config, make_context):
+    context = make_context()
+    train(config, seed=0, context=context)
+    path = context.checkpoint_dir / "stages.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(CheckpointError, match=r"stages\.json: .* delete it"):
+        train(config, seed=0, context=context)
+    path.unlink()
+    reported = []
+    reports = train(config, seed=0, context=make_context(on_report=recorder(reported)))
+    assert reported == []
+    assert [report.name for report in reports] == ["image", "keypoints", "motion"]
+    assert all(report.training_s > 0 for report in reports)
+
+
+@pytest.mark.parametrize("write", ["save_checkpoint", "save_model"])
+def test_a_crash_at_any_write_loses_nothing(config, make_context, tmp_path, monkeypatch, write):
+    """Killed before or after each file that is written, again and again: the same weights."""
+    whole = replace(make_context("whole"), stage_dir=tmp_path / "whole")
+    train(config, seed=0, context=whole)
+    module = s2hand.training.loop if write == "save_model" else s2hand.training.stage_run
+    save, writes = getattr(module, write), []
+
+    def killed(*arguments):
+        writes.append(arguments)
+        if len(writes) % 2:
+            save(*arguments)
+        raise StopTrainingError
+
+    context, epochs = make_context("killed"), []
+    with monkeypatch.context() as patch:
+        patch.setattr(module, write, killed)
+        for _ in range(60):
+            try:
+                train(config, seed=0, context=replace(context, on_report=recorder(epochs)))
+            except StopTrainingError:
+                continue
+            break
+    train(config, seed=0, context=context)
+    assert len(writes) > 1 or write == "save_model"
+    assert_same_weights(final_weights(whole), final_weights(context))
+    assert sorted(path.name for path in context.stage_dir.glob("*/*.pt")) == ["final.pt"] * 3
+
+
 def test_the_stage_of_another_seed_is_another(config, make_context):
     context = make_context()
     assert stage_folder(context, config, "image", 0) != stage_folder(context, config, "image", 1)
@@ -289,8 +511,8 @@ def test_a_truncated_file_is_refused_by_name(config, make_context):
 def test_a_non_finite_loss_names_its_term_and_samples(config, make_context, monkeypatch):
     forward = S2Hand.forward
 
-    def broken(self, images, intrinsics_px, *, outputs):
-        prediction = forward(self, images, intrinsics_px, outputs=outputs)
+    def broken(self, images, *camera, outputs):
+        prediction = forward(self, images, *camera, outputs=outputs)
         hand = replace(prediction.hand, betas=prediction.hand.betas * float("nan"))
         return replace(prediction, hand=hand)
 

@@ -18,7 +18,6 @@ from s2hand.training.stages import (
     stage_id,
     stage_identity,
     stage_parts,
-    stream_of,
     trained_stages,
 )
 from s2hand.training.workers import Workers

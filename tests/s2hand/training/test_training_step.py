@@ -77,7 +77,9 @@ def test_the_gradient_is_that_of_the_plain_loss(config, batch):
     terms = step.accumulate(batch)
     ours = gradients(model)
     model.zero_grad()
-    prediction = model(batch.images, batch.intrinsics_px, outputs=step.objective.outputs)
+    prediction = model(
+        batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=step.objective.outputs
+    )
     totals = step.objective.totals(prediction, batch)
     counts = step.objective.counts(batch)
     assert list(counts) == list(totals) == list(TERMS)
@@ -94,7 +96,9 @@ def test_sums_and_counts_of_shares_add_up(config, batch):
 
     def evaluate(part):
         with torch.no_grad():
-            prediction = model(part.images, part.intrinsics_px, outputs=objective.outputs)
+            prediction = model(
+                part.images, part.intrinsics_px, part.camera_rotation, outputs=objective.outputs
+            )
         return objective.totals(prediction, part), objective.counts(part)
 
     whole = evaluate(batch)

@@ -62,11 +62,15 @@ def show_hand(
 @data_app.command("make")
 def make_data(
     kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
+    *,
     size: Annotated[SizeName, typer.Option()] = "demo",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     image_size_px: Annotated[
         int | None, typer.Option("--image-size", min=32, help="Pixels; else what the size uses.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
+    ] = False,
     workspace: Annotated[Path | None, typer.Option("--workspace")] = None,
 ) -> None:
     """Make the synthetic benchmark in the official layouts; continues where it stopped."""
@@ -86,6 +90,7 @@ def make_data(
             size=size,
             seed=seed,
             image_size_px=image_size_px or STORED_IMAGE_SIZE_PX[size],
+            verify=verify,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     Console().print(f"{root} holds the sets freihand and ho3d")

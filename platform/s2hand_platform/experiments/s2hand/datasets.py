@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from s2hand.layouts import LAYOUTS
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.workspace import Workspace
 
 SYNTHETIC = "synthetic"
-OFFICIAL = ("freihand", "ho3d")
+OFFICIAL = tuple(LAYOUTS)
 """Datasets that ``--data`` may name; each lies in the workspace under its name."""
 
 SizeName = Literal["demo", "compact", "small", "full"]

@@ -1,19 +1,13 @@
-"""S2HAND and S2HAND(V) as an experiment: train, evaluate, and what the data is."""
+"""The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import s2hand.training.loop
-from s2hand.checkpoint import MODEL_NAME, load_model
-from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
-from s2hand.data.build import fingerprint_dataset, load_datasets, load_validation
-from s2hand.data.clips import sequences_with_clips
-from s2hand.data.dataset import FrameDataset
-from s2hand.data.sample import FrameTable
+from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
+from s2hand.data.record import describe_datasets
 from s2hand.errors import (
     CheckpointError,
     ConfigurationError,
@@ -22,22 +16,20 @@ from s2hand.errors import (
     NonFiniteLossError,
     S2HandError,
 )
-from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import load_hand_model
-from s2hand.inference import Predictor
-from s2hand.metrics.baselines import mean_pose_predictions
-from s2hand.metrics.evaluate import METRICS, SetEvaluation, evaluate
-from s2hand.model import S2Hand
-from s2hand.parts import HAND_ALONE, Output
-from s2hand.training.schedule import clips_of
+from s2hand.metrics.evaluate import METRICS
+from s2hand.source import module_digests, sha256_of
+from s2hand.training.acting_code import evaluation_modules, training_modules
 from s2hand_platform.errors import FailureCause
 from s2hand_platform.experiments.protocol import (
+    Code,
+    DataRecord,
     Evaluation,
     MetricInfo,
     StageReport,
     TrialContext,
 )
-from s2hand_platform.experiments.s2hand import configuration, datasets
+from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation
 from s2hand_platform.workspace import Workspace
 
 
@@ -50,7 +42,7 @@ class S2HandExperiment:
         for key, metric in METRICS.items()
     }
     operational_fields = OPERATIONAL_FIELDS
-    code_packages = ("s2hand",)
+    evaluation_fields = frozenset({"data.evaluation_dataset"})
     user_errors = (S2HandError,)
 
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
@@ -61,11 +53,38 @@ class S2HandExperiment:
         """Dump every field as JSON types."""
         return configuration.dump(config)
 
-    def fingerprint_data(self, config: S2HandConfig) -> str | None:
-        """Hash the dataset's content and the hand model that the config names."""
-        hand = load_hand_model(config.model.hand_model or None).fingerprint
-        dataset = _fingerprint_dataset(config.data.root)
-        return hashlib.sha256(f"{dataset}:{hand}".encode()).hexdigest()
+    def describe_data(self, config: S2HandConfig) -> DataRecord:
+        """Describe the sets that a config is trained and measured on."""
+        records = describe_datasets(config)
+        measured = records.evaluation
+        origins = {records.training.origin, measured.origin}
+        return DataRecord(
+            title=records.title,
+            dataset=measured.name,
+            version=measured.version,
+            origin=next(each for each in ("own", "synthetic", "official") if each in origins),
+            details={
+                "training": records.training.to_plain(),
+                "evaluation": measured.to_plain(),
+                "validation": records.validation and records.validation.to_plain(),
+            },
+        )
+
+    def fingerprint_training_data(self, config: S2HandConfig) -> str | None:
+        """Hash what the config's training reads, the hand model included."""
+        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[0]
+
+    def fingerprint_evaluation_data(self, config: S2HandConfig) -> str | None:
+        """Hash what the config's evaluation reads, the hand model included."""
+        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[1]
+
+    def training_code(self, config: S2HandConfig, device_type: str) -> Code | None:
+        """Name the modules that can change the config's training."""
+        return module_digests(training_modules(config, device_type))
+
+    def evaluation_code(self, config: S2HandConfig, device_type: str) -> Code | None:
+        """Name the modules that can change the config's evaluation, this package's own included."""
+        return module_digests({*evaluation_modules(config, device_type), evaluation.__name__})
 
     def world_size(self, config: S2HandConfig) -> int:
         """Return the number of training workers."""
@@ -95,17 +114,8 @@ class S2HandExperiment:
         self, config: S2HandConfig, seed: int, context: TrialContext
     ) -> Sequence[StageReport]:
         """Train, resuming from the context's checkpoint folder."""
-        validate = None
-        if config.data.validation_fraction > 0:
-            held_out = _Split(load_validation(config), config)
-
-            def validate(model: S2Hand) -> dict[str, float]:
-                metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
-                return {f"validation/{name}": value for name, value in metrics.items()}
-
-        stages = s2hand.training.loop.train(
-            config, seed=seed, context=context, validate=validate
-        )
+        validate = evaluation.validation_of(config)
+        stages = s2hand.training.loop.train(config, seed=seed, context=context, validate=validate)
         return [
             StageReport(
                 name=stage.name,
@@ -118,21 +128,7 @@ class S2HandExperiment:
 
     def evaluate(self, config: S2HandConfig, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
-        model = load_model(
-            context.checkpoint_dir / MODEL_NAME,
-            hand_model=config.model.hand_model or None,
-            device=context.device,
-        )
-        tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
-        if config.data.validation_fraction > 0:
-            tables["validation"] = load_validation(config)
-        results = {}
-        for split, table in tables.items():
-            # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
-            outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
-            results[split] = _Split(table, config).evaluate(model, outputs=outputs)
-        notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
-        return _join(results, notes)
+        return evaluation.evaluate_training(config, context)
 
     def cause(self, error: BaseException) -> FailureCause | None:
         """Name the cause of an error of the model's own."""
@@ -140,12 +136,7 @@ class S2HandExperiment:
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
-        hand = load_hand_model(config.model.hand_model or None)
-        results = {
-            split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
-            for split, table in _evaluation_tables(config, with_train=False).items()
-        }
-        return {"constant mean pose": _join(results)}
+        return {"constant mean pose": evaluation.evaluate_mean_pose(config)}
 
 
 _CAUSES: Mapping[type[S2HandError], FailureCause] = {
@@ -157,58 +148,13 @@ _CAUSES: Mapping[type[S2HandError], FailureCause] = {
 }
 
 
-class _Split:
-    """A part of a dataset, with its pictures at hand."""
-
-    def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-        self._frames = FrameDataset.from_config(table, config)
-        self._batch_size = config.runtime.evaluation_batch_size
-
-    def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
-        return evaluate_model(
-            Predictor(model), self._frames, batch_size=self._batch_size, outputs=outputs
-        )
-
-
 @lru_cache(maxsize=8)
-def _fingerprint_dataset(root: str) -> str:
-    return fingerprint_dataset(Path(root))
+def _fingerprints(data: DataConfig, cache_dir: str, hand_model: str) -> tuple[str, str]:
+    """Return those of what is trained on and of what is measured on, the hand model included.
 
-
-def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
-    """Test frames, and training frames: always of sequences, for their smoothness."""
-    train, test = load_datasets(config)
-    is_wanted = with_train or config.data.dataset == "ho3d"
-    return {"test": test, "train": train} if is_wanted else {"test": test}
-
-
-def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
-    """Say which clips only some of the training sequences were long enough for."""
-    every = len(set(train.sequences))
-    notes = {}
-    for clips in clips_of(config):
-        fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
-        if fitting < every:
-            subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
-            notes[subject] = f"{fitting} of {every} training sequences hold one"
-    return notes
-
-
-def _join(
-    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] = MappingProxyType({})
-) -> Evaluation:
-    ids = {result.evaluator_id for result in results.values()}
-    return Evaluation(
-        metrics={
-            f"{split}/{name}": value
-            for split, result in results.items()
-            for name, value in result.metrics.items()
-        },
-        samples={
-            split: {name: values.tolist() for name, values in result.samples.items()}
-            for split, result in results.items()
-        },
-        sample_ids={split: result.sample_ids for split, result in results.items()},
-        evaluator_id="+".join(sorted(ids)),
-        notes=dict(notes),
-    )
+    Training frames are measured too (Table 5, Figure 6).
+    """
+    config = S2HandConfig(data=data, runtime=RuntimeConfig(cache_dir=cache_dir))
+    hand = load_hand_model(hand_model or None).fingerprint
+    training = sha256_of([fingerprint_training_data(config), hand])
+    return training, sha256_of([fingerprint_data(config), hand])

@@ -1,30 +1,28 @@
 """Which modules of this package can change a result: declared here, and checked by tests.
 
-A core acts in every training; the rest acts where a part is trained, a loss has a weight, a
-dataset is read or a device draws. What only draws pictures for people, or words errors, acts
-nowhere and stands in no list.
+A core acts in every training; the rest acts where a part is trained, a loss has a weight
+(:mod:`s2hand.loss_table` names its modules), a dataset is read or a device draws. What only draws
+pictures for people, words errors, or is in the identity anyway acts nowhere and stands in no list.
 """
 
 from collections.abc import Collection
 
 from s2hand.config import S2HandConfig
-from s2hand.model import outputs_of_losses, parts_of_losses, weighted_losses
+from s2hand.layouts import LAYOUTS
+from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
 from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "model"),
+    *("config", "loss_table", "parts", "prediction", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
-    *("hand.pickles", "hand.joints", "geometry.rotations", "geometry.cameras"),
+    *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
 )
 """What every model is built of."""
 
-_DATA = (
-    *("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample"),
-    *("data.files", "keypoints.openpose"),
-)
-"""From files to batches, whatever the dataset."""
+_DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample")
+"""From tables of frames to batches; what reads the tables is the layout's to declare."""
 
 _TRAINING = (
     *("data.clips", "training.loop", "training.stage_run", "training.stages", "training.schedule"),
@@ -33,7 +31,7 @@ _TRAINING = (
 )
 
 _EVALUATION = (
-    *("checkpoint", "plain_data", "inference"),
+    *("checkpoint", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.alignment", "metrics.appearance", "metrics.errors"),
     *("metrics.f_score", "metrics.keypoints_2d", "metrics.pck", "metrics.rendering"),
     *("metrics.smoothness", "metrics.baselines"),
@@ -46,29 +44,13 @@ _OF_PARTS = {
     "keypoint_estimator": ("networks.keypoint_estimator",),
 }
 
-_OF_DATASETS = {"freihand": ("data.freihand",), "ho3d": ("data.ho3d",)}
-
 _RENDERING = ("rendering.render", "rendering.lighting", "geometry.mesh")
 _OF_DEVICES = {
-    "cpu": ("rendering.cpu", "rendering.rasterise", "rendering.outlines", "rendering.threads"),
+    "cpu": (
+        *("compiled", "rendering.cpu", "rendering.rasterise", "rendering.outlines"),
+        "rendering.threads",
+    ),
     "cuda": ("rendering.cuda", "rendering.cuda_device", "rendering.cuda_kernels"),
-}
-
-_OBJECTIVE = ("losses.objective", "losses.loss_sum", "losses.norm", "losses.keypoint")
-_OF_LOSSES = {
-    "pixel": ("losses.photometric",),
-    "ssim": ("losses.photometric",),
-    "mean_colour": ("losses.photometric",),
-    "shape_prior": ("losses.priors",),
-    "texture_prior": ("losses.appearance", "losses.photometric"),
-    "bone_length_prior": ("losses.priors",),
-    "joint_angle_prior": ("losses.priors", "hand.angle_limits"),
-    "mesh_laplacian": ("losses.laplacian",),
-    "posture_prior": ("losses.priors",),
-    "quaternion": ("losses.motion",),
-    "temporal": ("losses.motion",),
-    "smooth": ("losses.motion",),
-    "texture_shape": ("losses.appearance",),
 }
 
 
@@ -81,15 +63,9 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
         device_type: ``cpu`` or ``cuda``.
     """
     losses = losses_of(config, config.stages[index])
-    return _named(
-        _MODEL,
-        _DATA,
-        _TRAINING,
-        _OBJECTIVE,
-        _OF_DATASETS[config.data.dataset],
-        *(_OF_LOSSES.get(name, ()) for name in losses),
-        _computing(losses, device_type),
-    )
+    shared = (_MODEL, _DATA, _TRAINING, _computing(losses, device_type))
+    reading = frozenset(LAYOUTS[config.data.dataset].modules)
+    return _named(*shared) | reading | modules_of_losses(losses)
 
 
 def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
@@ -100,13 +76,11 @@ def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
 
 def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
     """Name the modules that can change what is measured of a finished training."""
-    return _named(
-        _MODEL,
-        _DATA,
-        _EVALUATION,
-        _OF_DATASETS[config.data.dataset],
-        _computing(weighted_losses(config), device_type),
-    )
+    losses = frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
+    data = config.data
+    measured = {data.dataset, data.evaluation_dataset or data.dataset}
+    reading = frozenset(module for name in measured for module in LAYOUTS[name].modules)
+    return _named(_MODEL, _DATA, _EVALUATION, _computing(losses, device_type)) | reading
 
 
 def _computing(losses: Collection[str], device_type: str) -> tuple[str, ...]:

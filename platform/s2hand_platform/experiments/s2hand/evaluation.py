@@ -1,0 +1,126 @@
+"""What is measured of a training, and of what needs none."""
+
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+
+from s2hand.checkpoint import MODEL_NAME, load_model
+from s2hand.config import S2HandConfig
+from s2hand.data.build import load_datasets, load_validation
+from s2hand.data.clips import sequences_with_clips
+from s2hand.data.dataset import FrameDataset
+from s2hand.data.sample import FrameTable
+from s2hand.evaluation import evaluate_model
+from s2hand.hand.loader import load_hand_model
+from s2hand.inference import Predictor
+from s2hand.layouts import LAYOUTS
+from s2hand.metrics.baselines import mean_pose_predictions
+from s2hand.metrics.evaluate import SetEvaluation, evaluate
+from s2hand.model import S2Hand
+from s2hand.parts import HAND_ALONE, Output
+from s2hand.training.schedule import clips_of
+from s2hand_platform.experiments.protocol import Evaluation, TrialContext
+
+KEPT_SPLITS = ("test", "validation")
+"""Splits whose predictions are kept: of training frames there are too many."""
+
+
+def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation:
+    """Evaluate the model that lies in the context's folder on all its splits."""
+    model = load_model(
+        context.checkpoint_dir / MODEL_NAME,
+        hand_model=config.model.hand_model or None,
+        device=context.device,
+    )
+    tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
+    held_out = load_validation(config)
+    if held_out is not None:
+        tables["validation"] = held_out
+    results = {}
+    for split, table in tables.items():
+        # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
+        outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
+        results[split] = _Split(table, config).evaluate(model, outputs=outputs)
+    notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
+    return _join(results, notes)
+
+
+def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
+    """Evaluate the constant predictor of the hand model's mean pose on the test set."""
+    hand = load_hand_model(config.model.hand_model or None)
+    return _join(
+        {
+            split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
+            for split, table in _evaluation_tables(config, with_train=False).items()
+        }
+    )
+
+
+def validation_of(config: S2HandConfig) -> Callable[[S2Hand], dict[str, float]] | None:
+    """Return what measures a model in training on held-out frames; None where there are none."""
+    table = load_validation(config)
+    if table is None:
+        return None
+    held_out = _Split(table, config)
+
+    def validate(model: S2Hand) -> dict[str, float]:
+        metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
+        return {f"validation/{name}": value for name, value in metrics.items()}
+
+    return validate
+
+
+class _Split:
+    """A part of a dataset, with its pictures at hand."""
+
+    def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
+        self._frames = FrameDataset.from_config(table, config)
+        self._batch_size = config.runtime.evaluation_batch_size
+
+    def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
+        return evaluate_model(
+            Predictor(model), self._frames, batch_size=self._batch_size, outputs=outputs
+        )
+
+
+def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
+    """Test frames, and training frames: always of sequences, for their smoothness."""
+    train, test = load_datasets(config)
+    is_wanted = with_train or LAYOUTS[config.data.dataset].kind == "sequences"
+    return {"test": test, "train": train} if is_wanted else {"test": test}
+
+
+def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
+    """Say which clips only some of the training sequences were long enough for."""
+    every = len(set(train.sequences))
+    notes = {}
+    for clips in clips_of(config):
+        fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
+        if fitting < every:
+            subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
+            notes[subject] = f"{fitting} of {every} training sequences hold one"
+    return notes
+
+
+def _join(
+    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] = MappingProxyType({})
+) -> Evaluation:
+    ids = {result.evaluator_id for result in results.values()}
+    return Evaluation(
+        metrics={
+            f"{split}/{name}": value
+            for split, result in results.items()
+            for name, value in result.metrics.items()
+        },
+        samples={
+            split: {name: values.tolist() for name, values in result.samples.items()}
+            for split, result in results.items()
+        },
+        sample_ids={split: result.sample_ids for split, result in results.items()},
+        evaluator_id="+".join(sorted(ids)),
+        predictions={
+            split: result.parameters
+            for split, result in results.items()
+            if split in KEPT_SPLITS and result.parameters
+        },
+        notes=dict(notes),
+    )

@@ -1,0 +1,48 @@
+"""What a layout's module offers: the files that it reads, their table, a look at a whole set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from s2hand.data.sample import FrameTable
+from s2hand.layouts import Layout, Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What a split holds, as its lists and folders say, without reading every file."""
+
+    frames: int
+    """Entries of the split, before a configuration or missing annotations leave some out."""
+    sequences: tuple[str, ...]
+    """Names, sorted; empty in collections."""
+    image_files: int
+    """Image files of a collection's folder; images of the listed frames of sequences."""
+    image_suffixes: tuple[str, ...]
+    image_size_px: tuple[int, int]
+    """Width and height of the first image."""
+    truth: tuple[str, ...]
+    """Columns of ``FrameTable`` that hold truth: ``joints``, ``vertices``, ``rotations``."""
+    detections: bool
+    """Whether every image's folder has its file of detected keypoints."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loader:
+    """How a layout is read. All three take the dataset's folder and the split.
+
+    ``files_read`` and ``load`` take the layout's ``loader_settings`` as keywords. Both find the
+    files by one function of the layout's module, so that what is fingerprinted is what is read.
+    """
+
+    files_read: Callable[..., tuple[Path, ...]]
+    """Name every file that ``load``, and decoding its table's images, opens."""
+    load: Callable[..., FrameTable]
+    survey: Callable[[Path, Split], Survey]
+
+
+def loader_of(layout: Layout) -> Loader:
+    """Import what reads a layout."""
+    loader: Loader = import_module(layout.loader).LOADER
+    return loader

@@ -1,0 +1,58 @@
+"""What layouts declare, against what the loaders do."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import s2hand
+from s2hand.config import DataConfig, S2HandConfig
+from s2hand.data.build import load_test, load_train
+from s2hand.layouts import LAYOUTS
+
+PACKAGE = Path(s2hand.__file__).parent
+
+
+def test_layouts_know_themselves_and_name_fields_of_the_configuration():
+    known = {field.name for field in fields(DataConfig)}
+    for name, layout in LAYOUTS.items():
+        assert layout.name == name
+        assert set(layout.loader_settings) | set(layout.own_settings) <= known
+        assert layout.paper_version in {version.name for version in layout.versions}
+
+
+@pytest.mark.parametrize("dataset", list(LAYOUTS))
+def test_the_code_that_runs_when_a_set_is_loaded_is_declared(make_freihand, make_ho3d, dataset):
+    make = {"freihand": make_freihand, "ho3d": make_ho3d}[dataset]
+    root = make()
+    executed: set[str] = set()
+
+    def watch(frame, event, argument):
+        executed.add(frame.f_code.co_filename)
+
+    configs = [
+        S2HandConfig(data=DataConfig(dataset=dataset, root=str(root), **settings))
+        for settings in ({}, {"keypoints": "ground_truth"}, {"train_crop": "detections"})
+    ]
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        for config in configs:
+            load_train(config)
+            load_test(config)
+    finally:
+        sys.setprofile(before)
+    ours = [Path(name) for name in executed if Path(name).is_relative_to(PACKAGE)]
+    modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in ours}
+    assert LAYOUTS[dataset].loader in modules
+    assert modules <= set(LAYOUTS[dataset].modules)
+    for module in LAYOUTS[dataset].modules:
+        path = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+        assert path.is_file()
+
+
+def test_configurations_need_no_torch():
+    code = "import sys, s2hand.config; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

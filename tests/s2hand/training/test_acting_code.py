@@ -1,0 +1,250 @@
+"""What is declared to act is all that acts: seen in trainings that run, and in what is imported."""
+
+import ast
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import pytest
+from numba.core.dispatcher import Dispatcher
+
+import s2hand
+from s2hand.checkpoint import MODEL_NAME, load_model
+from s2hand.config import LossWeights, S2HandConfig
+from s2hand.data.dataset import FrameDataset
+from s2hand.evaluation import evaluate_model
+from s2hand.inference import Predictor
+from s2hand.source import module_digests
+from s2hand.training.acting_code import evaluation_modules, stage_modules, training_modules
+from s2hand.training.loop import train
+from s2hand.training.stage_run import StageRun
+
+CANNOT_ACT = {
+    "s2hand.errors",  # words
+    "s2hand.types",  # annotations
+    "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
+    *("s2hand.source", "s2hand.training.acting_code"),  # name what acts
+    *("s2hand.training.context", "s2hand.training.reports"),  # tell others
+    *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
+    # Folders' own files, which hold a docstring; the package's own opens trained models.
+    *("s2hand", "s2hand.data", "s2hand.geometry", "s2hand.hand", "s2hand.keypoints"),
+    *("s2hand.losses", "s2hand.metrics", "s2hand.networks", "s2hand.training"),
+}
+"""Modules that a training imports and that change nothing of what comes out."""
+
+NEVER_CHOSEN = {"s2hand.rendering.pytorch3d"}
+"""Backends that no training asks for."""
+
+GEOMETRY_ALONE = ("pixel", "ssim", "texture_prior")
+
+
+class Trace:
+    """The modules and functions of the package that run."""
+
+    def __init__(self):
+        self.functions = {}
+
+    @property
+    def modules(self):
+        return {name for name, _ in self.functions.values()}
+
+    def __call__(self, frame, event, _argument):
+        name, code = frame.f_globals.get("__name__", ""), frame.f_code
+        is_ours = event == "call" and name.partition(".")[0] == "s2hand"
+        if is_ours and code.co_name != "<module>":  # to import a module is not to run it
+            self.functions[code] = (name, frame.f_globals)
+
+    @contextmanager
+    def running(self):
+        sys.setprofile(self)
+        threading.setprofile(self)
+        try:
+            yield self
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+
+    @property
+    def touched(self):
+        """The modules of constants and compiled functions that running functions name."""
+        found = set()
+        for code, (_, scope) in self.functions.items():
+            found |= _modules_of_names(code.co_names, scope)
+        return found
+
+
+def _modules_of_names(names, scope, seen=frozenset()):
+    found, origins = set(), _origins(scope["__name__"])
+    for name in set(names) - seen:
+        value = scope.get(name)
+        if isinstance(value, Dispatcher):
+            function = value.py_func
+            found.add(function.__module__)
+            found |= _modules_of_names(
+                function.__code__.co_names, function.__globals__, seen | set(names)
+            )
+        elif name in origins and not isinstance(value, FunctionType | ModuleType | type):
+            found.add(origins[name])
+    return found
+
+
+_ORIGINS = {}
+
+
+def _origins(module):
+    """Return where a module's imported names come from, of this package."""
+    if module not in _ORIGINS:
+        tree = ast.parse(Path(sys.modules[module].__file__).read_bytes())
+        _ORIGINS[module] = {
+            alias.asname or alias.name: node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("s2hand")
+            for alias in node.names
+        }
+    return _ORIGINS[module]
+
+
+def with_weights(config, **weights):
+    weights = replace(config.losses.weights, **weights)
+    return replace(config, losses=replace(config.losses, weights=weights))
+
+
+EVERY_LOSS = dict.fromkeys(LossWeights.__slots__, 0.01)
+
+KINDS = {
+    "as configured": {},
+    "geometry alone": dict.fromkeys(GEOMETRY_ALONE, 0.0),
+    "every loss": EVERY_LOSS,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_runs_in_a_stage_is_declared_for_it(
+    config, make_context, in_tiny_data, monkeypatch, kind
+):
+    config = with_weights(config, **KINDS[kind])
+    run, traces = StageRun.run, {}
+
+    def traced(stage_run):
+        with Trace().running() as trace:
+            run(stage_run)
+        traces[stage_run.index] = trace
+        sys.setprofile(whole)
+        threading.setprofile(whole)
+
+    monkeypatch.setattr(StageRun, "run", traced)
+    whole = Trace()
+    with whole.running():
+        train(config, seed=0, context=make_context())
+    assert set(traces) == {0, 1, 2}
+    for index, trace in traces.items():
+        declared = stage_modules(config, index, "cpu")
+        assert trace.modules - CANNOT_ACT <= declared
+        assert trace.touched - CANNOT_ACT <= declared
+        assert len(trace.modules & declared) > 10  # the trace sees something
+    assert whole.modules - CANNOT_ACT <= training_modules(config, "cpu") | {"s2hand.checkpoint"}
+    if kind == "every loss":
+        seen = whole.modules.union(whole.touched, *(trace.modules for trace in traces.values()))
+        # Nothing is declared that does nothing, but for data that the test replaces.
+        idle = training_modules(config, "cpu") - seen
+        assert idle <= {"s2hand.rendering"} | {
+            name for name in idle if name.startswith(("s2hand.data.", "s2hand.keypoints"))
+            or name in ("s2hand.hand.pickles", "s2hand.hand.joints")
+        }  # fmt: skip
+
+
+def test_what_runs_in_an_evaluation_is_declared(config, make_context, in_tiny_data, table):
+    context = make_context()
+    train(config, seed=0, context=context)
+    with Trace().running() as trace:
+        model = load_model(context.checkpoint_dir / MODEL_NAME)
+        frames = FrameDataset(
+            replace(table, joints=table.intrinsics_px.repeat(7, axis=1)[:, :21] * 0.01),
+            config.model.image_size_px,
+        )
+        evaluate_model(Predictor(model), frames, batch_size=8, outputs=model.outputs)
+    declared = evaluation_modules(config, "cpu")
+    assert (trace.modules | trace.touched) - CANNOT_ACT <= declared
+    assert {"s2hand.metrics.evaluate", "s2hand.rendering.cpu"} <= trace.modules
+
+
+def test_every_module_that_is_imported_is_declared_or_known_not_to_act(config):
+    everything = with_weights(config, **EVERY_LOSS)
+    declared = frozenset[str]().union(
+        *(
+            modules(replace(everything, data=replace(everything.data, dataset="ho3d")), device)
+            for modules in (training_modules, evaluation_modules)
+            for device in ("cpu", "cuda")
+        ),
+        *(
+            modules(S2HandConfig(), device)
+            for modules in (training_modules, evaluation_modules)
+            for device in ("cpu", "cuda")
+        ),
+    )
+    assert _closure(declared) - declared == CANNOT_ACT
+
+
+def _closure(modules):
+    """Follow the import statements in source, and what is imported by a name put together."""
+    found, pending = set(), [*modules, "s2hand.rendering.cuda"]
+    while pending:
+        name = pending.pop()
+        if name in found or name in NEVER_CHOSEN:
+            continue
+        found.add(name)
+        pending.append(name.rpartition(".")[0] or name)
+        for node in ast.walk(ast.parse(Path(find_spec(name).origin).read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("s2hand"):
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                pending += [node.module, *(each for each in inner if _is_module(each))]
+            elif isinstance(node, ast.Import):
+                pending += [a.name for a in node.names if a.name.partition(".")[0] == "s2hand"]
+    return found
+
+
+def _is_module(name):
+    path = Path(s2hand.__file__).parents[1] / f"{name.replace('.', '/')}.py"
+    return path.is_file()
+
+
+def test_every_declared_module_exists(config):
+    for device in ("cpu", "cuda"):
+        for modules in (training_modules, evaluation_modules):
+            declared = modules(with_weights(config, **EVERY_LOSS), device)
+            assert module_digests(declared).keys() == declared
+
+
+def test_a_device_s_backend_acts_on_that_device_alone(config):
+    for modules in (training_modules, evaluation_modules):
+        cpu, cuda = modules(config, "cpu"), modules(config, "cuda")
+        assert cuda - cpu == {
+            f"s2hand.rendering.{name}" for name in ("cuda", "cuda_device", "cuda_kernels")
+        }
+        assert {"s2hand.rendering.cpu", "s2hand.rendering.outlines"} <= cpu - cuda
+        without = with_weights(config, **dict.fromkeys(GEOMETRY_ALONE, 0.0))
+        assert modules(without, "cpu") == modules(without, "cuda")
+
+
+def test_metrics_act_in_evaluations_and_losses_in_trainings_alone(config):
+    training, evaluation = training_modules(config, "cpu"), evaluation_modules(config, "cpu")
+    assert not any(name.startswith("s2hand.metrics") for name in training)
+    assert "s2hand.metrics.evaluate" in evaluation
+    assert "s2hand.losses.priors" in training - evaluation
+    assert not any(name.startswith("s2hand.training") for name in evaluation)
+
+
+def test_a_stage_has_the_code_of_its_own_losses_parts_and_data(config):
+    image, keypoints, motion = (stage_modules(config, index, "cpu") for index in range(3))
+    assert "s2hand.losses.motion" in motion - image
+    assert "s2hand.networks.keypoint_estimator" in keypoints - image
+    assert "s2hand.rendering.render" in image - keypoints
+    assert "s2hand.losses.priors" in image - keypoints
+    assert "s2hand.data.ho3d" in image
+    assert "s2hand.data.freihand" not in image
+    assert import_module("s2hand.losses.laplacian").__name__ not in motion

@@ -1,0 +1,303 @@
+"""Files that cannot be used: named, set aside, counted as never measured; the rest goes on."""
+
+import errno
+import random
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from s2hand_platform.errors import StoreError
+from s2hand_platform.store import attempts, files
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.schema import VERSION_KEY
+
+A, B = "a" * 64, "b" * 64
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def foreign(path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), path)
+
+
+def other_types(path: Path) -> None:
+    content = pq.read_table(path).drop_columns("seed").append_column("seed", pa.array(["one"]))
+    pq.write_table(content, path)
+
+
+def newer(path: Path) -> None:
+    content = pq.read_table(path)
+    pq.write_table(content.replace_schema_metadata({VERSION_KEY: b"3"}), path)
+
+
+def rewritten(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Change a file and name it by its new checksum, as one who knows the format."""
+
+    def at(path: Path) -> None:
+        change(path)
+        stem = path.name.rpartition(".")[0].rpartition(".")[0]
+        path.rename(path.with_name(f"{stem}.00000000{zlib.crc32(path.read_bytes()):08x}.parquet"))
+
+    return at
+
+
+FAULTS = {
+    "cut": (cut, "does not have the checksum"),
+    "flip": (flip, "does not have the checksum"),
+    "empty": (rewritten(empty), "damaged"),
+    "cut with its checksum": (rewritten(cut), "damaged"),
+    "foreign": (rewritten(foreign), "a Parquet file, but none of the result store"),
+    "other types": (rewritten(other_types), "column 'seed' must be int64, found string"),
+}
+
+
+@pytest.fixture
+def two(store: ResultStore, make_record: Any, make_evaluation: Any) -> ResultStore:
+    for trial in (A, B):
+        store.write_attempt(make_record(trial), make_evaluation(), [(0, {"loss": 1.0})])
+    return store
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_unusable_file_is_set_aside_and_its_trial_is_not_measured(
+    two: ResultStore, make_record: Any, make_evaluation: Any, fault: str
+) -> None:
+    change, said = FAULTS[fault]
+    change(next(two.path.glob(f"attempts/{A}*")))
+    (path,) = two.path.glob(f"attempts/{A}*")
+
+    assert not two.finished(A)
+    assert two.next_attempt(A) == 0
+    assert two.trials()["trial_id"].tolist() == [B]
+    (remark,) = two.remarks
+    assert str(path) in remark
+    assert said in remark
+    assert remark.endswith("Its results do not count.")
+
+    assert not path.exists()
+    (entry,) = ResultStore(two.path).set_aside()
+    assert entry.path == f"attempts/{path.name}"
+    assert said in entry.reason
+    assert (two.path / "set-aside" / f"attempts-{path.name}").is_file()
+
+    two.write_attempt(make_record(A), make_evaluation(7.0))
+    assert two.last_attempt(A).metrics["test/error"] == 7.0  # type: ignore[union-attr]
+    assert len(two.remarks) == 1
+
+
+def test_the_trial_of_a_file_set_aside_is_known_by_its_name(two: ResultStore) -> None:
+    cut(next(two.path.glob(f"attempts/{A}*")))
+    two.trials()
+    assert two.set_aside()[0].trial_ids == (A,)
+
+
+@pytest.mark.parametrize("compacting", [False, True])
+def test_a_newer_file_is_passed_over_and_left_to_newer_programs(
+    two: ResultStore, compacting: bool
+) -> None:
+    rewritten(newer)(next(two.path.glob(f"attempts/{A}*")))
+    if compacting:
+        two.compact()
+    assert two.trials()["trial_id"].tolist() == [B]
+    (remark,) = two.remarks
+    assert "written by version 3 of the result store, this program reads up to version 2" in remark
+    assert remark.startswith("Passed over")
+    assert len(list(two.path.glob(f"attempts/{A}*"))) == 1
+    assert two.set_aside() == []
+
+
+def test_a_file_under_another_attempts_name_is_foreign(two: ResultStore) -> None:
+    path = next(two.path.glob(f"attempts/{A}*"))
+    path.rename(path.with_name("c" * 64 + path.name[64:]))
+    assert two.trials()["trial_id"].tolist() == [B]
+    assert "must hold the one attempt that it is named by" in two.remarks[0]
+
+
+def test_every_single_flipped_bit_of_a_recent_file_is_noticed(two: ResultStore) -> None:
+    path = next(two.path.glob(f"attempts/{A}*"))
+    content = path.read_bytes()
+    source = random.Random(0)
+    for _ in range(60):
+        changed = bytearray(content)
+        changed[source.randrange(len(content))] ^= 1 << source.randrange(8)
+        path.write_bytes(changed)
+        assert ResultStore(two.path).trials()["trial_id"].tolist() == [B]
+
+
+def test_where_nothing_can_be_moved_files_are_passed_over(two: ResultStore) -> None:
+    (two.path / "set-aside").write_text("no folder")
+    path = next(two.path.glob(f"attempts/{A}*"))
+    cut(path)
+    for _ in range(2):
+        assert two.trials()["trial_id"].tolist() == [B]
+    assert path.exists()
+    (remark,) = two.remarks
+    assert remark.startswith(f"Passed over: {path}")
+
+
+def test_a_disk_that_does_not_give_a_file_is_no_damage(
+    two: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(StoreError, match=r"cannot read .*/attempts/.*: Input/output error; check"):
+        two.trials()
+    monkeypatch.undo()
+    assert len(two.trials()) == 2
+    assert two.remarks == ()
+
+
+def test_damaged_predictions_leave_the_result(
+    store: ResultStore, make_record: Any, make_evaluation: Any
+) -> None:
+    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    store.write_attempt(make_record(), evaluation)
+    flip(next(store.path.glob("predictions/*")))
+    assert store.predictions(A, "test") is None
+    assert "predictions" in store.remarks[0]
+    assert store.finished(A)
+
+
+def test_damaged_baselines_are_measured_again(store: ResultStore, make_evaluation: Any) -> None:
+    store.write_baseline("tiny", "zero", "d1", make_evaluation(3.0), {"error": "cm"})
+    cut(next(store.path.glob("baselines/*")))
+    assert store.baselines("tiny", "d1").empty
+    store.write_baseline("tiny", "zero", "d1", make_evaluation(3.0), {"error": "cm"})
+    assert len(store.baselines("tiny", "d1")) == 2
+
+
+@pytest.fixture
+def compacted(
+    store: ResultStore, make_record: Any, make_evaluation: Any, monkeypatch: pytest.MonkeyPatch
+) -> ResultStore:
+    """Eight trials in one compacted file of row groups of two, treated as a large file."""
+    monkeypatch.setattr(attempts, "_GROUP_LINES", 2)
+    monkeypatch.setattr(files, "_SMALL_BYTES", 0)
+    for index in range(8):
+        store.write_attempt(make_record(trial(index)), make_evaluation(index), [(0, {"loss": 1.0})])
+    assert store.compact() == 8
+    return store
+
+
+def trial(index: int) -> str:
+    return f"a{index:063x}"
+
+
+def page_of(path: Path, group: int, column: str) -> int:
+    """Return the position of a byte within a column's last page."""
+    chunks = pq.ParquetFile(path).metadata.row_group(group)
+    (chunk,) = [
+        chunks.column(index)
+        for index in range(chunks.num_columns)
+        if chunks.column(index).path_in_schema == column
+    ]
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    return start + chunk.total_compressed_size - 2
+
+
+@pytest.mark.parametrize(
+    ("column", "read"),
+    [
+        ("status", lambda store: store.trials()),
+        ("metrics.list.element.value", lambda store: store.finished(trial(2))),
+        ("metrics.list.element.value", lambda store: store.metrics(store.trials())),
+        ("curves.list.element.value", lambda store: store.curves([trial(3)])),
+    ],
+)
+def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
+    compacted: ResultStore,
+    make_record: Any,
+    make_evaluation: Any,
+    column: str,
+    read: Callable[[ResultStore], object],
+) -> None:
+    (path,) = compacted.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[page_of(path, 1, column)] ^= 1
+    path.write_bytes(content)
+
+    read(compacted)
+    left = [trial(index) for index in (0, 1, 4, 5, 6, 7)]
+    assert sorted(compacted.trials()["trial_id"]) == left
+    metrics = compacted.metrics(compacted.trials())
+    errors = metrics[metrics["metric"] == "error"]
+    assert sorted(errors["value"]) == [0, 1, 4, 5, 6, 7]
+    assert not compacted.finished(trial(2))
+    (remark,) = compacted.remarks
+    assert str(path) in remark
+    (entry,) = compacted.set_aside()
+    assert entry.trial_ids == (trial(2), trial(3))
+
+    compacted.write_attempt(make_record(trial(2)), make_evaluation(2.0))
+    compacted.compact()
+    assert len(compacted.trials()) == 7
+
+
+def test_a_damaged_footer_takes_the_file(compacted: ResultStore, make_record: Any) -> None:
+    (path,) = compacted.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[-60] ^= 1
+    path.write_bytes(content)
+    assert len(compacted.trials()) == 0
+    assert "does not have the checksum in its name" in compacted.remarks[0]
+    compacted.write_attempt(make_record(trial(0)))
+    assert len(compacted.trials()) == 1
+
+
+def test_compaction_keeps_what_is_good_of_damaged_files(
+    compacted: ResultStore, make_record: Any, make_evaluation: Any
+) -> None:
+    (path,) = compacted.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[page_of(path, 1, "status")] ^= 1
+    path.write_bytes(content)
+    for index in (8, 9):
+        compacted.write_attempt(make_record(trial(index)), make_evaluation(index))
+    cut(next(compacted.path.glob(f"attempts/{trial(9)}*")))
+    assert compacted.compact() == 1
+    assert sorted(compacted.trials()["trial_id"]) == [
+        trial(index) for index in (0, 1, 4, 5, 6, 7, 8)
+    ]
+    assert {name for entry in compacted.set_aside() for name in entry.trial_ids} == {
+        trial(2),
+        trial(3),
+        trial(9),
+    }
+
+
+def test_what_was_not_written_as_it_should_be_replaces_nothing(
+    two: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = files._write
+
+    def spoil(content: pa.Buffer, path: Path) -> None:
+        write(content, path)
+        if path.parent.name == "compacted":
+            flip(path)
+
+    monkeypatch.setattr(files, "_write", spoil)
+    with pytest.raises(StoreError, match="did not come back as it was written; check the disk"):
+        two.compact()
+    assert len(list(two.path.glob("attempts/*.parquet"))) == 2
+    assert len(two.trials()) == 2
+    assert two.remarks == ()

@@ -1,0 +1,128 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from s2hand_platform.experiments.protocol import DataRecord
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import PlanColumn, PlanRow, SearchPlan, TablePlan
+
+DATA = DataRecord(title="points", dataset="curve", version="", origin="synthetic")
+
+
+def table(**changes: Any) -> TablePlan:
+    row = PlanRow(
+        id="full",
+        label="all losses",
+        settings={"epochs": 4},
+        config_hash="c" * 64,
+        data="d" * 64,
+        code="e" * 64,
+        evaluation="f" * 64,
+        device_type="cpu",
+        trial_ids={0: "a" * 64, 1: "b" * 64},
+    )
+    column = PlanColumn(label="error", metric="test/error", unit="cm", direction="lower")
+    plan = TablePlan(
+        name="t",
+        title="A table",
+        experiment="tiny",
+        label="curve (demo)",
+        data=DATA,
+        columns=(column,),
+        rows=(row,),
+    )
+    return dataclasses.replace(plan, **changes)
+
+
+def search(**changes: Any) -> SearchPlan:
+    plan = SearchPlan(
+        name="t",
+        title="A search",
+        experiment="tiny",
+        label="curve (demo)",
+        data=DATA,
+        metric="test/error",
+        mode="min",
+        axes={"learning_rate": "rate"},
+        points={"a" * 64: {"learning_rate": 0.5}},
+    )
+    return dataclasses.replace(plan, **changes)
+
+
+def files(store: ResultStore) -> list[Path]:
+    return list(store.path.glob("plans/*.parquet"))
+
+
+def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> None:
+    assert store.latest_table_plan("t") is None
+    for plan in (table(), table(title="Changed"), table(label="curve"), table(name="other")):
+        store.write_plan(plan)
+    assert store.latest_table_plan("t", label="curve (demo)") == table(title="Changed")
+    assert store.latest_table_plan("t", label="curve") == table(label="curve")
+    assert store.latest_table_plan("t") == table(label="curve")
+    assert store.latest_table_plan("t", label="line") is None
+    assert store.plan_labels("t") == ("curve", "curve (demo)")
+
+
+def test_a_table_and_a_search_of_one_name_are_two(store: ResultStore) -> None:
+    store.write_plan(table())
+    assert store.latest_search_plan("t") is None
+    store.write_plan(search())
+    assert store.latest_search_plan("t") == search()
+    assert store.latest_table_plan("t") == table()
+
+
+def test_history_is_kept_and_what_is_the_same_is_not_written_again(store: ResultStore) -> None:
+    store.write_plan(table())
+    store.write_plan(table())
+    assert len(files(store)) == 1
+    store.write_plan(table(title="Changed"))
+    store.write_plan(table())
+    assert len(files(store)) == 3
+    assert store.latest_table_plan("t") == table()
+
+
+def test_a_damaged_plan_gives_way_to_the_one_before(store: ResultStore) -> None:
+    store.write_plan(table())
+    (first,) = files(store)
+    store.write_plan(table(title="Changed"))
+    (second,) = set(files(store)) - {first}
+    second.write_bytes(second.read_bytes()[:-30])
+    assert store.latest_table_plan("t") == table()
+    assert len(store.remarks) == 1
+    assert str(second) in store.remarks[0]
+
+
+def test_a_plan_of_other_fields_is_set_aside(store: ResultStore) -> None:
+    store.write_plan(table())
+    (path,) = files(store)
+    content = pq.read_table(path)
+    column = content.schema.get_field_index("document_json")
+    content = content.set_column(column, content.schema.field(column), pa.array(['{"rows": 1}']))
+    path.unlink()
+    pq.write_table(
+        content, path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".parquet")
+    )
+    assert store.latest_table_plan("t") is None
+    assert "a plan of other fields than this program knows" in store.remarks[0]
+    store.write_plan(table())
+    assert store.latest_table_plan("t") == table()
+
+
+def test_code_is_kept_once_and_written_again_where_it_is_lost(store: ResultStore) -> None:
+    digests = {"model": "1" * 64, "losses.motion": "2" * 64}
+    store.write_code("f" * 64, digests)
+    (path,) = store.path.glob("code/*.parquet")
+    written = path.stat().st_mtime_ns
+    store.write_code("f" * 64, digests)
+    assert path.stat().st_mtime_ns == written
+    assert store.code_files("f" * 64) == digests
+    assert store.code_files("e" * 64) is None
+
+    path.write_bytes(b"PAR1 no more")
+    assert store.code_files("f" * 64) is None
+    store.write_code("f" * 64, digests)
+    assert store.code_files("f" * 64) == digests

@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import version1_store
+
+from s2hand_platform.store.measured import measured_attempts
+from s2hand_platform.store.results import ResultStore
+
+A, B = "a" * 64, "b" * 64
+
+
+@pytest.fixture(params=["as they are", "compacted"])
+def settle(request: pytest.FixtureRequest, store: ResultStore) -> Callable[[], None]:
+    def settle() -> None:
+        if request.param == "compacted":
+            store.compact()
+            for folder in version1_store.SCHEMAS:
+                assert not list(store.path.glob(f"{folder}/*.parquet"))
+
+    return settle
+
+
+def test_old_results_are_read_and_marked(store: ResultStore, settle: Callable[[], None]) -> None:
+    version1_store.write_attempt(store.path, A, status="failed")
+    version1_store.write_attempt(store.path, A, attempt=1, error=2.5)
+    settle()
+    trials = store.trials()
+    assert trials["store_version"].tolist() == [1, 1]
+    assert trials["status"].tolist() == ["failed", "finished"]
+    assert trials["code_fingerprint"].tolist() == ["e" * 64] * 2
+    for column in ("evaluation_fingerprint", "device_type", "training_s", "stages_json"):
+        assert trials[column].isna().all()
+    assert trials["started"].iloc[0].to_pydatetime() == version1_store.STARTED
+
+    metrics = store.metrics(trials)
+    assert metrics[["metric", "value", "unit", "evaluator_id"]].to_numpy().tolist() == [
+        ["error", 2.5, "cm", "tiny-0"]
+    ]
+    for metric in ("error", "other"):
+        samples = store.samples([A], split="test", metric=metric)
+        assert samples["sample_id"].tolist() == ["x0", "x1", "x2"]
+        assert samples["value"].tolist() == [2.5, 3.5, 4.5]
+    assert store.curves([A])["epoch"].tolist() == [0, 1]
+    assert store.next_attempt(A) == 2
+    assert store.finished(A)
+    last = store.last_attempt(A)
+    assert last is not None
+    assert (last.attempt, last.metrics) == (1, {"test/error": 2.5})
+    assert store.predictions(A, "test") is None
+    assert store.remarks == ()
+
+
+def test_an_old_result_does_not_count_as_measured(
+    store: ResultStore, settle: Callable[[], None]
+) -> None:
+    version1_store.write_attempt(store.path, A)
+    settle()
+    assert measured_attempts(store.attempts(), "f" * 64).empty
+
+
+def test_old_and_new_attempts_stand_together(
+    store: ResultStore, settle: Callable[[], None], make_record: Any, make_evaluation: Any
+) -> None:
+    version1_store.write_attempt(store.path, A, error=1.0)
+    version1_store.write_attempt(store.path, B, error=2.0)
+    store.write_attempt(make_record(A, attempt=1), make_evaluation(3.0))
+    settle()
+    assert len(store.attempts(config_hashes=["c" * 64])) == 3
+    assert store.attempts(trial_ids=[A])["store_version"].tolist() == [1, 2]
+    assert store.attempts(trial_ids=[B])["store_version"].tolist() == [1]
+
+
+def test_of_an_attempt_in_both_versions_the_new_one_is_taken(
+    store: ResultStore, settle: Callable[[], None], make_record: Any, make_evaluation: Any
+) -> None:
+    version1_store.write_attempt(store.path, A, error=1.0)
+    store.write_attempt(make_record(A), make_evaluation(3.0))
+    settle()
+    assert store.trials()["store_version"].tolist() == [2]
+    assert store.last_attempt(A).metrics["test/error"] == 3.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["metrics", "samples", "curves", "trials"])
+def test_a_damaged_file_takes_the_whole_attempt_with_it(store: ResultStore, name: str) -> None:
+    version1_store.write_attempt(store.path, A)
+    version1_store.write_attempt(store.path, B)
+    path = next(store.path.glob(f"{name}/{A}*"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert store.trials()["trial_id"].tolist() == [B]
+    assert path.name in store.remarks[0]
+    assert not store.finished(A)
+    assert store.next_attempt(A) == 0
+    (entry,) = store.set_aside()
+    assert entry.trial_ids == (A,)
+    assert len(list(store.path.glob("set-aside/*.parquet"))) == 1
+
+
+def test_a_finished_attempt_whose_metrics_are_gone_does_not_count(store: ResultStore) -> None:
+    version1_store.write_attempt(store.path, A)
+    next(store.path.glob("metrics/*")).unlink()
+    assert not store.finished(A)
+    assert "the file of its metrics is gone" in store.remarks[0]
+
+
+def test_details_without_an_attempt_are_cleared(store: ResultStore) -> None:
+    for trial in (A, B):
+        version1_store.write_attempt(store.path, trial)
+    next(store.path.glob(f"trials/{B}*")).unlink()
+    store.remove_leftovers()
+    assert len(list(store.path.glob("metrics/*"))) == 2
+    store.remove_leftovers(older_than_s=-1)
+    assert len(list(store.path.glob("metrics/*"))) == 1
+    assert store.finished(A)
