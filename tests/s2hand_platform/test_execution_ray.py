@@ -29,7 +29,12 @@ from tiny_experiment import TinyExperiment
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import tuner
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
-from s2hand_platform.execution.session import Cluster, WorkerResources, connect
+from s2hand_platform.execution.session import (
+    Cluster,
+    WorkerResources,
+    connect,
+    termination_interrupts,
+)
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import LogUniform, SweepSpec
@@ -238,6 +243,17 @@ def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:
     cluster = Cluster(cpus=2, gpus=0, slots=None)
     with pytest.raises(ExecutionError, match=r"needs 4 workers of 1 CPUs.*has 2 CPUs"):
         cluster.trials_at_once(WorkerResources(), 4)
+
+
+def test_request_to_terminate_interrupts_and_is_handled_as_before_afterwards() -> None:
+    def terminated() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), termination_interrupts():
+        terminated()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.ray

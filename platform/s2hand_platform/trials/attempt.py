@@ -119,6 +119,7 @@ class _Attempt:
         evaluation = self._experiment.evaluate(self._config, self._trial.seed, self._context)
         record = self._record(
             status="finished",
+            evaluation_fingerprint=self._trial.evaluation_fingerprint,
             training_s=sum(stage.training_s for stage in stages if stage.trained_here),
             evaluation_s=perf_counter() - start,
             stages=stages,
@@ -153,7 +154,6 @@ def _identity(trial: PlannedTrial, experiment: Experiment) -> dict[str, Any]:
         "device_type": trial.identity.device_type,
         "data_fingerprint": trial.identity.data,
         "code_fingerprint": trial.identity.code,
-        "evaluation_fingerprint": trial.evaluation_fingerprint,
         "units": {name: info.unit for name, info in experiment.metrics.items()},
     }
 
