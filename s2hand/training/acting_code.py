@@ -14,7 +14,7 @@ from s2hand.training.schedule import losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "loss_table", "parts", "prediction", "model"),
+    *("config", "parts", "prediction", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
