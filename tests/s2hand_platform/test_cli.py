@@ -198,11 +198,15 @@ def test_tables_show_the_notes_of_recipe_and_scale(
     (project / "sweeps" / "tables" / "tiny.toml").write_text(f'notes = ["Of the recipe."]\n{TABLE}')
     (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["Small."]\n{SCALE}')
     (project / "sweeps" / "scales" / "full.toml").write_text(SCALE)
+    call(monkeypatch, "plan", "tiny")  # a table is shown as it was planned
+    capsys.readouterr()
     assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
     assert "- Of the recipe.\n- Small.\n" in capsys.readouterr().out
     call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1")
     assert "· Of the recipe.\n· Small.\n" in capsys.readouterr().out
-    call(monkeypatch, "table", "tiny", "--scale", "full", "--format", "markdown")
+    call(monkeypatch, "plan", "tiny", "--scale", "full")
+    capsys.readouterr()
+    assert call(monkeypatch, "table", "tiny", "--scale", "full", "--format", "markdown") == 0
     assert "Small." not in capsys.readouterr().out
 
 
