@@ -13,6 +13,9 @@ from torch import Tensor
 
 CameraModel = Literal["perspective", "orthographic"]
 
+REFERENCE_IMAGE_SIZE_PX = 224
+"""Losses and errors in pixels are measured in those of an image this wide (paper §4.3)."""
+
 
 def homogeneous_pixels(
     points: Float[Tensor, "*batch points 3"],

@@ -7,15 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from s2hand.data.sample import Batch
+from s2hand.geometry.cameras import REFERENCE_IMAGE_SIZE_PX
 from s2hand.losses.formula import Formula, per_frame
 from s2hand.losses.loss_sum import count_like
 from s2hand.losses.norm import safe_norm
 from s2hand.types import Confidence, KeypointsPx
 
 KeypointForm = Literal["paper", "released"]
-
-REFERENCE_IMAGE_SIZE_PX = 224
-"""Pixel losses are measured in pixels of an image this wide (paper §4.3)."""
 
 _WRIST = 0
 _FINGERTIPS = slice(4, None, 4)

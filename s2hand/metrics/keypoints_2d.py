@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from s2hand.geometry.cameras import project
-from s2hand.losses.keypoint import REFERENCE_IMAGE_SIZE_PX
+from s2hand.geometry.cameras import REFERENCE_IMAGE_SIZE_PX, project
 from s2hand.metrics.errors import point_errors
 
 MAX_THRESHOLD_PX = 49

@@ -17,8 +17,10 @@ import s2hand
 from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import LossWeights, S2HandConfig
 from s2hand.data.dataset import FrameDataset
-from s2hand.evaluation import evaluate_model
+from s2hand.evaluation import evaluate_model, predict_frames
 from s2hand.inference import Predictor
+from s2hand.metrics.rendering import true_silhouettes
+from s2hand.model import S2Hand
 from s2hand.source import module_digests
 from s2hand.training.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.training.loop import train
@@ -123,10 +125,21 @@ KINDS = {
 }
 
 
+@pytest.fixture
+def compiled_kernels(config, table):
+    """The renderer's compiled functions: to compile under the trace would take minutes."""
+    batch = FrameDataset(table, config.model.image_size_px).batch(range(2))
+    prediction = S2Hand(config)(batch.images, batch.intrinsics_px, outputs={"rendering"})
+    prediction.rendering.image.sum().backward()
+    true_silhouettes(
+        prediction.hand.vertices.detach(), batch.intrinsics_px,
+        S2Hand(config).hand_layer.faces.numpy(), config.model.image_size_px,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("compiled_kernels", "in_tiny_data")
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_runs_in_a_stage_is_declared_for_it(
-    config, make_context, in_tiny_data, monkeypatch, kind
-):
+def test_what_runs_in_a_stage_is_declared_for_it(config, make_context, monkeypatch, kind):
     config = with_weights(config, **KINDS[kind])
     run, traces = StageRun.run, {}
 
@@ -158,16 +171,18 @@ def test_what_runs_in_a_stage_is_declared_for_it(
         }  # fmt: skip
 
 
-def test_what_runs_in_an_evaluation_is_declared(config, make_context, in_tiny_data, table):
+@pytest.mark.usefixtures("compiled_kernels", "in_tiny_data")
+def test_what_runs_in_an_evaluation_is_declared(config, make_context, table):
     context = make_context()
     train(config, seed=0, context=context)
+    frames = FrameDataset(table, config.model.image_size_px)
+    model = load_model(context.checkpoint_dir / MODEL_NAME)
+    hands = predict_frames(Predictor(model), frames, batch_size=16)
+    known = replace(table, joints=hands.joints, vertices=hands.vertices)
     with Trace().running() as trace:
-        model = load_model(context.checkpoint_dir / MODEL_NAME)
-        frames = FrameDataset(
-            replace(table, joints=table.intrinsics_px.repeat(7, axis=1)[:, :21] * 0.01),
-            config.model.image_size_px,
-        )
-        evaluate_model(Predictor(model), frames, batch_size=8, outputs=model.outputs)
+        predictor = Predictor(load_model(context.checkpoint_dir / MODEL_NAME))
+        frames = FrameDataset(known, config.model.image_size_px)
+        evaluate_model(predictor, frames, batch_size=8, outputs=predictor.model.outputs)
     declared = evaluation_modules(config, "cpu")
     assert (trace.modules | trace.touched) - CANNOT_ACT <= declared
     assert {"s2hand.metrics.evaluate", "s2hand.rendering.cpu"} <= trace.modules
@@ -234,6 +249,7 @@ def test_a_device_s_backend_acts_on_that_device_alone(config):
 def test_metrics_act_in_evaluations_and_losses_in_trainings_alone(config):
     training, evaluation = training_modules(config, "cpu"), evaluation_modules(config, "cpu")
     assert not any(name.startswith("s2hand.metrics") for name in training)
+    assert "s2hand.losses.keypoint" in training - evaluation
     assert "s2hand.metrics.evaluate" in evaluation
     assert "s2hand.losses.priors" in training - evaluation
     assert not any(name.startswith("s2hand.training") for name in evaluation)
