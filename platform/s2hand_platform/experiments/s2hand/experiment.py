@@ -15,6 +15,7 @@ from s2hand.errors import (
     HandModelError,
     NonFiniteLossError,
     S2HandError,
+    SourceError,
 )
 from s2hand.hand.loader import load_hand_model
 from s2hand.metrics.evaluate import METRICS
@@ -145,6 +146,7 @@ _CAUSES: Mapping[type[S2HandError], FailureCause] = {
     HandModelError: "data",
     ConfigurationError: "configuration",
     CheckpointError: "configuration",
+    SourceError: "code",
 }
 
 
