@@ -45,7 +45,6 @@ from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.curve import CURVE_FILE
 from s2hand_platform.trials.lock import first_free
 from s2hand_platform.trials.pictures import read_pictures
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -388,7 +387,7 @@ class TestRay:
             deadline = time.monotonic() + 120
             while not sink.num_started and time.monotonic() < deadline:
                 time.sleep(0.1)
-            run_trial(TrialRequest.of(trial), experiment, context, store)
+            run_trial(trial, experiment, context, store)
         runs.join()
         assert [outcome.status for outcome in sink.outcomes] == ["finished"]
         assert list(store.trials()["attempt"]) == [0]

@@ -20,7 +20,6 @@ from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import LOST
 from s2hand_platform.trials.outcome import finished_as_planned, last_try
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -55,7 +54,7 @@ def run(
         device=device,
         on_report=on_report,
     )
-    return run_trial(TrialRequest.of(trial), experiment or TinyExperiment(), context, store)
+    return run_trial(trial, experiment or TinyExperiment(), context, store)
 
 
 def test_trial_is_recorded_with_metrics_curve_and_environment(
@@ -186,25 +185,14 @@ class TestEvaluationAlone:
         assert first == second
         assert lines["training_s"].nunique() == 1
 
-    def test_checkpoint_that_is_gone_is_told(
+    def test_checkpoint_that_is_gone_is_trained_again(
         self, trained: PlannedTrial, workspace: Workspace
     ) -> None:
-        folder = checkpoint_folder(workspace, trained.trial_id)
-        (folder / "trained.json").unlink()
-        with pytest.raises(ExecutionError, match=rf"must lie in {folder}.*put the folder back"):
-            run(trained, workspace)
-
-    def test_is_what_the_plan_asks_for(self, trained: PlannedTrial) -> None:
-        works = {
-            status: TrialRequest.of(replace(trained, status=status)).work
-            for status in ("evaluate", "missing", "stale", "failed")
-        }
-        assert works == {
-            "evaluate": "evaluate",
-            "missing": "train",
-            "stale": "train",
-            "failed": "train",
-        }
+        state = checkpoint_folder(workspace, trained.trial_id) / "state.json"
+        before = state.read_text()
+        state.unlink()
+        run(trained, workspace)
+        assert json.loads(state.read_text())["w"] == json.loads(before)["w"]
 
 
 class TestWorkerDiffersFromTheDriver:

@@ -5,7 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 import s2hand.training.loop
-from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.config import (
+    EVALUATION_FIELDS,
+    OPERATIONAL_FIELDS,
+    DataConfig,
+    RuntimeConfig,
+    S2HandConfig,
+)
 from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
 from s2hand.data.record import describe_datasets
 from s2hand.errors import (
@@ -43,7 +49,7 @@ class S2HandExperiment:
         for key, metric in METRICS.items()
     }
     operational_fields = OPERATIONAL_FIELDS
-    evaluation_fields = frozenset({"data.evaluation_dataset"})
+    evaluation_fields = frozenset(f"data.{name}" for name in EVALUATION_FIELDS)
     user_errors = (S2HandError,)
 
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
