@@ -403,9 +403,9 @@ class Clock:
         self.now = 0.0
         train_epoch = StageRun._train_epoch
 
-        def slow(run, epoch, step, batches):
+        def slow(*arguments):
             self.now += 1
-            return train_epoch(run, epoch, step, batches)
+            return train_epoch(*arguments)
 
         monkeypatch.setattr(StageRun, "_train_epoch", slow)
         monkeypatch.setattr(s2hand.training.stage_run.time, "perf_counter", lambda: self.now)
