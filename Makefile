@@ -27,7 +27,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup  ## Measure Tables 4 and 5 in miniature on the embedded benchmark, through Ray
 	$(BIN)/s2hand data make synthetic --size $(SCALE) --seed 0
 	$(BIN)/s2hand run table4 --data synthetic --scale $(SCALE) --seeds $(SEEDS)
-	$(BIN)/s2hand table table5 --data synthetic --scale $(SCALE)
+	$(BIN)/s2hand run table5 --data synthetic --scale $(SCALE) --seeds $(SEEDS)
 
 test: setup format lint types imports unit  ## What must pass before a change lands
 

@@ -5,9 +5,11 @@
 A trial has 20 metrics, 20 epochs of 4 scalars, 100 samples of 2 metrics and a configuration of some
 180 settings; five trials share a configuration. Stores are generated as compacted files, with
 ``--recent`` attempts beside them as single files. Bounds, at every size: one trial by its name (its
-last attempt; its curves) 20 ms; what a table or a plan needs (attempts and metrics of 100 trials;
-all attempts of 100 configurations) 1 s; 1 GiB of memory in a process of its own. Commits take turns
-with those of version 1, a file in each of four folders: at most as long.
+last attempt; its curves; its samples) 20 ms; what a table or a plan needs (attempts and metrics of
+100 trials; all attempts of 100 configurations) 1 s; 1 GiB of memory. Each store is asked by a fresh
+process. Bounds are held against processor time, which a busy machine leaves alone; the clock's time
+stands beside. Commits take turns with those of version 1, a file in each of four folders: at most
+as long by the clock, as they mostly wait for the disk.
 """
 
 import argparse
@@ -15,7 +17,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -149,14 +150,15 @@ def lines_of(line: pa.Table, indices: list[int], source: np.random.Generator) ->
     return pa.table(columns).cast(ATTEMPTS)
 
 
-def median_ms(call: Callable[[int], Any], repeats: int) -> float:
-    """Return the median of some calls, each for another question."""
+def median_ms(call: Callable[[int], Any], repeats: int) -> tuple[float, float]:
+    """Return the median of some calls, each for another question: processor time, clock."""
     times = []
     for repeat in range(repeats):
-        start = time.perf_counter()
+        clock, processor = time.perf_counter(), time.process_time()
         call(repeat)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
+        times.append((time.process_time() - processor, time.perf_counter() - clock))
+    processor_s, clock_s = (statistics.median(values) for values in zip(*times, strict=True))
+    return processor_s * 1e3, clock_s * 1e3
 
 
 def measure_reading(folder: Path, count: int) -> dict[str, float]:
@@ -187,16 +189,20 @@ def measure_reading(folder: Path, count: int) -> dict[str, float]:
         assert found is not None
         assert len(found.metrics) == len(METRICS)
 
-    return {
-        "one trial [ms]": median_ms(last_attempt, 30),
-        "its curves [ms]": median_ms(lambda n: ResultStore(folder).curves([trials[n]]), 30),
-        "its samples [ms]": median_ms(
-            lambda n: ResultStore(folder).samples([trials[n]], split="test", metric=METRICS[0]), 10
+    questions: dict[str, tuple[Callable[[int], Any], int]] = {
+        "one trial": (last_attempt, 30),
+        "its curves": (lambda n: ResultStore(folder).curves([trials[n]]), 30),
+        "its samples": (
+            lambda n: ResultStore(folder).samples([trials[n]], split="test", metric=METRICS[0]),
+            10,
         ),
-        "table [ms]": median_ms(table, 4),
-        "plan [ms]": median_ms(plan, 4),
-        "memory [MiB]": peak_mib() - before_mib,
+        "table": (table, 4),
+        "plan": (plan, 4),
     }
+    measured = {}
+    for name, (call, repeats) in questions.items():
+        measured[f"{name} [ms]"], measured[f"{name}, clock [ms]"] = median_ms(call, repeats)
+    return {**measured, "memory [MiB]": peak_mib() - before_mib}
 
 
 BOUNDS = {
@@ -210,17 +216,19 @@ BOUNDS = {
 
 
 def peak_mib() -> float:
-    """Return the peak of this process's resident memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak of this process's resident memory (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = [line for line in lines if line.startswith("VmHWM")]
+    return int(peak.split()[1]) / 1024
 
 
 def measure_compaction(folder: Path) -> dict[str, float]:
     """Time the compaction of what is recent."""
     before_mib = peak_mib()
-    start = time.perf_counter()
+    start = time.process_time()
     ResultStore(folder).compact()
     return {
-        "compaction [s]": time.perf_counter() - start,
+        "compaction [s]": time.process_time() - start,
         "its memory [MiB]": peak_mib() - before_mib,
     }
 
@@ -337,9 +345,10 @@ def main() -> None:
 def show(row: dict[str, float]) -> None:
     """Print what was measured at one size, with its part of the bound."""
     print(f"{row['trials']} trials, {row['disk [MiB]']:.0f} MiB")
-    for name, value in row.items():
-        if name in BOUNDS:
-            print(f"  {name:18} {value:8.1f}   {value / BOUNDS[name]:5.2f} of {BOUNDS[name]:.0f}")
+    for name, bound in BOUNDS.items():
+        clock = row.get(name.replace(" [ms]", ", clock [ms]"))
+        beside = "" if name == "memory [MiB]" else f"   clock {clock:.1f}"
+        print(f"  {name:18} {row[name]:8.1f}   {row[name] / bound:5.2f} of {bound:.0f}{beside}")
     print(f"  compaction {row['compaction [s]']:.1f} s, {row['its memory [MiB]']:.0f} MiB")
 
 

@@ -24,10 +24,10 @@ UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 """Fingers up, palm to the camera: a third of a turn about (1, 1, 1), from MANO's rest frame."""
 
 REFERENCE_FOCAL = 2.14
-"""Focal length over image side of the camera in which the head's depth is the hand's depth.
+"""Focal length over image side of the reference camera, in which the head's depth is the hand's.
 
-Near the middle of what datasets have: FreiHAND's cameras see fields of view that differ by sample
-(one has 389 px at 224, 1.74 sides)."""
+A choice of ours: 480 px at 224. FreiHAND's cameras differ; a sample of it has 388.9 px, so that its
+depth is the head's times 0.81."""
 
 
 class S2Hand(nn.Module):

@@ -107,7 +107,7 @@ def evaluation_contents(
     """List what can change an evaluation: its modules, its data and its settings, with digests."""
     settings = {
         path: value
-        for path, value in flatten(config).items()
+        for path, value in without_fields(config, experiment.operational_fields).items()
         if _is_below(path, experiment.evaluation_fields)
     }
     return {

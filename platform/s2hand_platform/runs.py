@@ -331,6 +331,7 @@ def _value(outcome: StoredAttempt, metric: str, store: ResultStore) -> float | N
 
 def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
     place.store.remove_leftovers()
+    place.store.compact_if_useful()
     progress = ProgressSink(how.console)
     sink = Sinks([progress, tracker])
     try:

@@ -35,8 +35,6 @@ from s2hand.geometry.cameras import (
 _MARGIN_FACTOR = 1.5
 """Packed side over input side for sequences: room for jitter at about the input's resolution."""
 
-_AFFINE_ROW = torch.tensor([0, 0, 1], dtype=torch.float64)
-
 
 class FrameDataset:
     """Gives batches of a table's frames at the network's input size.
@@ -239,26 +237,19 @@ def _resample(
     images: Float[Tensor, "batch 3 side side"], pixel_map: Float[Tensor, "batch 3 3"], size_px: int
 ) -> Float[Tensor, "batch 3 size size"]:
     """Move image content by a map of pixels; bilinear, black outside."""
-    side_px = images.shape[-1]
     # grid_sample counts from -1 to 1 between the outer edges of the first and last pixel.
-    to_normalised = _edge_map(side_px)
-    from_normalised = torch.linalg.inv(_edge_map(size_px))
-    theta = to_normalised @ torch.linalg.inv(pixel_map) @ from_normalised
-    shape = [len(images), 3, size_px, size_px]
-    grid = functional.affine_grid(theta[:, :2].float(), shape, align_corners=False)
-    if not torch.equal(theta[:, 2], _AFFINE_ROW.expand(len(theta), 3)):
-        grid /= _depths(theta[:, 2].float(), size_px)
+    to_normalised = _edge_map(images.shape[-1])
+    theta = (to_normalised @ torch.linalg.inv(pixel_map)).float()
+    places = torch.arange(size_px, dtype=theta.dtype)
+    along_x = theta[:, :, :1] * places + theta[:, :, 2:]
+    along_y = theta[:, :, 1:2] * places
+    # Coordinates outermost: several times as fast as affine_grid, whose order is the other way.
+    homogeneous = along_x[:, :, None, :] + along_y[:, :, :, None]
+    depth = homogeneous[:, 2:].clamp_(min=1e-6)  # at or behind the horizon: far outside
+    grid = homogeneous[:, :2].div_(depth).permute(0, 2, 3, 1)
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
-
-
-def _depths(weights: Float[Tensor, "batch 3"], size_px: int) -> Float[Tensor, "batch size size 1"]:
-    """Return x·wx + y·wy + w of every pixel; where it is not positive, nothing is seen."""
-    places = (torch.arange(size_px) + 0.5) * (2 / size_px) - 1
-    along_x = weights[:, :1] * places + weights[:, 2:]
-    along_y = weights[:, 1:2] * places
-    return (along_y[:, :, None] + along_x[:, None, :]).clamp_(min=1e-6)[..., None]
 
 
 def _edge_map(side_px: int) -> Float[Tensor, "3 3"]:

@@ -1,6 +1,7 @@
 """SHA-256 of files' content; of images it is remembered, so that a set is read once for it."""
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from s2hand.data.files import IMAGE_SUFFIXES, refuse_dangling
 from s2hand.errors import DataError
 
 _MAX_THREADS = 8
+_FILES_PER_TASK = 64
 _SETTLED_NS = 2_000_000_000
 """A file that changed within this time may change again without another time of change."""
 
@@ -48,29 +50,30 @@ def file_digests(files: Sequence[Path], cache_file: Path | None = None) -> list[
     known = kept | _remembered
     folders = {folder: os.path.realpath(folder) for folder in {file.parent for file in files}}
 
-    def digest(file: Path) -> tuple[str, _Entry]:
+    images: dict[str, _Entry] = {}
+
+    def digest(file: Path) -> str:
         try:
-            return _digest(file, folders[file.parent], known)
+            place, entry = _digest(file, folders[file.parent], known)
         except OSError as error:
             refuse_dangling(file)
             raise DataError(
                 f"{file}: cannot be read ({error.strerror}); complete the download, or check the "
                 "path and its permissions"
             ) from error
+        if _is_image(file) and time.time_ns() - entry[1] > _SETTLED_NS:
+            images[place] = entry
+        return entry[2]
 
-    digests: list[str] = []
-    images: dict[str, _Entry] = {}
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        try:
-            for file, (place, entry) in zip(files, pool.map(digest, files), strict=True):
-                digests.append(entry[2])
-                if _is_image(file) and time.time_ns() - entry[1] > _SETTLED_NS:
-                    images[place] = entry
-        finally:  # Gigabytes that were read before an interruption are not read again.
-            _remembered.update(images)
-            if cache_file and not images.items() <= kept.items():
-                _write_cache(cache_file, kept | images)
-    return digests
+    chunks = [files[i : i + _FILES_PER_TASK] for i in range(0, len(files), _FILES_PER_TASK)]
+    try:
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+            found = pool.map(lambda chunk: [digest(file) for file in chunk], chunks)
+            return list(itertools.chain.from_iterable(found))
+    finally:  # Gigabytes that were read before an interruption are not read again.
+        _remembered.update(images)
+        if cache_file and not images.items() <= kept.items():
+            _write_cache(cache_file, kept | images)
 
 
 def _digest(file: Path, folder: str, known: Mapping[str, _Entry]) -> tuple[str, _Entry]:

@@ -17,7 +17,7 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import Loader, Survey
-from s2hand.data.packing import stored_size_px
+from s2hand.data.packing import stored_size_px, stored_sizes_px
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
@@ -192,5 +192,5 @@ def _detections(
 
 def _largest_size_px(images: tuple[Path, ...]) -> tuple[int, int]:
     """Return the width and the height that all images fit into."""
-    width, height = np.max([stored_size_px(path) for path in images], axis=0).tolist()
+    width, height = stored_sizes_px(images).max(axis=0).tolist()
     return width, height

@@ -1,5 +1,7 @@
 import json
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from s2hand_platform import cli, runs
 from s2hand_platform.cli import services
 from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import TrialContext
+from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.runs import HowToRun, Place
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -61,18 +63,18 @@ class DataError(Exception):
 class BrittleExperiment(TinyExperiment):
     user_errors = (DataError,)
 
-    def fingerprint_data(self, config: TinyConfig) -> str | None:
+    def fingerprint_training_data(self, config: TinyConfig) -> str | None:
         match config.points.source:
             case "unreadable":
                 raise DataError("images/0001.jpg: truncated; download it again")
             case "bug":
                 raise ZeroDivisionError
-        return super().fingerprint_data(config)
+        return super().fingerprint_training_data(config)
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if config.learning_rate > 0.4:
             raise ArithmeticError(NOT_FINITE)
-        super().train(config, seed, context)
+        return super().train(config, seed, context)
 
 
 @pytest.fixture(autouse=True)
@@ -197,12 +199,41 @@ def test_tables_show_the_notes_of_recipe_and_scale(
     (project / "sweeps" / "tables" / "tiny.toml").write_text(f'notes = ["Of the recipe."]\n{TABLE}')
     (project / "sweeps" / "scales" / "demo.toml").write_text(f'notes = ["Small."]\n{SCALE}')
     (project / "sweeps" / "scales" / "full.toml").write_text(SCALE)
-    assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
-    assert "- Of the recipe.\n- Small.\n" in capsys.readouterr().out
     call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1")
     assert "· Of the recipe.\n· Small.\n" in capsys.readouterr().out
+    assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
+    assert "- Of the recipe.\n- Small.\n" in capsys.readouterr().out
+    call(monkeypatch, "plan", "tiny", "--scale", "full")
     call(monkeypatch, "table", "tiny", "--scale", "full", "--format", "markdown")
     assert "Small." not in capsys.readouterr().out
+
+
+def test_a_table_needs_neither_recipe_nor_data_nor_experiment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "2")
+    capsys.readouterr()
+    assert call(monkeypatch, "table", "tiny", "--json") == 0
+    there = capsys.readouterr().out
+    shutil.move(project / "workspace" / "store", project / "copy" / "store")
+    shutil.rmtree(project / "sweeps")
+    monkeypatch.setenv("S2HAND_EXPERIMENT", "s2hand_platform.experiments.s2hand:S2HandExperiment")
+    command = ("table", "tiny", "--workspace", str(project / "copy"), "--json")
+    assert call(monkeypatch, *command) == 0
+    assert capsys.readouterr().out == there
+    assert json.loads(there)["rows"][0]["cells"]
+
+
+def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for data in ("here", "there"):
+        call(monkeypatch, "plan", "tiny", "--data", data)
+    capsys.readouterr()
+    assert call(monkeypatch, "table", "tiny") == EXIT_USER_ERROR
+    message = capsys.readouterr().err.replace("\n", " ")
+    assert "it was planned on 'there', 'here'; name one by --data and --scale" in message
+    assert call(monkeypatch, "table", "tiny", "--data", "here", "--format", "csv") == 0
 
 
 @pytest.mark.parametrize(
@@ -215,6 +246,7 @@ def test_tables_show_the_notes_of_recipe_and_scale(
         (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
         (["run", "tiny", "--without-ray", "--device", "cuda"], "without Ray trials run on the CPU"),
+        (["table", "tiny"], "has no plan of it; plan it with: s2hand plan tiny"),
         (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
@@ -286,7 +318,7 @@ def test_optuna_needs_ray(project: Path) -> None:
     (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     place = Place.choose()
     with pytest.raises(SpecError, match="this search needs Ray"):
-        runs.run_sweep(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+        runs.run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
 
 
 def test_unknown_name_of_the_package() -> None:

@@ -29,7 +29,12 @@ from tiny_experiment import TinyExperiment
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import tuner
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
-from s2hand_platform.execution.session import Cluster, WorkerResources, connect
+from s2hand_platform.execution.session import (
+    Cluster,
+    WorkerResources,
+    connect,
+    termination_interrupts,
+)
 from s2hand_platform.execution.settings import RunSettings, RunSummary
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import LogUniform, SweepSpec
@@ -40,7 +45,6 @@ from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.curve import CURVE_FILE
 from s2hand_platform.trials.lock import first_free
 from s2hand_platform.trials.pictures import read_pictures
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -240,6 +244,17 @@ def test_trial_that_does_not_fit_is_told_with_what_there_is() -> None:
         cluster.trials_at_once(WorkerResources(), 4)
 
 
+def test_request_to_terminate_interrupts_and_is_handled_as_before_afterwards() -> None:
+    def terminated() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), termination_interrupts():
+        terminated()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("local_ray")
@@ -372,7 +387,7 @@ class TestRay:
             deadline = time.monotonic() + 120
             while not sink.num_started and time.monotonic() < deadline:
                 time.sleep(0.1)
-            run_trial(TrialRequest.of(trial), experiment, context, store)
+            run_trial(trial, experiment, context, store)
         runs.join()
         assert [outcome.status for outcome in sink.outcomes] == ["finished"]
         assert list(store.trials()["attempt"]) == [0]

@@ -73,7 +73,7 @@ class Named:
 
     name = "named"
     operational_fields = frozenset({"paths"})
-    evaluation_fields = frozenset({"judge"})
+    evaluation_fields = frozenset({"judge", "paths.judge"})
 
 
 CONFIG = {"paths": {"root": "/a"}, "judge": {"set": "x"}, "rate": 0.1, "epochs": 3}
@@ -128,6 +128,9 @@ class TestEvaluationContents:
         assert self.contents(data="other") != self.contents()
         assert self.contents(judge={"set": "y"}) != self.contents()
         assert self.contents(rate=9.0) == self.contents()
+
+    def test_forgets_where_the_data_lies(self) -> None:
+        assert self.contents(paths={"judge": "/b"}) == self.contents(paths={"judge": "/c"})
 
 
 class TestCodeFingerprint:

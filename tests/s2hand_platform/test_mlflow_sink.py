@@ -1,7 +1,7 @@
 import json
 import socket
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,18 @@ from PIL import Image
 from tiny_experiment import TinyConfig, TinyExperiment, draw
 
 from s2hand_platform.execution.local import run_in_process
-from s2hand_platform.experiments.protocol import TrialContext
-from s2hand_platform.planning import Plan, plan_table
+from s2hand_platform.experiments.protocol import StageReport, TrialContext
+from s2hand_platform.planning.persist import persisted_table
+from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.planner import plan_points, plan_table
 from s2hand_platform.spec.published import (
+    PrintedOn,
     PublishedCell,
     PublishedColumn,
     PublishedRow,
     PublishedTable,
 )
-from s2hand_platform.spec.schema import ColumnSpec, RowSpec, TableSpec
+from s2hand_platform.spec.schema import Choices, ColumnSpec, RowSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.mlflow_sink import mlflow_sink
@@ -45,14 +48,14 @@ SPEC = TableSpec(
     published=PublishedTable(
         name="tiny",
         title="",
-        dataset="curve",
+        measured_on=PrintedOn(dataset="curve", version="v1"),
         direction="",
         columns=(PublishedColumn(label="error", metric="test/error", unit="cm"),),
         rows=(
             PublishedRow(
                 id="flat",
                 label="Flat",
-                dataset="curve",
+                measured_on=PrintedOn(dataset="curve", version="v1"),
                 quoted=False,
                 cells={"error": PublishedCell.parse("1.25")},
             ),
@@ -81,9 +84,19 @@ def plan(workspace: Workspace, experiment: TinyExperiment) -> Plan:
 
 def run(workspace: Workspace, experiment: TinyExperiment, uri: str | None = None) -> SpoolingSink:
     sink = mlflow_sink(workspace, data="curve", uri=uri)
-    run_in_process(plan(workspace, experiment), experiment, workspace, sink)
-    store = ResultStore(workspace.store_dir)
-    sink.summarise(MeasuredTable.build(SPEC, store, experiment, data="curve"))
+    planned = plan(workspace, experiment)
+    run_in_process(planned, experiment, workspace, sink)
+    record = experiment.describe_data(TinyConfig())
+    kept = persisted_table(
+        SPEC,
+        planned,
+        experiment="tiny",
+        metrics=experiment.metrics,
+        data={row.id: record for row in SPEC.rows},
+    )
+    table = MeasuredTable.build(kept, ResultStore(workspace.store_dir))
+    for row, values in table.summaries().items():
+        sink.summarise("row", "tiny", row, values)
     sink.close()
     return sink
 
@@ -130,6 +143,38 @@ def test_rows_hold_mean_interval_and_the_published_value(
     assert row.data.tags["paper.table"] == "tiny"
 
 
+def test_a_search_is_one_run_above_its_points(workspace: Workspace, tiny: TinyExperiment) -> None:
+    spec = SweepSpec(
+        name="tiny",
+        title="Rates",
+        dataset="curve",
+        base={"epochs": 2},
+        space={"learning_rate": Choices(values=(0.1, 0.2))},
+        search="grid",
+        scheduler="none",
+        metric="test/error",
+        mode="min",
+        num_trials=2,
+    )
+    store = ResultStore(workspace.store_dir)
+    points = [{"learning_rate": 0.1}, {"learning_rate": 0.2}]
+    trials = plan_points(spec, tiny, store, 0)(points)
+    sink = mlflow_sink(workspace, data="curve")
+    run_in_process(Plan(trials=trials), tiny, workspace, sink)
+    sink.summarise("point", "tiny", spec.describe(points[1]), {"test/error.best": 0.5})
+    sink.close()
+    searches, attempts = runs(workspace, "search"), runs(workspace, "attempt")
+    assert set(searches) == {"tiny"}
+    assert set(attempts) == {"learning_rate=0.1 seed 0", "learning_rate=0.2 seed 0"}
+    parent = searches["tiny"]
+    assert parent.data.tags["search.best"] == "learning_rate=0.2"
+    assert parent.data.metrics["test/error.best"] == 0.5
+    for name, child in attempts.items():
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["search.point"] == name.removesuffix(" seed 0")
+        assert "paper.row" not in child.data.tags
+
+
 def test_telling_again_makes_no_second_runs(workspace: Workspace, tiny: TinyExperiment) -> None:
     run(workspace, tiny)
     before = {name: run.info.run_id for name, run in runs(workspace, "attempt").items()}
@@ -166,7 +211,7 @@ def test_server_that_is_down_loses_nothing(
     waiting = next(workspace.root.glob("spool-*.jsonl"))
     waiting.rename(Spool(workspace.root, workspace.mlflow_uri).path)
     later = mlflow_sink(workspace, data="curve")
-    later.begin(Plan(trials=(), rows=()))
+    later.begin(Plan(trials=()))
     later.close()
     assert later.num_spooled == 0
     attempts = runs(workspace, "attempt")
@@ -218,11 +263,11 @@ class EndingExperiment(TinyExperiment):
     def __init__(self, end: BaseException | None = None) -> None:
         self._end = end
 
-    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> None:
+    def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if self._end is not None:
             super().train(replace(config, epochs=3), seed, context)
             raise self._end
-        super().train(config, seed, context)
+        return super().train(config, seed, context)
 
 
 def test_pictures_lie_at_their_step(workspace: Workspace, tiny: TinyExperiment) -> None:

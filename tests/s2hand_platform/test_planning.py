@@ -154,6 +154,21 @@ def test_an_early_stopped_trial_is_missing(
     assert (trial.status, trial.reason) == ("missing", "only ended early by a search so far")
 
 
+def test_a_damaged_result_is_run_again_and_named(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    trial = plan_table(table(), tiny, store, [0]).trials[0]
+    record(trial)
+    (path,) = (store.path / "attempts").glob("*.parquet")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    plan_table(table(), tiny, store, [0])  # meets the damage
+    again = plan_table(table(), tiny, ResultStore(store.path), [0]).trials[0]
+    assert again.status == "missing"
+    assert again.reason.startswith(f"its result was set aside: attempts/{path.name}: ")
+
+
 def test_other_training_data_is_stale(
     tiny: TinyExperiment, store: ResultStore, record: Record
 ) -> None:

@@ -124,9 +124,12 @@ def test_a_newer_file_is_passed_over_and_left_to_newer_programs(
     assert two.set_aside() == []
 
 
-def test_a_file_under_another_attempts_name_is_foreign(two: ResultStore) -> None:
+@pytest.mark.parametrize("compacting", [False, True])
+def test_a_file_under_another_attempts_name_is_foreign(two: ResultStore, compacting: bool) -> None:
     path = next(two.path.glob(f"attempts/{A}*"))
     path.rename(path.with_name("c" * 64 + path.name[64:]))
+    if compacting:
+        two.compact()
     assert two.trials()["trial_id"].tolist() == [B]
     assert "must hold the one attempt that it is named by" in two.remarks[0]
 
@@ -250,6 +253,25 @@ def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
 
     compacted.write_attempt(make_record(trial(2)), make_evaluation(2.0))
     compacted.compact()
+    assert len(compacted.trials()) == 7
+
+
+def test_where_nothing_can_be_moved_the_good_row_groups_are_read_in_place(
+    compacted: ResultStore, make_record: Any
+) -> None:
+    (compacted.path / "set-aside").write_text("no folder")
+    (path,) = compacted.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[page_of(path, 1, "status")] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):
+        assert len(compacted.trials()) == 6
+    assert list(compacted.path.glob("compacted/*.parquet")) == [path]
+    assert compacted.remarks[0].startswith(f"Passed over: {path}")
+
+    compacted.write_attempt(make_record(trial(8)))
+    compacted.compact()
+    assert path.read_bytes() == content
     assert len(compacted.trials()) == 7
 
 

@@ -201,9 +201,11 @@ def test_configurations_whose_hashes_begin_alike_are_kept_apart(
 ) -> None:
     one, other = "c" * 40 + "1" * 24, "c" * 40 + "2" * 24
     store.write_attempt(make_record("a" * 64, config_hash=one))
-    store.write_attempt(make_record("b" * 64, config_hash=other))
+    store.write_attempt(make_record("ab" * 32, config_hash=other))
     settle()
-    assert store.attempts(config_hashes=[other])["trial_id"].tolist() == ["b" * 64]
+    assert store.attempts(config_hashes=[other])["trial_id"].tolist() == ["ab" * 32]
+    assert store.attempts(config_hashes=[one])["trial_id"].tolist() == ["a" * 64]
+    assert store.remarks == ()
 
 
 def test_attempts_come_in_the_order_in_which_they_finished(

@@ -1,9 +1,12 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import version1_store
 
+from s2hand_platform.store import version1
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 
@@ -112,3 +115,24 @@ def test_details_without_an_attempt_are_cleared(store: ResultStore) -> None:
     store.remove_leftovers(older_than_s=-1)
     assert len(list(store.path.glob("metrics/*"))) == 1
     assert store.finished(A)
+
+
+@pytest.mark.parametrize("name", ["metrics", "samples", "curves"])
+def test_a_reader_that_a_compaction_overtakes_looks_again(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    version1_store.write_attempt(store.path, A, error=2.5)
+    read = version1.read_whole
+    moved = []
+
+    def compacted_then_read(path: Path, schema: pa.Schema) -> pa.Table:
+        if path.parent.name == name and not moved:
+            moved.append(0)
+            moved[0] = ResultStore(store.path).compact()
+        return read(path, schema)
+
+    monkeypatch.setattr(version1, "read_whole", compacted_then_read)
+    assert store.metrics(store.trials())["value"].tolist() == [2.5]
+    assert len(store.samples([A], split="test", metric="error")) == 3
+    assert moved == [1]
+    assert store.remarks == ()

@@ -301,6 +301,18 @@ def test_markdown(
     golden(f"tables/tiny_{name}.md", build(measured, plan).to_markdown())
 
 
+def test_a_damaged_result_is_named(measured: ResultStore) -> None:
+    (path,) = (measured.path / "attempts").glob(f"{trial_id('full', 1)}*.parquet")
+    path.write_bytes(path.read_bytes()[:-40])
+    for store in (measured, ResultStore(measured.path)):  # also in a later process
+        table = build(store)
+        assert cell(table, "full").values == {0: 1.0, 2: 1.1}
+        assert any(
+            note.startswith("Not measured: row 'full', seed 1: its result was set aside: attempts/")
+            for note in table.footnotes
+        )
+
+
 def test_a_plan_survives_the_store(measured: ResultStore) -> None:
     again = TablePlan.from_plain(json.loads(json.dumps(PLAN.to_plain())))
     assert again == PLAN

@@ -19,8 +19,7 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import LOST
-from s2hand_platform.trials.outcome import last_try
-from s2hand_platform.trials.request import TrialRequest
+from s2hand_platform.trials.outcome import finished_as_planned, last_try
 from s2hand_platform.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -55,7 +54,7 @@ def run(
         device=device,
         on_report=on_report,
     )
-    return run_trial(TrialRequest.of(trial), experiment or TinyExperiment(), context, store)
+    return run_trial(trial, experiment or TinyExperiment(), context, store)
 
 
 def test_trial_is_recorded_with_metrics_curve_and_environment(
@@ -186,25 +185,14 @@ class TestEvaluationAlone:
         assert first == second
         assert lines["training_s"].nunique() == 1
 
-    def test_checkpoint_that_is_gone_is_told(
+    def test_checkpoint_that_is_gone_is_trained_again(
         self, trained: PlannedTrial, workspace: Workspace
     ) -> None:
-        folder = checkpoint_folder(workspace, trained.trial_id)
-        (folder / "trained.json").unlink()
-        with pytest.raises(ExecutionError, match=rf"must lie in {folder}.*put the folder back"):
-            run(trained, workspace)
-
-    def test_is_what_the_plan_asks_for(self, trained: PlannedTrial) -> None:
-        works = {
-            status: TrialRequest.of(replace(trained, status=status)).work
-            for status in ("evaluate", "missing", "stale", "failed")
-        }
-        assert works == {
-            "evaluate": "evaluate",
-            "missing": "train",
-            "stale": "train",
-            "failed": "train",
-        }
+        state = checkpoint_folder(workspace, trained.trial_id) / "state.json"
+        before = state.read_text()
+        state.unlink()
+        run(trained, workspace)
+        assert json.loads(state.read_text())["w"] == json.loads(before)["w"]
 
 
 class TestWorkerDiffersFromTheDriver:
@@ -281,6 +269,8 @@ from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.workspace import Workspace
 experiment = SlowTiny()
 trials = [planned(experiment, seed=seed) for seed in range(4)]
+print("ready", flush=True)
+sys.stdin.readline()
 summary = run_in_process(plan_of(*trials), experiment, Workspace(Path(sys.argv[1])), Sink())
 print([outcome.status for outcome in summary.outcomes])
 """
@@ -291,12 +281,20 @@ def test_two_commands_at_once_repeat_nothing(workspace: Workspace, results: Resu
         subprocess.Popen(
             [sys.executable, "-c", TWO_SHELLS, str(workspace.root)],
             cwd=HERE,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for _ in range(2)
     ]
+    for shell in shells:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "ready\n"
+    for shell in shells:
+        assert shell.stdin is not None
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
     printed = [shell.communicate() for shell in shells]
     assert [out for out, _ in printed] == [f"{['finished'] * 4}\n"] * 2, printed
     assert list(results.trials()["attempt"]) == [0] * 4
@@ -304,3 +302,31 @@ def test_two_commands_at_once_repeat_nothing(workspace: Workspace, results: Resu
         lines = (folder / "curve.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines if line] == [0, 1, 2, 3]
         assert (folder / "trainings").read_text() == "trained\n"
+
+
+def test_evaluation_again_that_fails_is_how_the_last_try_ended(
+    tiny: TinyExperiment, workspace: Workspace, results: ResultStore
+) -> None:
+    trial = planned(tiny)
+    run(trial, workspace)
+    finished = last_try(results, trial.trial_id)
+    assert finished is not None
+    folder = checkpoint_folder(workspace, trial.trial_id)
+    record_failure(trial, tiny, results, folder, LOST, datetime.now(UTC))
+    outcome = last_try(results, trial.trial_id)
+    assert outcome is not None
+    assert (outcome.attempt, outcome.status, outcome.failure) == (1, "failed", "lost_process")
+    assert (outcome.metrics, outcome.evaluation_fingerprint) == ({}, None)
+    assert finished_as_planned(results, trial) == finished
+
+
+def test_result_of_another_evaluation_is_not_the_planned_one(
+    tiny: TinyExperiment, workspace: Workspace, results: ResultStore
+) -> None:
+    trial = planned(tiny)
+    run(trial, workspace)
+    assert finished_as_planned(results, trial) is not None
+    assert trial.evaluation is not None
+    other = replace(trial, evaluation=replace(trial.evaluation, sha256="0" * 64))
+    assert finished_as_planned(results, other) is None
+    assert finished_as_planned(results, replace(trial, evaluation=None)) is None

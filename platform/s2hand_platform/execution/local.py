@@ -17,7 +17,6 @@ from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import failure_of
 from s2hand_platform.trials.lock import first_free
 from s2hand_platform.trials.outcome import finished_as_planned, last_try
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.trials.verification import verify_device
 from s2hand_platform.workspace import Workspace
 
@@ -100,7 +99,7 @@ class _Runner:
         )
         self._sink.started(trial, attempt)
         try:
-            run_trial(TrialRequest.of(trial), self._experiment, context, self._store)
+            run_trial(trial, self._experiment, context, self._store)
         except Exception as error:  # noqa: BLE001 - it ends this trial, not the others
             _LOG.debug("trial %s failed", trial.trial_id, exc_info=True)
             failure = failure_of(error, self._experiment)

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +86,8 @@ class Cluster:
 def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
     """Connect to ``address``, or start a Ray of our own that ends with the block.
 
-    A Ray that this process is connected to already is used and left running.
+    A Ray that this process is connected to already is used and left running. Until the block ends
+    a request to terminate interrupts it as Ctrl-C does.
 
     Args:
         address: ``HOST:PORT`` of a cluster's head, or ``auto``; None means ``RAY_ADDRESS`` or
@@ -103,9 +106,23 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
     else:
         _start(max(cpus, len(os.sched_getaffinity(0))))
     try:
-        yield _describe()
+        with termination_interrupts():
+            yield _describe()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """Turn SIGTERM into a ``KeyboardInterrupt``; Ray's own handler prints a stack and exits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python lets nobody handle signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _start(cpus: int) -> None:

@@ -35,7 +35,6 @@ from s2hand_platform.trials.attempt import record_failure
 from s2hand_platform.trials.context import checkpoint_folder
 from s2hand_platform.trials.failure import LOST, failure_of
 from s2hand_platform.trials.outcome import last_try
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 PlanPoint = Callable[[Mapping[str, Any]], PlannedTrial]
@@ -158,13 +157,12 @@ class _Run:
         """Make what Tune hands to a trial's process."""
         self._trials[trial.trial_id] = trial
         self.reused += trial.status == "cached"
-        request = TrialRequest.of(trial)
         job = TrialJob(
-            request=request,
+            trial=trial,
             experiment=self._experiment,
             workspace=self._workspace,
             worker=self._worker,
-            num_workers=self.world_size(trial) if request.work == "train" else 1,
+            num_workers=self.world_size(trial),
             run=self._name,
         )
         return {"trial_id": trial.trial_id, "job": cloudpickle.dumps(job)}

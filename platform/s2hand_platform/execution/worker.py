@@ -27,7 +27,6 @@ from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import decisive, failure_of
 from s2hand_platform.trials.lock import first_free
 from s2hand_platform.trials.outcome import finished_as_planned, last_try
-from s2hand_platform.trials.request import TrialRequest
 from s2hand_platform.workspace import Workspace
 
 STOP_FILE = "stop"
@@ -44,18 +43,13 @@ REPORTED = "reported"
 class TrialJob:
     """All that a trial needs on the machine where it runs."""
 
-    request: TrialRequest
+    trial: PlannedTrial
     experiment: Experiment
     workspace: Workspace
     worker: WorkerResources
     num_workers: int
     run: str
     """Names the use of Tune that the job belongs to."""
-
-    @property
-    def trial(self) -> PlannedTrial:
-        """The trial."""
-        return self.request.trial
 
     @property
     def store(self) -> ResultStore:
@@ -251,7 +245,7 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
         world_size=world_size,
         on_report=report,
     )
-    if run_trial(job.request, job.experiment, context, job.store):
+    if run_trial(job.trial, job.experiment, context, job.store):
         outcome = last_try(job.store, job.trial.trial_id)
         metrics = outcome.metrics if rank == 0 and outcome is not None else {}
         place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}

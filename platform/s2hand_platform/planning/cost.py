@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Any
 
 import pandas as pd
 
@@ -59,14 +60,12 @@ class Costs:
         return parts or None
 
 
-def _parts(line: object) -> Iterable[tuple[str, str, float]]:
+def _parts(line: Any) -> Iterable[tuple[str, str, float]]:
     """Yield the stages of a finished attempt, and its evaluation: name, id, seconds."""
-    stages = json.loads(getattr(line, "stages_json", None) or "[]")
-    trial_id = str(getattr(line, "trial_id", ""))
-    for stage in stages:
-        yield stage["name"], stage["stage_id"], float(stage["training_s"])
-    evaluation_s = getattr(line, "evaluation_s", None)
-    if not stages:  # written by an older version: nothing but the whole is known
-        yield "whole", trial_id, float(getattr(line, "duration_s", 0.0))
-    elif evaluation_s is not None:
-        yield _EVALUATION, trial_id, float(evaluation_s)
+    if line.store_version == 1:  # nothing but the whole is known
+        yield "whole", line.trial_id, line.duration_s
+        return
+    for stage in json.loads(line.stages_json):
+        yield stage["name"], stage["stage_id"], stage["training_s"]
+    if pd.notna(line.evaluation_s):
+        yield _EVALUATION, line.trial_id, line.evaluation_s

@@ -20,6 +20,7 @@ class Reasons:
         """Compare with ``attempts``, of the configurations that are planned."""
         self._store = store
         self._attempts = attempts
+        self._set_aside = {name: each for each in store.set_aside() for name in each.trial_ids}
 
     def of(
         self,
@@ -38,6 +39,9 @@ class Reasons:
             if last["status"] == "failed":
                 return "failed", f"attempt {last['attempt']} failed: {last['reason']}"
             return "missing", "only ended early by a search so far"
+        if trial_id in self._set_aside:
+            file = self._set_aside[trial_id]
+            return "missing", f"its result was set aside: {file.path}: {file.reason}"
         known = {"training data": identity.data, "code": identity.code}
         unknown = [what for what, fingerprint in known.items() if fingerprint is None]
         if unknown:

@@ -58,10 +58,10 @@ class Wanted:
         hashes = self.config_hashes
         return None if hashes is None else frozenset(name[:_CONFIG_LETTERS] for name in hashes)
 
-    def by_partition(self, path: Path) -> bool:
-        """Say whether a compacted file may have wanted lines, by its name."""
-        partition, names = partition_of_file(path), self.trial_ids
-        return names is None or any(partition_of(name) == partition for name in names)
+    def partitions(self) -> frozenset[str] | None:
+        """Return the partitions of the compacted files with a wanted trial; None: all."""
+        names = self.trial_ids
+        return None if names is None else frozenset(map(partition_of, names))
 
 
 def partition_of(trial_id: str) -> str:
@@ -89,16 +89,17 @@ class AttemptFiles:
         stem = f"{trial}.{attempt:04d}.{config[:_CONFIG_LETTERS]}.{commit}"
         write_named(line, self.store / RECENT, stem)
 
-    def write_compacted(self, lines: pa.Table, partition: str) -> None:
+    def write_compacted(self, lines: pa.Table, partition: str) -> Path:
         """Write the lines of one partition, sorted by trial, in row groups of a bounded size.
+
+        Returns:
+            The path.
 
         Raises:
             StoreError: if they cannot be written, or are not on the disk as they should be.
         """
-        if not len(lines):
-            return
         lines = lines.sort_by([("trial_id", "ascending"), ("attempt", "ascending")])
-        bytes_each = max(lines.nbytes // len(lines), 1)
+        bytes_each = max(lines.nbytes // max(len(lines), 1), 1)
         path = write_named(
             conform(lines, ATTEMPTS),
             self.store / COMPACTED,
@@ -113,6 +114,7 @@ class AttemptFiles:
         if fault is not None or back["commit"] != lines["commit"]:
             remove(path)
             raise StoreError(f"{path} did not come back as it was written; check the disk")
+        return path
 
     def read(self, wanted: Wanted) -> pa.Table:
         """Read lines, each attempt once, in no particular order.
@@ -159,6 +161,8 @@ class AttemptFiles:
         if self.is_version1(path):
             return version1.read_attempt(path), None
         lines, fault = read_lines(path, Wanted(columns=ATTEMPTS.names), whole=True)
+        if path.parent.name == RECENT:
+            _check_name(path, lines)
         return lines.select(ATTEMPTS.names), fault
 
     def is_version1(self, path: Path) -> bool:
@@ -169,7 +173,7 @@ class AttemptFiles:
         # Recent files first: what a compaction moves meanwhile is then among the compacted ones.
         version1_names = parquet_names(self.store / version1.TRIALS)
         recent_names = parquet_names(self.store / RECENT)
-        compacted = [path for path in self.compacted() if wanted.by_partition(path)]
+        compacted, partitions = self.compacted(), wanted.partitions()
         trials, starts = wanted.trial_ids, wanted.config_starts()
         return [
             *(
@@ -182,7 +186,11 @@ class AttemptFiles:
                 for name in recent_names
                 if _by_name(name, trials, starts)
             ),
-            *compacted,
+            *(
+                path
+                for path in compacted
+                if partitions is None or partition_of_file(path) in partitions
+            ),
         ]
 
     def _read_file(self, path: Path, wanted: Wanted) -> pa.Table:
@@ -190,14 +198,19 @@ class AttemptFiles:
         try:
             if self.is_version1(path):
                 return _filter(version1.read_attempt(path).select(names), wanted)
-            lines, fault = read_lines(path, wanted)
             if path.parent.name == RECENT:
-                _check_name(path, lines)
+                return self._read_recent(path, wanted)
+            lines, fault = read_lines(path, wanted)
         except UnusableFile as error:
             lines, fault = ATTEMPTS.empty_table().select(names), error
         if fault is not None:
             self._part_with(fault)
         return lines
+
+    def _read_recent(self, path: Path, wanted: Wanted) -> pa.Table:
+        lines, _ = read_lines(path, Wanted(columns=wanted.columns))
+        _check_name(path, lines)
+        return _filter(lines, wanted)
 
     def _part_with(self, fault: UnusableFile) -> None:
         """Set a file aside; what is good of a compacted one is written anew before.
@@ -212,15 +225,18 @@ class AttemptFiles:
         try:
             lines, _ = self.read_whole(path)
         except UnusableFile:
-            self._set_aside.take(fault)
+            lines = ATTEMPTS.empty_table()
+        if not len(lines):
+            self._set_aside.take(fault, lost_trials(path, lines))
             return
         try:
-            self.write_compacted(lines, partition_of_file(path))
+            anew = self.write_compacted(lines, partition_of_file(path))
         except StoreError:  # this process may not write here
             self._set_aside.pass_over(fault)
             return
-        self._set_aside.take(fault, lost_trials(path, lines))
-        raise FileNotFoundError(path)
+        if self._set_aside.take(fault, lost_trials(path, lines)):
+            raise FileNotFoundError(path)
+        remove(anew)
 
 
 def partition_of_file(path: Path) -> str:
@@ -234,6 +250,11 @@ def named_trials(path: Path) -> tuple[str, ...]:
         return (version1.trial_of(path.name),)
     name = _RECENT_NAME.fullmatch(path.name)
     return (name["trial"],) if name else ()
+
+
+def _check_name(path: Path, lines: pa.Table) -> None:
+    if list(named_trials(path)) != lines["trial_id"].to_pylist():
+        raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
 
 
 def _by_name(
@@ -354,13 +375,6 @@ def _filter(lines: pa.Table, wanted: Wanted) -> pa.Table:
             chosen = pa.array(sorted(values), pa.string())
             lines = lines.filter(pc.is_in(lines[column], value_set=chosen))
     return lines
-
-
-def _check_name(path: Path, lines: pa.Table) -> None:
-    """Check that the file of an attempt holds the attempt that it is named by."""
-    held = lines["trial_id"].to_pylist()
-    if list(named_trials(path)) != held:
-        raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
 
 
 def _with_keys(columns: Iterable[str]) -> list[str]:

@@ -19,11 +19,12 @@ from s2hand_platform.store.attempts import (
 )
 from s2hand_platform.store.files import UnusableFile, remove
 from s2hand_platform.store.lines import latest_of_each
+from s2hand_platform.store.schema import ATTEMPTS
 from s2hand_platform.store.set_aside import SetAsideRoom
 
 _LOCK = ".lock"
-_FULL_BYTES = 64 << 20
-"""Compacted files of this size are not merged again, so that a merge fits in memory."""
+_FULL_BYTES = 32 << 20
+"""No merge takes more than this from the disk, so that it fits in memory."""
 _RATIO = 4
 """A file is merged again once what comes to it is a quarter of it: each line is rewritten a few
 times, and a partition has a few files."""
@@ -78,38 +79,38 @@ def _merge(
 ) -> int:
     compacted = [path for path in files.compacted() if partition_of_file(path) == partition]
     sources = [*recent, *_worth_merging(compacted, sum(map(_size, recent)))]
-    merged: list[tuple[Path, pa.Table]] = []
+    merged: dict[Path, pa.Table] = {}
     faults: list[tuple[UnusableFile, Collection[str]]] = []
     for path in sources:
         try:
-            lines, fault = files.read_whole(path)
+            merged[path], fault = files.read_whole(path)
         except FileNotFoundError:
             continue  # set aside by another process, or compacted without our lock
         except UnusableFile as error:
             faults.append((error, named_trials(path)))
             continue
-        merged.append((path, lines))
         if fault is not None:
-            faults.append((fault, lost_trials(path, lines)))
-    if merged:
-        lines = latest_of_each(pa.concat_tables([lines for _, lines in merged]))
+            faults.append((fault, lost_trials(path, merged[path])))
+    lines = latest_of_each(pa.concat_tables([ATTEMPTS.empty_table(), *merged.values()]))
+    if len(lines):
         files.write_compacted(lines, partition)
     for fault, trials in faults:
         set_aside.take(fault, trials)
+    damaged = {fault.path for fault, _ in faults}
     # Compacted ones first: what a killed compaction leaves is then recent, and merged next time.
-    for path, lines in reversed(merged):
+    for path in reversed([path for path in merged if path not in damaged]):
         if files.is_version1(path):
-            version1.remove_attempt(path, lines["commit"][0].as_py())
+            version1.remove_attempt(path, merged[path]["commit"][0].as_py())
         else:
             remove(path)
-    return sum(path in set(recent) for path, _ in merged)
+    return sum(path in merged for path in recent)
 
 
 def _worth_merging(compacted: Sequence[Path], size: int) -> Iterator[Path]:
     """Choose, from the smallest on, the files that are not much larger than what comes to them."""
     for path in sorted(compacted, key=_size):
         own = _size(path)
-        if own > min(_RATIO * size, _FULL_BYTES):
+        if own > _RATIO * size or size + own > _FULL_BYTES:
             return
         size += own
         yield path

@@ -40,10 +40,15 @@ class SetAsideRoom:
         """What this process met, a sentence each, naming the path."""
         return tuple(self._met.values())
 
-    def take(self, fault: UnusableFile, trial_ids: Collection[str] = ()) -> None:
-        """Set a file aside with the reason beside it."""
+    def take(self, fault: UnusableFile, trial_ids: Collection[str] = ()) -> bool:
+        """Set a file aside with the reason beside it.
+
+        Returns:
+            Whether it was moved.
+        """
         moved = fault.fault != "newer" and self._move(fault, trial_ids)
         self._remark(fault, f"Set aside, in {self._folder}" if moved else "Passed over")
+        return moved
 
     def pass_over(self, fault: UnusableFile) -> None:
         """Leave a file where it is."""

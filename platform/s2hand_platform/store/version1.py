@@ -55,7 +55,10 @@ def read_attempt(path: Path) -> pa.Table:
             raise UnusableFile(
                 path, error.fault, f"its {detail.name} is unusable ({error})"
             ) from error
-    _check_complete(path, line[0], details)
+    if not path.exists():  # a compaction removes it before the details, some of which we missed
+        raise FileNotFoundError(path)
+    if line[0]["status"] == "finished" and not details["metrics"]:
+        raise UnusableFile(path, "damaged", "finished, but the file of its metrics is gone")
     whole = {
         **line[0],
         "store_version": 1,
@@ -86,12 +89,6 @@ def details_without_attempt(store: Path) -> Iterator[Path]:
 def _detail_files(path: Path, commit: str) -> list[tuple[str, Path]]:
     store = path.parent.parent
     return [(name, store / name / f"{path.stem}-{commit}.parquet") for name in _DETAILS]
-
-
-def _check_complete(path: Path, line: dict[str, Any], details: dict[str, list]) -> None:
-    """A finished attempt had metrics: where they are lost, it does not count as finished."""
-    if line["status"] == "finished" and not details["metrics"] and path.exists():
-        raise UnusableFile(path, "damaged", "finished, but the file of its metrics is gone")
 
 
 def _nested_samples(lines: list[dict[str, Any]]) -> dict[str, Any]:

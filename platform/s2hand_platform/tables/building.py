@@ -136,8 +136,8 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
     yield from _comparability(plan)
     if plan.contrasts:
         yield (
-            "A direction is reproduced (reversed) when the 95 % interval of the paired difference "
-            "excludes zero on the paper's (the other) side; not corrected for their number."
+            "A contrast is reproduced (reversed) when the 95 % interval of the paired difference "
+            "excludes zero on the expected (the other) side; not corrected for their number."
         )
     yield from plan.notes
     if chosen.seeds:

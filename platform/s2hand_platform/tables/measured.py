@@ -199,7 +199,7 @@ class MeasuredTable:
             cell = GridCell(text=contrast.verdict, aside=shown)
             lines.setdefault(key, {})[contrast.column] = cell
         return Grid(
-            title="Directions that the paper concludes (row minus baseline, paired by seed)",
+            title="Declared contrasts (row minus baseline, paired by seed)",
             header=("contrast", *(column.header for column in self.columns)),
             rows=tuple(
                 (

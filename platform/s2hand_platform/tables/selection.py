@@ -82,6 +82,7 @@ def select_results(
         environments=tuple(sorted(everything["environment_kind"].dropna().unique())),
         remarks=(
             *_failures(of_row, counted),
+            *_set_aside(plan, store, counted),
             *_about_others(others, shown=other_code),
             *_notes(everything),
             *store.remarks,
@@ -158,6 +159,25 @@ def _failures(of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataF
             f"Failed: row '{row}', seed {line.seed}: {line.reason}" for line in last.itertuples()
         ]
     return remarks
+
+
+def _set_aside(
+    plan: TablePlan, store: ResultStore, counted: Mapping[str, pd.DataFrame]
+) -> list[str]:
+    """Name the planned trials whose results lie in damaged files and were not measured again."""
+    measured = {name for found in counted.values() for name in found["trial_id"]}
+    planned = {
+        trial_id: f"row '{row.id}', seed {seed}"
+        for row in plan.rows
+        for seed, trial_id in row.trial_ids.items()
+        if trial_id not in measured
+    }
+    return [
+        f"Not measured: {planned[name]}: its result was set aside: {file.path}: {file.reason}"
+        for file in store.set_aside()
+        for name in file.trial_ids
+        if name in planned
+    ]
 
 
 def _about_others(others: Mapping[str, pd.DataFrame], *, shown: bool) -> list[str]:

@@ -19,13 +19,11 @@ from s2hand_platform.trials.environment import (
     noted_environment,
 )
 from s2hand_platform.trials.failure import Failure
-from s2hand_platform.trials.request import TrialRequest
-from s2hand_platform.trials.trained import note_training, noted_training
 from s2hand_platform.trials.verification import verify
 
 
 def run_trial(
-    request: TrialRequest, experiment: Experiment, context: WorkerContext, store: ResultStore
+    trial: PlannedTrial, experiment: Experiment, context: WorkerContext, store: ResultStore
 ) -> bool:
     """Train (or go on training), evaluate and record one trial; every rank calls it.
 
@@ -34,7 +32,7 @@ def run_trial(
     all its workers, and records that (``record_failure``).
 
     Args:
-        request: what to run.
+        trial: what to run; a training that is finished already is only evaluated.
         experiment: what it is a trial of.
         context: rank, device, folders, and where reports go.
         store: where the attempt is recorded.
@@ -43,11 +41,10 @@ def run_trial(
         Whether it was trained to its end; False if a search ended it early.
 
     Raises:
-        ExecutionError: if this process has other code, data or another device than planned, or
-            the checkpoint of a training that is to be evaluated again is gone.
+        ExecutionError: if this process has other code, data or another device than planned.
         Exception: whatever the experiment raises.
     """
-    return _Attempt(request, experiment, context, store).run()
+    return _Attempt(trial, experiment, context, store).run()
 
 
 def record_failure(
@@ -76,18 +73,17 @@ def record_failure(
 class _Attempt:
     def __init__(
         self,
-        request: TrialRequest,
+        trial: PlannedTrial,
         experiment: Experiment,
         context: WorkerContext,
         store: ResultStore,
     ) -> None:
-        self._request = request
-        self._trial = request.trial
+        self._trial = trial
         self._experiment = experiment
         self._context = context
         self._store = store
         self._started = datetime.now(UTC)
-        self._config = experiment.build_config(dict(request.trial.config))
+        self._config = experiment.build_config(dict(trial.config))
 
     def run(self) -> bool:
         context = self._context
@@ -96,29 +92,21 @@ class _Attempt:
             environment = describe_environment(context.device)
             note_environment(context.checkpoint_dir, context.attempt, environment)
         try:
-            stages = self._stages()
+            stages = self._experiment.train(self._config, self._trial.seed, context)
         except StopTrial as stop:
-            if self._context.rank == 0:
+            if context.rank == 0:
                 self._record_stop(str(stop) or "ended early by the search")
             return False
-        if self._context.rank == 0:
+        if context.rank == 0:
             self._evaluate(stages)
         return True
-
-    def _stages(self) -> Sequence[StageReport]:
-        """Train what is not trained yet."""
-        if self._request.work == "evaluate":
-            return noted_training(self._context.checkpoint_dir)
-        stages = self._experiment.train(self._config, self._trial.seed, self._context)
-        if self._context.rank == 0:
-            note_training(self._context.checkpoint_dir, stages)
-        return stages
 
     def _evaluate(self, stages: Sequence[StageReport]) -> None:
         start = perf_counter()
         evaluation = self._experiment.evaluate(self._config, self._trial.seed, self._context)
         record = self._record(
             status="finished",
+            evaluation_fingerprint=self._trial.evaluation_fingerprint,
             training_s=sum(stage.training_s for stage in stages if stage.trained_here),
             evaluation_s=perf_counter() - start,
             stages=stages,
@@ -153,7 +141,6 @@ def _identity(trial: PlannedTrial, experiment: Experiment) -> dict[str, Any]:
         "device_type": trial.identity.device_type,
         "data_fingerprint": trial.identity.data,
         "code_fingerprint": trial.identity.code,
-        "evaluation_fingerprint": trial.evaluation_fingerprint,
         "units": {name: info.unit for name, info in experiment.metrics.items()},
     }
 

@@ -22,6 +22,8 @@ def last_try(store: ResultStore, trial_id: str) -> StoredAttempt | None:
         status=later["status"],
         failure=later["failure"],
         reason=later["reason"],
+        evaluation_fingerprint=None,
+        evaluator_id=None,
         duration_s=float(later["duration_s"]),
         training_s=None,
         evaluation_s=None,

@@ -119,6 +119,7 @@ def test_convention_a_perfect_mesh_has_no_error_whatever_tips_the_truth_has():
         predictions_of(predicted, vertices),
         keypoints=KeypointPredictions(
             image_size_px=224, intrinsics_px=table.intrinsics_px,
+            camera_rotation=np.tile(np.eye(3), (4, 1, 1)),
             detected=keypoints_px, projected=keypoints_px,
         ),
     )  # fmt: skip

@@ -34,6 +34,8 @@ CANNOT_ACT = {
     *("s2hand.data.manifest", "s2hand.data.record"),
     "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
     *("s2hand.source", "s2hand.training.acting_code"),  # name what acts
+    *("s2hand.data.digests", "s2hand.data.fingerprint"),  # identify the data
+    *("s2hand.data.manifest", "s2hand.data.record"),  # say what it is
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
     # Folders' own files, which hold a docstring; the package's own opens trained models.

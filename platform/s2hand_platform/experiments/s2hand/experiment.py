@@ -5,7 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 import s2hand.training.loop
-from s2hand.config import OPERATIONAL_FIELDS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.config import (
+    EVALUATION_FIELDS,
+    OPERATIONAL_FIELDS,
+    DataConfig,
+    RuntimeConfig,
+    S2HandConfig,
+)
 from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
 from s2hand.data.record import describe_datasets
 from s2hand.errors import (
@@ -15,6 +21,7 @@ from s2hand.errors import (
     HandModelError,
     NonFiniteLossError,
     S2HandError,
+    SourceError,
 )
 from s2hand.hand.loader import load_hand_model
 from s2hand.metrics.evaluate import METRICS
@@ -42,7 +49,7 @@ class S2HandExperiment:
         for key, metric in METRICS.items()
     }
     operational_fields = OPERATIONAL_FIELDS
-    evaluation_fields = frozenset({"data.evaluation_dataset"})
+    evaluation_fields = frozenset(f"data.{name}" for name in EVALUATION_FIELDS)
     user_errors = (S2HandError,)
 
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
@@ -145,6 +152,7 @@ _CAUSES: Mapping[type[S2HandError], FailureCause] = {
     HandModelError: "data",
     ConfigurationError: "configuration",
     CheckpointError: "configuration",
+    SourceError: "code",
 }
 
 
