@@ -19,7 +19,6 @@ from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
 from s2hand.training.sharing import first_free
-from s2hand.training.stage_run import StageRun
 from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
 
@@ -401,13 +400,12 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 0.0
-        train_epoch = StageRun._train_epoch
 
-        def slow(run, epoch, step, batches):
+        def slow(*arguments):
             self.now += 1
-            return train_epoch(run, epoch, step, batches)
+            return seed_epoch(*arguments)
 
-        monkeypatch.setattr(StageRun, "_train_epoch", slow)
+        monkeypatch.setattr(s2hand.training.stage_run, "seed_epoch", slow)
         monkeypatch.setattr(s2hand.training.stage_run.time, "perf_counter", lambda: self.now)
 
 
