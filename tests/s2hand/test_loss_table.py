@@ -115,6 +115,7 @@ def batch():
         intrinsics_px=camera.repeat(4, 1, 1),
         detected_keypoints_px=SIZE_PX * torch.rand(4, 21, 2, generator=generator),
         detection_confidence=torch.rand(4, 21, generator=generator),
+        camera_rotation=torch.eye(3).expand(4, 3, 3),
         sample_index=torch.arange(4),
         clip_length=2,
     )
@@ -271,6 +272,7 @@ batch = Batch(
     intrinsics_px=torch.tensor([[60.0, 0, 15.5], [0, 60.0, 15.5], [0, 0, 1]]).repeat(4, 1, 1),
     detected_keypoints_px=torch.zeros(4, 21, 2),
     detection_confidence=torch.ones(4, 21),
+    camera_rotation=torch.eye(3).expand(4, 3, 3),
     sample_index=torch.arange(4),
 )
 assert step.objective.counts(batch)["made_up"].item() == 12

@@ -15,6 +15,7 @@ from s2hand.data.sample import FrameTable
 from s2hand.geometry.rotations import axis_angle_to_matrix
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.export import export_hand_model
+from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.layer import HandLayer
 from s2hand.model import S2Hand
 
@@ -114,7 +115,7 @@ def table(tmp_path: Path) -> FrameTable:
         pixels = random.integers(0, random.integers(20, 255), (48, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(paths[-1])
     keypoints = random.uniform([20, 14], [44, 34], (NUM_FRAMES, 21, 2)).astype(np.float32)
-    hands = HandLayer(embedded_hand())(
+    hands = HandLayer(embedded_hand(), fingertips=HO3D_FINGERTIPS)(
         betas=torch.zeros(NUM_FRAMES, 10),
         hand_pose_pca=torch.from_numpy(random.normal(size=(NUM_FRAMES, 30)).astype(np.float32)),
         global_orient=torch.full((NUM_FRAMES, 3), 1.2),
@@ -130,6 +131,7 @@ def table(tmp_path: Path) -> FrameTable:
         detected_keypoints_px=keypoints,
         detection_confidence=random.uniform(0.2, 1, (NUM_FRAMES, 21)).astype(np.float32),
         crop_box_px=np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1),
+        fingertips=HO3D_FINGERTIPS,
         joints=hands.joints.numpy(),
         vertices=hands.vertices.numpy(),
     )

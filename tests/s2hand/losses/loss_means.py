@@ -27,6 +27,7 @@ def count_of(name, confidence, *, clip_length=1, **settings):
         intrinsics_px=torch.zeros(frames, 3, 3),
         detected_keypoints_px=torch.zeros(frames, 21, 2),
         detection_confidence=confidence,
+        camera_rotation=torch.eye(3).expand(frames, 3, 3),
         sample_index=torch.arange(frames),
         clip_length=clip_length,
     )
