@@ -372,6 +372,9 @@ class RuntimeConfig:
     cache_dir: str = ""
     """Where packed crops are kept (empty: in memory only)."""
     evaluation_batch_size: int = 256
+    keep_predictions: bool = True
+    """Keep the parameters of the hands that are predicted for evaluated frames, about half a
+    kilobyte each; metrics of hands can be computed from them again."""
     report_every_epochs: int = 1
     """Epochs between reports and checkpoints; the last epoch of a stage always reports."""
     picture_every_epochs: int = 10

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
@@ -23,10 +23,11 @@ from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
 from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import SearchPlan
+from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
+from s2hand_platform.trials.outcome import outcome_of
 from s2hand_platform.workspace import Workspace
 
 FULL = "full"
@@ -129,6 +130,7 @@ def reproduce(
     data: str = SYNTHETIC,
     seeds: int | None = None,
     scale: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     workspace: str | Path | None = None,
     experiment: Experiment | None = None,
     how: HowToRun | None = None,
@@ -140,15 +142,18 @@ def reproduce(
         data: ``synthetic``, a dataset's name, or a folder in its layout.
         seeds: how many; None is what the scale takes.
         scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+        device: what trials train on; ``auto`` is CUDA where this machine has it.
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
-        experiment: None is S2HAND.
+        experiment: None is the one that the command line runs.
         how: where trials run; None is a Ray on this machine.
 
     Raises:
         SpecError: for a recipe, configuration or data that cannot be used.
         ExecutionError: if trials cannot be run.
     """
-    place = Place.choose(data=data, scale=scale, workspace=workspace, experiment=experiment)
+    place = Place.choose(
+        data=data, scale=scale, workspace=workspace, experiment=experiment, device=device
+    )
     measured, _ = run_table(place, table, seeds=seeds, how=how or HowToRun())
     return measured
 
@@ -157,34 +162,52 @@ def run_table(
     place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
 ) -> tuple[MeasuredTable, RunSummary]:
     """Run what a table is missing, tell the tracker, and measure the table."""
-    spec, plan = plan_and_keep(place, table, seeds=seeds)
+    spec, plan = _plan_table(place, table, seeds=seeds)
+    kept = _persisted_table(spec, plan, place)
+    place.store.write_plan(kept)
     with _tracker(place, how) as tracker:
         summary = _run_plan(plan, place, tracker, how)
         _measure_baselines(spec, plan, place)
-        measured = show_table(
-            place.workspace, spec.name, label=spec.label, seeds=place.seeds(seeds)
-        )
+        measured = MeasuredTable.build(kept, place.store, seeds=place.seeds(seeds))
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
     return measured, summary
 
 
-def plan_and_keep(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
-    """Plan a table, and keep in the store what is needed to show it."""
+def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
+    """Plan a table without running it.
+
+    The plan is kept for ``show_table`` only where there is none yet: what was run is what a table
+    shows, and what a later plan tells changes from.
+    """
+    spec, plan = _plan_table(place, table, seeds=seeds)
+    store = place.store
+    known = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
+    if known is None:
+        store.write_plan(_persisted_table(spec, plan, place))
+    return plan
+
+
+def _plan_table(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
     spec = place.table(table)
-    experiment = place.experiment
     plan = plan_table(
-        spec, experiment, place.store, place.seeds(seeds), device_type=place.device_type
-    )
-    data = {
-        row.row.id: experiment.describe_data(row.config) for row in expand_table(spec, experiment)
-    }
-    place.store.write_plan(
-        persisted_table(
-            spec, plan, experiment=experiment.name, metrics=experiment.metrics, data=data
-        )
+        spec, place.experiment, place.store, place.seeds(seeds), device_type=place.device_type
     )
     return spec, plan
+
+
+def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
+    experiment = place.experiment
+    return persisted_table(
+        spec,
+        plan,
+        experiment=experiment.name,
+        metrics=experiment.metrics,
+        data={
+            row.row.id: experiment.describe_data(row.config)
+            for row in expand_table(spec, experiment)
+        },
+    )
 
 
 def show_table(
@@ -254,12 +277,12 @@ def run_search(
     Raises:
         SpecError: if a search that Ray must run is to run without it.
     """
-    points: dict[str, Mapping[str, Any]] = {}
+    tried: dict[tuple[str, str | None], _Tried] = {}
     plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
     def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
         (trial,) = plan_of([point])
-        points.setdefault(trial.trial_id, point)
+        tried.setdefault(trial.key, _Tried(trial, point))
         return trial
 
     with _tracker(place, how) as tracker:
@@ -268,24 +291,26 @@ def run_search(
                 grid = grid_points(spec)
                 trials = plan_of(grid)
                 for trial, point in zip(trials, grid, strict=True):
-                    points.setdefault(trial.trial_id, point)
-                distinct = {trial.trial_id: trial for trial in trials}
-                plan = Plan(trials=tuple(distinct.values()))
+                    tried.setdefault(trial.key, _Tried(trial, point))
+                plan = Plan(trials=tuple(each.trial for each in tried.values()))
                 summary = _run_plan(plan, place, tracker, how)
             else:
                 summary = _run_drawn(spec, plan_point, place, tracker, how, seed)
         finally:
-            place.store.write_plan(_persisted_search(spec, place, points))
-        ranked = _ranked(spec, points, place.store)
+            place.store.write_plan(_persisted_search(spec, place, tried.values()))
+        ranked = _ranked(spec, tried.values(), place.store)
         if ranked and ranked[0].value is not None:
             best = {f"{spec.metric}.best": ranked[0].value, "num_trials": float(len(ranked))}
             tracker.summarise("point", spec.name, spec.describe(ranked[0].point), best)
     return ranked, summary
 
 
-def _persisted_search(
-    spec: SweepSpec, place: Place, points: Mapping[str, Mapping[str, Any]]
-) -> SearchPlan:
+class _Tried(NamedTuple):
+    trial: PlannedTrial
+    point: Mapping[str, Any]
+
+
+def _persisted_search(spec: SweepSpec, place: Place, tried: Collection[_Tried]) -> SearchPlan:
     config = place.experiment.build_config(dict(spec.base))
     return SearchPlan(
         name=spec.name,
@@ -296,15 +321,13 @@ def _persisted_search(
         metric=spec.metric,
         mode=spec.mode,
         axes=spec.axes,
-        points=points,
+        points={trial.trial_id: point for trial, point in tried},
         notes=spec.notes,
     )
 
 
-def _ranked(
-    spec: SweepSpec, points: Mapping[str, Mapping[str, Any]], store: ResultStore
-) -> list[SearchTrial]:
-    outcomes = ((point, store.last_attempt(trial_id)) for trial_id, point in points.items())
+def _ranked(spec: SweepSpec, tried: Collection[_Tried], store: ResultStore) -> list[SearchTrial]:
+    outcomes = ((point, outcome_of(store, trial)) for trial, point in tried)
     trials = [
         SearchTrial(
             point=point,
@@ -332,16 +355,26 @@ def _value(outcome: StoredAttempt, metric: str, store: ResultStore) -> float | N
 def _run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
     place.store.remove_leftovers()
     place.store.compact_if_useful()
-    progress = ProgressSink(how.console)
-    sink = Sinks([progress, tracker])
-    try:
-        if how.without_ray or not plan.to_run:
-            return run_in_process(plan, place.experiment, place.workspace, sink)
-        from s2hand_platform.execution.tuner import run_plan
+    summaries = []
+    for turn in plan.in_turns():
+        progress = ProgressSink(how.console)
+        sink = Sinks([progress, tracker])
+        try:
+            summaries.append(_run_turn(turn, place, sink, how))
+        finally:
+            progress.close()
+    return RunSummary(
+        outcomes=tuple(each for summary in summaries for each in summary.outcomes),
+        reused=sum(summary.reused for summary in summaries),
+    )
 
-        return run_plan(plan, place.experiment, place.workspace, sink, how.settings)
-    finally:
-        progress.close()
+
+def _run_turn(plan: Plan, place: Place, sink: Sinks, how: HowToRun) -> RunSummary:
+    if how.without_ray or not plan.to_run:
+        return run_in_process(plan, place.experiment, place.workspace, sink)
+    from s2hand_platform.execution.tuner import run_plan
+
+    return run_plan(plan, place.experiment, place.workspace, sink, how.settings)
 
 
 def _run_drawn(
@@ -396,9 +429,7 @@ def _measure_baselines(spec: TableSpec, plan: Plan, place: Place) -> None:
     experiment, store = place.experiment, place.store
     units = {name: info.unit for name, info in experiment.metrics.items()}
     evaluations = {
-        member.name: trial.evaluation_fingerprint
-        for trial in plan.trials
-        for member in trial.members
+        row.row: next(iter(row.trials.values())).evaluation_fingerprint for row in plan.rows
     }
     for row in expand_table(spec, experiment):
         evaluation = evaluations[row.row.id]

@@ -129,15 +129,6 @@ def load_test(config: S2HandConfig) -> FrameTable:
     return evaluation_source(config).load()
 
 
-def load_datasets(config: S2HandConfig) -> tuple[FrameTable, FrameTable]:
-    """Load the training and the evaluation split that a configuration asks for.
-
-    Raises:
-        DataError: If a file is missing, truncated, or does not fit the others.
-    """
-    return load_train(config), load_test(config)
-
-
 def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:
     """Say which rows are held out: the last sequences, or the last images of a collection."""
     if any(table.sequences):

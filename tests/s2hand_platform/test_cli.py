@@ -245,7 +245,7 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
         (["plan", "tiny", "--data", "unreadable"], "images/0001.jpg: truncated"),
         (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
-        (["run", "tiny", "--without-ray", "--device", "cuda"], "without Ray trials run on the CPU"),
+        (["run", "tiny", "--without-ray", "--device", "cuda"], "run it where torch finds a GPU"),
         (["table", "tiny"], "has no plan of it; plan it with: s2hand plan tiny"),
         (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),

@@ -18,10 +18,18 @@ def main() -> None:
         complain(str(error))
         sys.exit(EXIT_USER_ERROR)
     except Exception as error:
-        if not isinstance(error, default_experiment().user_errors):
+        if not _is_for_the_user(error):
             raise
         complain(str(error))
         sys.exit(EXIT_USER_ERROR)
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Ask the experiment, whose own errors no module here knows."""
+    try:
+        return isinstance(error, default_experiment().user_errors)
+    except PlatformError:
+        return False
 
 
 def _application() -> typer.Typer:

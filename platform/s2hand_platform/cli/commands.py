@@ -44,10 +44,10 @@ def plan(
 ) -> None:
     """Show what a table would run, what is reused and why, and the cost."""
     from s2hand_platform.cli.shown import print_plan
-    from s2hand_platform.runs import plan_and_keep
+    from s2hand_platform.runs import plan_to_show
 
     place = choose_place(data, scale, workspace, device)
-    _, planned = plan_and_keep(place, recipe, seeds=seeds)
+    planned = plan_to_show(place, recipe, seeds=seeds)
     if as_json:
         typer.echo(json.dumps(planned.to_json(), indent=2))
     else:
@@ -73,7 +73,7 @@ def run(
     from s2hand_platform.cli.shown import wide_console
     from s2hand_platform.runs import run_table
 
-    place = choose_place(data, scale, workspace, device, without_ray=without_ray)
+    place = choose_place(data, scale, workspace, device)
     how = how_to_run(
         place,
         address=address,
@@ -112,7 +112,7 @@ def sweep(
     from s2hand_platform.cli.shown import print_search, search_json
     from s2hand_platform.runs import run_search
 
-    place = choose_place(data, scale, workspace, device, without_ray=without_ray)
+    place = choose_place(data, scale, workspace, device)
     spec = _with_trials(place.sweep(recipe), trials)
     how = how_to_run(
         place,

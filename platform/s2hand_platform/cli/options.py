@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from s2hand_platform.errors import SpecError
-
 if TYPE_CHECKING:
     from s2hand_platform.runs import HowToRun, Place
 
@@ -61,7 +59,7 @@ GpusOption = Annotated[
 ]
 WithoutRayOption = Annotated[
     bool,
-    typer.Option("--without-ray", help="One trial after the other in this process, on the CPU."),
+    typer.Option("--without-ray", help="One trial after the other in this process."),
 ]
 
 
@@ -70,21 +68,11 @@ def choose_place(
     scale: str | None,
     workspace: Path | None,
     device: Literal["auto", "cpu", "cuda"],
-    *,
-    without_ray: bool = False,
 ) -> "Place":
-    """Make the place that the options name.
-
-    Raises:
-        SpecError: if a run without Ray is to use CUDA.
-    """
+    """Make the place that the options name."""
     from s2hand_platform.runs import Place
 
-    if without_ray and device == "cuda":
-        raise SpecError(["--device cuda: without Ray trials run on the CPU; leave out one of both"])
-    return Place.choose(
-        data=data, scale=scale, workspace=workspace, device="cpu" if without_ray else device
-    )
+    return Place.choose(data=data, scale=scale, workspace=workspace, device=device)
 
 
 def how_to_run(

@@ -25,15 +25,11 @@ def wide_console() -> Console:
 
 def print_plan(planned: Plan) -> None:
     """Print rows with their trials, and what is to run because of what."""
-    trials = {trial.trial_id: trial for trial in planned.trials}
     table = Table("table", "row", "trials", "reused", "to run because")
     for row in planned.rows:
-        planned_trials = [trials[name] for name in row.trial_ids.values()]
-        reasons = Counter(each.reason for each in planned_trials if each.status != "cached")
+        reasons = Counter(each.reason for each in row.trials.values() if each.status != "cached")
         because = "\n".join(f"{count} × {reason}" for reason, count in reasons.items())
-        table.add_row(
-            row.table, row.label, str(len(row.trial_ids)), str(row.cached), escape(because)
-        )
+        table.add_row(row.table, row.label, str(len(row.trials)), str(row.cached), escape(because))
     console = wide_console()
     console.print(table)
     hours = planned.estimated_hours

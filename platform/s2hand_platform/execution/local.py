@@ -16,7 +16,7 @@ from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import failure_of
 from s2hand_platform.trials.lock import first_free
-from s2hand_platform.trials.outcome import finished_as_planned, last_try
+from s2hand_platform.trials.outcome import finished_as_planned, outcome_of
 from s2hand_platform.trials.verification import verify_device
 from s2hand_platform.workspace import Workspace
 
@@ -104,7 +104,7 @@ class _Runner:
             _LOG.debug("trial %s failed", trial.trial_id, exc_info=True)
             failure = failure_of(error, self._experiment)
             record_failure(trial, self._experiment, self._store, folder, failure, started)
-        outcome = last_try(self._store, trial.trial_id)
+        outcome = outcome_of(self._store, trial)
         if outcome is None:
             raise ExecutionError(f"the attempt at trial {trial.trial_id} must be in the store")
         return outcome

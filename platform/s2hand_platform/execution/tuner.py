@@ -34,7 +34,7 @@ from s2hand_platform.tracking.sink import Sink
 from s2hand_platform.trials.attempt import record_failure
 from s2hand_platform.trials.context import checkpoint_folder
 from s2hand_platform.trials.failure import LOST, failure_of
-from s2hand_platform.trials.outcome import last_try
+from s2hand_platform.trials.outcome import outcome_of
 from s2hand_platform.workspace import Workspace
 
 PlanPoint = Callable[[Mapping[str, Any]], PlannedTrial]
@@ -222,7 +222,7 @@ class _Run:
         self.ended(trial_id, tried_again=tried_again)
 
     def ended(self, trial_id: str, *, tried_again: bool = False) -> None:
-        outcome = last_try(self._store, trial_id)
+        outcome = outcome_of(self._store, self._trials[trial_id])
         if outcome is not None:
             self.outcomes[trial_id] = outcome
             self._sink.ended(self._trials[trial_id], outcome, tried_again=tried_again)

@@ -26,7 +26,7 @@ from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
 from s2hand_platform.trials.failure import decisive, failure_of
 from s2hand_platform.trials.lock import first_free
-from s2hand_platform.trials.outcome import finished_as_planned, last_try
+from s2hand_platform.trials.outcome import finished_as_planned, outcome_of
 from s2hand_platform.workspace import Workspace
 
 STOP_FILE = "stop"
@@ -246,7 +246,7 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
         on_report=report,
     )
     if run_trial(job.trial, job.experiment, context, job.store):
-        outcome = last_try(job.store, job.trial.trial_id)
+        outcome = outcome_of(job.store, job.trial)
         metrics = outcome.metrics if rank == 0 and outcome is not None else {}
         place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}
         ray.train.report({**last, **metrics, **place})

@@ -26,8 +26,7 @@ def persisted_table(
         metrics: metric (without its split) → unit and direction.
         data: row id → what it is measured on.
     """
-    trials = {trial.trial_id: trial for trial in plan.trials}
-    ids = {row.row: row.trial_ids for row in plan.rows if row.table == spec.name}
+    planned = {row.row: row.trials for row in plan.rows if row.table == spec.name}
     return TablePlan(
         name=spec.name,
         title=spec.title,
@@ -43,10 +42,7 @@ def persisted_table(
             )
             for column in spec.columns
         ),
-        rows=tuple(
-            _row(spec, row, ids[row.id], trials[next(iter(ids[row.id].values()))], data[row.id])
-            for row in spec.rows
-        ),
+        rows=tuple(_row(spec, row, planned[row.id], data[row.id]) for row in spec.rows),
         contrasts=spec.contrasts,
         margin_column=spec.margin_column,
         printed_on=str(spec.published.measured_on) if spec.published else "",
@@ -61,10 +57,10 @@ def persisted_table(
 def _row(
     spec: TableSpec,
     row: RowSpec,
-    ids: Mapping[int, str],
-    trial: PlannedTrial,
+    trials: Mapping[int, PlannedTrial],
     data: DataRecord,
 ) -> PlanRow:
+    trial = next(iter(trials.values()))
     return PlanRow(
         id=row.id,
         label=row.label,
@@ -75,7 +71,7 @@ def _row(
         code=trial.identity.code,
         evaluation=trial.evaluation_fingerprint,
         device_type=trial.identity.device_type,
-        trial_ids=ids,
+        trial_ids={seed: each.trial_id for seed, each in trials.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """What a plan consists of: trials, what each is for, and why it is to be run or reused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from s2hand_platform.identity import CodeFingerprint, TrainingIdentity
@@ -47,6 +47,11 @@ class PlannedTrial:
     """Wall-clock hours if it shared nothing with others, by earlier seeds; None if never run."""
 
     @property
+    def key(self) -> tuple[str, str | None]:
+        """What tells it from other trials: the training, and how it is evaluated."""
+        return self.trial_id, self.evaluation_fingerprint
+
+    @property
     def seed(self) -> int:
         """The trial's seed."""
         return self.identity.seed
@@ -79,20 +84,36 @@ class PlannedTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedRow:
-    """How far a row is."""
+    """A row, and how far it is."""
 
     table: str
     row: str
     label: str
-    trial_ids: Mapping[int, str]
+    trials: Mapping[int, PlannedTrial]
     """Seed → trial."""
-    cached: int
-    """How many of them are in the store."""
+
+    @property
+    def cached(self) -> int:
+        """How many of them are in the store."""
+        return sum(trial.status == "cached" for trial in self.trials.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for programs."""
+        return {
+            "table": self.table,
+            "row": self.row,
+            "label": self.label,
+            "trial_ids": [self.trials[seed].trial_id for seed in sorted(self.trials)],
+            "cached": self.cached,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Distinct trials in the order to run them, and the rows that they fill."""
+    """Distinct trials in the order to run them, and the rows that they fill.
+
+    A training whose rows are evaluated differently is a trial for each evaluation.
+    """
 
     trials: tuple[PlannedTrial, ...]
     rows: tuple[PlannedRow, ...] = ()
@@ -106,20 +127,24 @@ class Plan:
         """The trials that are not in the store."""
         return tuple(trial for trial in self.trials if trial.status != "cached")
 
+    def in_turns(self) -> tuple["Plan", ...]:
+        """Divide it so that no part holds a training twice: later evaluations have their turn."""
+        turns: list[dict[str, PlannedTrial]] = [{}]
+        for trial in self.trials:
+            free = next((turn for turn in turns if trial.trial_id not in turn), None)
+            if free is None:
+                turns.append(free := {})
+            free[trial.trial_id] = trial
+        return tuple(
+            replace(self, trials=tuple(turn.values()), rows=() if number else self.rows)
+            for number, turn in enumerate(turns)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for programs."""
         return {
             "trials": [trial.to_json() for trial in self.trials],
-            "rows": [
-                {
-                    "table": row.table,
-                    "row": row.row,
-                    "label": row.label,
-                    "trial_ids": [row.trial_ids[seed] for seed in sorted(row.trial_ids)],
-                    "cached": row.cached,
-                }
-                for row in self.rows
-            ],
+            "rows": [row.to_json() for row in self.rows],
             "num_to_run": len(self.to_run),
             "estimated_hours": self.estimated_hours,
         }

@@ -17,7 +17,6 @@ from s2hand_platform.planning.cost import Costs
 from s2hand_platform.planning.plan import Member, Plan, PlannedRow, PlannedTrial
 from s2hand_platform.planning.reasons import Reasons
 from s2hand_platform.spec.expansion import expand_point, expand_table
-from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.spec.schema import SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 
@@ -63,21 +62,21 @@ def plan_tables(
         )
         for spec, row in rows
     ]
-    known = _Known(store, [subject for subject, _ in wanted], _previous_settings(store, specs))
-    trials: dict[str, PlannedTrial] = {}
+    known = _Known(experiment, store, [subject for subject, _ in wanted])
+    before = _previous_settings(store, specs, device_type)
+    trials: dict[tuple[str, str | None], PlannedTrial] = {}
     planned_rows = []
     for subject, member in wanted:
-        planned = [known.trial(subject, seed, member) for seed in seeds]
+        planned = [known.trial(subject, seed, member, before) for seed in seeds]
         for trial in planned:
-            before = trials.get(trial.trial_id)
-            trials[trial.trial_id] = _also_fills(before, trial) if before else trial
+            same = trials.get(trial.key)
+            trials[trial.key] = _also_fills(same, trial) if same else trial
         planned_rows.append(
             PlannedRow(
                 table=member.group,
                 row=member.name,
                 label=member.label,
-                trial_ids={trial.seed: trial.trial_id for trial in planned},
-                cached=sum(trial.status == "cached" for trial in planned),
+                trials={trial.seed: trial for trial in planned},
             )
         )
     ordered = _in_order(trials.values())
@@ -112,8 +111,8 @@ def plan_points(
                 kind="point", group=spec.name, name=spec.describe(point), label=spec.title
             )
             wanted.append((subject, member))
-        known = _Known(store, [subject for subject, _ in wanted], {})
-        return tuple(known.trial(subject, seed, member) for subject, member in wanted)
+        known = _Known(experiment, store, [subject for subject, _ in wanted])
+        return tuple(known.trial(subject, seed, member, {}) for subject, member in wanted)
 
     return plan
 
@@ -151,20 +150,21 @@ class Subjects:
         """Fingerprint for ``device_type``."""
         self._experiment = experiment
         self._device_type = device_type
-        self._known: dict[str, Subject] = {}
+        self._known: dict[tuple[str | None, ...], Subject] = {}
 
     def of(self, config: Any, dump: Mapping[str, Any]) -> Subject:
         """Return a configuration's fingerprints."""
         experiment = self._experiment
         evaluation = self._evaluation(config, dump)
         configuration = config_hash(experiment, dump)
-        key = f"{configuration}:{evaluation.sha256 if evaluation else None}"
+        data = experiment.fingerprint_training_data(config)
+        key = (configuration, data, evaluation.sha256 if evaluation else None)
         if key not in self._known:
             code = experiment.training_code(config, self._device_type)
             self._known[key] = Subject(
                 config=dump,
                 config_hash=configuration,
-                data=experiment.fingerprint_training_data(config),
+                data=data,
                 code=None if code is None else CodeFingerprint.of(code),
                 evaluation=evaluation,
                 device_type=self._device_type,
@@ -179,28 +179,28 @@ class Subjects:
         return CodeFingerprint.of(evaluation_contents(self._experiment, dump, data, code))
 
 
+_Settings = Mapping[tuple[str, str], Mapping[str, Any]]
+"""(Table, row) → dotted configuration path → value."""
+
+
 class _Known:
     """What the store knows of some subjects, in one reading."""
 
     def __init__(
-        self,
-        store: ResultStore,
-        subjects: Sequence[Subject],
-        previous: Mapping[tuple[str, str], Mapping[str, Any]],
+        self, experiment: Experiment, store: ResultStore, subjects: Sequence[Subject]
     ) -> None:
         hashes = {subject.config_hash for subject in subjects}
         self._attempts: pd.DataFrame = store.attempts(config_hashes=hashes)
-        self._reasons = Reasons(store, self._attempts)
-        self._previous = previous
+        self._reasons = Reasons(store, self._attempts, experiment.operational_fields)
         self.costs = Costs(self._attempts)
 
-    def trial(self, subject: Subject, seed: int, member: Member) -> PlannedTrial:
+    def trial(self, subject: Subject, seed: int, member: Member, before: _Settings) -> PlannedTrial:
         identity, trial_id = subject.identify(seed)
         evaluation = subject.evaluation
         status, reason = self._reasons.of(identity, trial_id, subject.code, evaluation)
-        previous = self._previous.get((member.group, member.name))
+        previous = before.get((member.group, member.name))
         if status == "missing" and previous is not None:
-            reason = self._reasons.with_changed_settings(reason, previous, flatten(subject.config))
+            reason = self._reasons.with_changed_settings(reason, previous, subject.config)
         return PlannedTrial(
             trial_id=trial_id,
             identity=identity,
@@ -215,12 +215,12 @@ class _Known:
 
 
 def _previous_settings(
-    store: ResultStore, specs: Sequence[TableSpec]
-) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Return the settings that tables' rows had when they were last planned on this data."""
+    store: ResultStore, specs: Sequence[TableSpec], device_type: str
+) -> _Settings:
+    """Return the settings that tables' rows had when they were last run on this data."""
     settings = {}
     for spec in specs:
-        plan = store.latest_table_plan(spec.name, label=spec.label)
+        plan = store.latest_table_plan(spec.name, label=spec.label, device_type=device_type)
         for row in plan.rows if plan is not None else ():
             settings[spec.name, row.id] = row.settings
     return settings

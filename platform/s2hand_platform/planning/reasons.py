@@ -1,11 +1,16 @@
 """Why a trial is reused, evaluated again, or run: naming what changed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from s2hand_platform.identity import EVALUATION_DATA, CodeFingerprint, TrainingIdentity
+from s2hand_platform.identity import (
+    EVALUATION_DATA,
+    CodeFingerprint,
+    TrainingIdentity,
+    without_fields,
+)
 from s2hand_platform.planning.plan import Status
 from s2hand_platform.store.results import ResultStore
 
@@ -16,8 +21,17 @@ _SHOWN = 3
 class Reasons:
     """Compares identities with what the store knows."""
 
-    def __init__(self, store: ResultStore, attempts: pd.DataFrame) -> None:
-        """Compare with ``attempts``, of the configurations that are planned."""
+    def __init__(
+        self, store: ResultStore, attempts: pd.DataFrame, operational: Collection[str]
+    ) -> None:
+        """Compare with ``attempts``, of the configurations that are planned.
+
+        Args:
+            store: knows what code fingerprints are of.
+            attempts: at trials of the planned configurations.
+            operational: fields of configurations that change no result.
+        """
+        self._operational = operational
         self._store = store
         self._attempts = attempts
         self._set_aside = {name: each for each in store.set_aside() for name in each.trial_ids}
@@ -52,6 +66,9 @@ class Reasons:
         self, reason: str, before: Mapping[str, Any], now: Mapping[str, Any]
     ) -> str:
         """Add to the reason of a trial never run how its row's settings differ from before."""
+        before, now = (
+            dict(_spread(without_fields(each, self._operational))) for each in (before, now)
+        )
         changes = [
             f"{path}: {before.get(path, 'absent')!r} before, {now.get(path, 'absent')!r} now"
             for path in sorted({*before, *now})
@@ -93,6 +110,17 @@ class Reasons:
             before = self._store.code_files(last["code_fingerprint"])
             changes.append(f"the code ({_changed_modules(before, code)})" if before else "the code")
         return "stale", f"finished before, but {' and '.join(changes)} changed since"
+
+
+def _spread(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield settings one by one, also those in lists of tables, which may have names."""
+    for path, value in settings.items():
+        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value):
+                name = item.get("name", number)
+                yield from _spread({f"{path}.{name}.{key}": each for key, each in item.items()})
+        else:
+            yield path, value
 
 
 def _changed_modules(before: Mapping[str, str], now: CodeFingerprint) -> str:

@@ -137,7 +137,7 @@ class MlflowRuns:
     def _stored(self, operation: Operation) -> None:
         """Make the run of a reused trial from the store, unless MLflow has it."""
         store = ResultStore(self._workspace.store_dir)
-        outcome = store.last_attempt(operation["trial"])
+        outcome = store.last_attempt(operation["trial"], evaluation=operation["evaluation"])
         if outcome is None:
             return
         whole = {**operation, "attempt": outcome.attempt}

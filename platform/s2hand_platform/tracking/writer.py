@@ -55,7 +55,12 @@ class SpoolingSink:
             self._put("parent", Member(kind="row", group=row.table, name=row.row, label=row.label))
         for trial in plan.trials:
             if trial.status == "cached":
-                self._put_child("stored", trial, config=flatten(trial.config))
+                self._put_child(
+                    "stored",
+                    trial,
+                    evaluation=trial.evaluation_fingerprint,
+                    config=flatten(trial.config),
+                )
 
     def started(self, trial: PlannedTrial, attempt: int) -> None:
         """Make the attempt's run."""

@@ -34,7 +34,10 @@ def last_try(store: ResultStore, trial_id: str) -> StoredAttempt | None:
 
 def finished_as_planned(store: ResultStore, trial: PlannedTrial) -> StoredAttempt | None:
     """Return the result that a planned trial is to have, if the store has it already."""
-    last = store.last_attempt(trial.trial_id)
-    if last is None or last.status != "finished" or trial.evaluation is None:
-        return None
-    return last if last.evaluation_fingerprint == trial.evaluation_fingerprint else None
+    evaluation = trial.evaluation_fingerprint
+    return store.last_attempt(trial.trial_id, evaluation=evaluation) if evaluation else None
+
+
+def outcome_of(store: ResultStore, trial: PlannedTrial) -> StoredAttempt | None:
+    """Return a planned trial's result, or else how the last attempt at it ended."""
+    return finished_as_planned(store, trial) or last_try(store, trial.trial_id)

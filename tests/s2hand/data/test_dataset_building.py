@@ -7,7 +7,7 @@ import torch
 from s2hand.config import DataConfig, ModelConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.build import (
     _held_out,
-    load_datasets,
+    load_test,
     load_test,
     load_train,
     load_validation,
@@ -15,6 +15,11 @@ from s2hand.data.build import (
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.fingerprint import fingerprint_training_data
 from s2hand.errors import DataError
+
+
+def load_datasets(config):
+    return load_train(config), load_test(config)
+
 
 
 def config_of(root, **settings) -> S2HandConfig:

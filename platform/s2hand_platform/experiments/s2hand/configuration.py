@@ -5,11 +5,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from s2hand.config import PRESETS, S2HandConfig
+from s2hand.config import PRESETS, DataConfig, RuntimeConfig, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
 
@@ -21,7 +21,8 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
 
     ``stages`` may be a whole list, or a mapping from a stage's name to the fields to change. A hand
     model that is not named is the one that ``S2HAND_MANO`` names here, or else the embedded hand:
-    the configuration says which, so that a worker's own environment cannot change it.
+    the configuration says which, so that a worker's own environment cannot change it. Paths become
+    absolute.
 
     Raises:
         SpecError: with every unknown key and every bad value at once.
@@ -38,8 +39,12 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         config = _CONFIG.validate_json(json.dumps(merged), strict=True)
     except ValidationError as error:
         raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
-    model = dataclasses.replace(config.model, hand_model=_hand_model(config.model.hand_model))
-    return dataclasses.replace(config, model=model)
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, hand_model=_hand_model(config.model.hand_model)),
+        data=_absolute(config.data, "root", "evaluation_root", "validation_root"),
+        runtime=_absolute(config.runtime, "cache_dir"),
+    )
 
 
 def dump(config: S2HandConfig) -> dict[str, Any]:
@@ -50,7 +55,18 @@ def dump(config: S2HandConfig) -> dict[str, Any]:
 
 def _hand_model(named: str) -> str:
     chosen = named or os.environ.get(ENVIRONMENT_VARIABLE) or EMBEDDED
-    return chosen if chosen == EMBEDDED else str(Path(chosen).resolve())
+    return chosen if chosen == EMBEDDED else str(Path(chosen).expanduser().resolve())
+
+
+_Section = TypeVar("_Section", DataConfig, RuntimeConfig)
+
+
+def _absolute(section: _Section, *names: str) -> _Section:
+    """Make paths absolute: a worker has another working directory."""
+    paths = {name: getattr(section, name) for name in names if getattr(section, name)}
+    return dataclasses.replace(
+        section, **{name: str(Path(path).expanduser().resolve()) for name, path in paths.items()}
+    )
 
 
 def _merge(

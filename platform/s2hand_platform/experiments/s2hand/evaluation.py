@@ -1,11 +1,12 @@
 """What is measured of a training, and of what needs none."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from types import MappingProxyType
 
 from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import S2HandConfig
-from s2hand.data.build import load_datasets, load_validation
+from s2hand.data.build import load_test, load_train, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
@@ -43,7 +44,8 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
     notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
     for split, table in tables.items():
         notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
-    return _join(results, notes)
+    kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
+    return _join(results, notes, kept=kept)
 
 
 def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
@@ -59,13 +61,17 @@ def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
 
 def validation_of(config: S2HandConfig) -> Callable[[S2Hand], dict[str, float]] | None:
     """Return what measures a model in training on held-out frames; None where there are none."""
-    table = load_validation(config)
-    if table is None:
+    if not config.data.validation_fraction and not config.data.validation_root:
         return None
-    held_out = _Split(table, config)
+
+    @cache
+    def held_out() -> _Split:  # a training that is finished already needs no pictures
+        table = load_validation(config)
+        assert table is not None
+        return _Split(table, config)
 
     def validate(model: S2Hand) -> dict[str, float]:
-        metrics = held_out.evaluate(model, outputs=HAND_ALONE).metrics
+        metrics = held_out().evaluate(model, outputs=HAND_ALONE).metrics
         return {f"validation/{name}": value for name, value in metrics.items()}
 
     return validate
@@ -86,9 +92,10 @@ class _Split:
 
 def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:
     """Test frames, and training frames: always of sequences, for their smoothness."""
-    train, test = load_datasets(config)
-    is_wanted = with_train or LAYOUTS[config.data.dataset].kind == "sequences"
-    return {"test": test, "train": train} if is_wanted else {"test": test}
+    tables = {"test": load_test(config)}
+    if with_train or LAYOUTS[config.data.dataset].kind == "sequences":
+        tables["train"] = load_train(config)
+    return tables
 
 
 def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
@@ -104,7 +111,9 @@ def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
 
 
 def _join(
-    results: Mapping[str, SetEvaluation], notes: Mapping[str, str] = MappingProxyType({})
+    results: Mapping[str, SetEvaluation],
+    notes: Mapping[str, str] = MappingProxyType({}),
+    kept: Collection[str] = (),
 ) -> Evaluation:
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
@@ -120,9 +129,7 @@ def _join(
         sample_ids={split: result.sample_ids for split, result in results.items()},
         evaluator_id="+".join(sorted(ids)),
         predictions={
-            split: result.parameters
-            for split, result in results.items()
-            if split in KEPT_SPLITS and result.parameters
+            split: result.parameters for split, result in results.items() if split in kept
         },
         notes=dict(notes),
     )

@@ -1,7 +1,7 @@
 """The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import s2hand.training.loop
@@ -9,7 +9,6 @@ from s2hand.config import (
     EVALUATION_FIELDS,
     OPERATIONAL_FIELDS,
     DataConfig,
-    RuntimeConfig,
     S2HandConfig,
 )
 from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
@@ -52,6 +51,9 @@ class S2HandExperiment:
     evaluation_fields = frozenset(f"data.{name}" for name in EVALUATION_FIELDS)
     user_errors = (S2HandError,)
 
+    def __init__(self) -> None:
+        self._known_sets: dict[tuple[DataConfig, str], _Sets] = {}
+
     def build_config(self, mapping: Mapping[str, Any]) -> S2HandConfig:
         """Lay ``mapping`` over its ``preset``; see ``configuration.build``."""
         return configuration.build(mapping)
@@ -62,28 +64,34 @@ class S2HandExperiment:
 
     def describe_data(self, config: S2HandConfig) -> DataRecord:
         """Describe the sets that a config is trained and measured on."""
-        records = describe_datasets(config)
-        measured = records.evaluation
-        origins = {records.training.origin, measured.origin}
-        return DataRecord(
-            title=records.title,
-            dataset=measured.name,
-            version=measured.version,
-            origin=next(each for each in ("own", "synthetic", "official") if each in origins),
-            details={
-                "training": records.training.to_plain(),
-                "evaluation": measured.to_plain(),
-                "validation": records.validation and records.validation.to_plain(),
-            },
-        )
+        return self._sets(config).record
 
     def fingerprint_training_data(self, config: S2HandConfig) -> str | None:
         """Hash what the config's training reads, the hand model included."""
-        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[0]
+        return sha256_of([self._sets(config).training, _hand_fingerprint(config)])
 
     def fingerprint_evaluation_data(self, config: S2HandConfig) -> str | None:
-        """Hash what the config's evaluation reads, the hand model included."""
-        return _fingerprints(config.data, config.runtime.cache_dir, config.model.hand_model)[1]
+        """Hash what the config's evaluation reads, training frames and hand model included."""
+        return sha256_of([self._sets(config).everything, _hand_fingerprint(config)])
+
+    def _sets(self, config: S2HandConfig) -> "_Sets":
+        """Look at a config's sets, once while this object lives: a plan asks for every row."""
+        key = (config.data, config.runtime.cache_dir)
+        if key not in self._known_sets:
+            self._known_sets[key] = _Sets(
+                training=fingerprint_training_data(config),
+                everything=fingerprint_data(config),
+                record=_describe(config),
+            )
+        return self._known_sets[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what is known of sets behind: another process looks for itself."""
+        return {}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Begin anew."""
+        self._known_sets = {}
 
     def training_code(self, config: S2HandConfig, device_type: str) -> Code | None:
         """Name the modules that can change the config's training."""
@@ -156,13 +164,38 @@ _CAUSES: Mapping[type[S2HandError], FailureCause] = {
 }
 
 
-@lru_cache(maxsize=8)
-def _fingerprints(data: DataConfig, cache_dir: str, hand_model: str) -> tuple[str, str]:
-    """Return those of what is trained on and of what is measured on, the hand model included.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sets:
+    """What is to be known of a configuration's sets."""
 
-    Training frames are measured too (Table 5, Figure 6).
-    """
-    config = S2HandConfig(data=data, runtime=RuntimeConfig(cache_dir=cache_dir))
-    hand = load_hand_model(hand_model or None).fingerprint
-    training = sha256_of([fingerprint_training_data(config), hand])
-    return training, sha256_of([fingerprint_data(config), hand])
+    training: str
+    """Fingerprint of what is trained on."""
+    everything: str
+    """Of all sets: frames of training are measured too (Table 5, Figure 6)."""
+    record: DataRecord
+
+
+def _describe(config: S2HandConfig) -> DataRecord:
+    records = describe_datasets(config)
+    training, measured = records.training, records.evaluation
+    origins = {training.origin, measured.origin}
+    if origins == {"official"} and (training.name, training.version) != (
+        measured.name,
+        measured.version,
+    ):
+        origins = {"own"}  # published sets, but not the paper's training and test set of one
+    return DataRecord(
+        title=records.title,
+        dataset=measured.name,
+        version=measured.version,
+        origin=next(each for each in ("own", "synthetic", "official") if each in origins),
+        details={
+            "training": training.to_plain(),
+            "evaluation": measured.to_plain(),
+            "validation": records.validation and records.validation.to_plain(),
+        },
+    )
+
+
+def _hand_fingerprint(config: S2HandConfig) -> str:
+    return load_hand_model(config.model.hand_model or None).fingerprint
