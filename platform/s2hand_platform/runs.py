@@ -231,7 +231,7 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    labels = store.plan_labels(name)
+    labels = tuple(dict.fromkeys(each for each, _ in store.table_labels(name)))
     wanted = label if label is not None or len(labels) != 1 else labels[0]
     plan = store.latest_table_plan(name, label=wanted) if wanted in labels else None
     if plan is None:
@@ -317,6 +317,7 @@ def _persisted_search(spec: SweepSpec, place: Place, tried: Collection[_Tried]) 
         title=spec.title,
         experiment=place.experiment.name,
         label=spec.label,
+        device_type=place.device_type,
         data=place.experiment.describe_data(config),
         metric=spec.metric,
         mode=spec.mode,

@@ -90,7 +90,7 @@ def test_an_unusable_file_is_set_aside_and_its_trial_is_not_measured(
     (remark,) = two.remarks
     assert str(path) in remark
     assert said in remark
-    assert remark.endswith("Its results do not count.")
+    assert remark.endswith("What it holds does not count.")
 
     assert not path.exists()
     (entry,) = ResultStore(two.path).set_aside()

@@ -21,7 +21,6 @@ def table(**changes: Any) -> TablePlan:
         data="d" * 64,
         code="e" * 64,
         evaluation="f" * 64,
-        device_type="cpu",
         trial_ids={0: "a" * 64, 1: "b" * 64},
     )
     column = PlanColumn(label="error", metric="test/error", unit="cm", direction="lower")
@@ -30,6 +29,7 @@ def table(**changes: Any) -> TablePlan:
         title="A table",
         experiment="tiny",
         label="curve (demo)",
+        device_type="cpu",
         data=DATA,
         columns=(column,),
         rows=(row,),
@@ -43,6 +43,7 @@ def search(**changes: Any) -> SearchPlan:
         title="A search",
         experiment="tiny",
         label="curve (demo)",
+        device_type="cpu",
         data=DATA,
         metric="test/error",
         mode="min",
@@ -64,15 +65,31 @@ def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> N
     assert store.latest_table_plan("t", label="curve") == table(label="curve")
     assert store.latest_table_plan("t") == table(label="curve")
     assert store.latest_table_plan("t", label="line") is None
-    assert store.plan_labels("t") == ("curve", "curve (demo)")
+    assert store.table_labels("t") == (("curve", "cpu"), ("curve (demo)", "cpu"))
+
+
+def test_plans_for_two_devices_are_two(store: ResultStore) -> None:
+    label = table().label
+    for kind, latest in ((table, store.latest_table_plan), (search, store.latest_search_plan)):
+        for device_type in ("cpu", "cuda"):
+            store.write_plan(kind(device_type=device_type))
+        for device_type in ("cpu", "cuda"):
+            found = latest("t", label=label, device_type=device_type)
+            assert found == latest("t", device_type=device_type) == kind(device_type=device_type)
+        assert latest("t", label=label) == kind(device_type="cuda")
+        assert latest("t", device_type="cp") is None
+    store.write_plan(table())  # says what the latest for this device says
+    assert len(files(store)) == 4
+    assert store.table_labels("t") == ((label, "cuda"), (label, "cpu"))
 
 
 def test_a_table_and_a_search_of_one_name_are_two(store: ResultStore) -> None:
     store.write_plan(table())
     assert store.latest_search_plan("t") is None
-    store.write_plan(search())
-    assert store.latest_search_plan("t") == search()
+    store.write_plan(search(label="curve"))
+    assert store.latest_search_plan("t") == search(label="curve")
     assert store.latest_table_plan("t") == table()
+    assert store.table_labels("t") == (("curve (demo)", "cpu"),)
 
 
 def test_history_is_kept_and_what_is_the_same_is_not_written_again(store: ResultStore) -> None:
@@ -96,20 +113,31 @@ def test_a_damaged_plan_gives_way_to_the_one_before(store: ResultStore) -> None:
     assert str(second) in store.remarks[0]
 
 
-def test_a_plan_of_other_fields_is_set_aside(store: ResultStore) -> None:
+def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
+    store: ResultStore,
+) -> None:
     store.write_plan(table())
-    (path,) = files(store)
+    (known,) = files(store)
+    store.write_plan(table(title="Changed"))
+    (path,) = set(files(store)) - {known}
     content = pq.read_table(path)
+    path.unlink()
     column = content.schema.get_field_index("document_json")
     content = content.set_column(column, content.schema.field(column), pa.array(['{"rows": 1}']))
-    path.unlink()
-    pq.write_table(
-        content, path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".parquet")
-    )
+    unknown = path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".0.parquet")
+    pq.write_table(content, unknown)
+    assert store.latest_table_plan("t") == table()
+    assert store.table_labels("t") == (("curve (demo)", "cpu"),)
+    (remark,) = store.remarks
+    assert remark.startswith(f"Passed over: {unknown}: a plan of other fields than this program")
+    assert unknown.exists()
+
+    known.unlink()
     assert store.latest_table_plan("t") is None
-    assert "a plan of other fields than this program knows" in store.remarks[0]
+    assert store.table_labels("t") == ()
     store.write_plan(table())
     assert store.latest_table_plan("t") == table()
+    assert unknown.exists()
 
 
 def test_code_is_kept_once_and_written_again_where_it_is_lost(store: ResultStore) -> None:

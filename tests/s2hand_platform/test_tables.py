@@ -31,7 +31,6 @@ def plan_row(name: str, label: str = "", **changes: Any) -> PlanRow:
         "data": "d" * 64,
         "code": "e" * 64,
         "evaluation": "f" * 64,
-        "device_type": "cpu",
         "trial_ids": {seed: trial_id(name, seed) for seed in (0, 1, 2)},
     }
     return PlanRow(**{**fields, **changes})
@@ -55,6 +54,7 @@ PLAN = TablePlan(
     title="Noise & curvature",
     experiment="tiny",
     label="curve",
+    device_type="cpu",
     data=DataRecord(title="Curves v1", dataset="curve", version="v1", origin="official"),
     margin_column="error_cm",
     rows=(
@@ -106,7 +106,7 @@ def measure(store: ResultStore, make_record: Any, make_evaluation: Any) -> Measu
             "data_fingerprint": planned.data,
             "code_fingerprint": planned.code,
             "evaluation_fingerprint": planned.evaluation,
-            "device_type": planned.device_type,
+            "device_type": PLAN.device_type,
             **changes,
         }
         name = fields.pop("trial_id", trial_id(row, seed))

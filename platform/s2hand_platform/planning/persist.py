@@ -32,6 +32,7 @@ def persisted_table(
         title=spec.title,
         experiment=experiment,
         label=spec.label,
+        device_type=plan.trials[0].identity.device_type,
         data=data[spec.rows[0].id],
         columns=tuple(
             PlanColumn(
@@ -70,7 +71,6 @@ def _row(
         data=trial.identity.data,
         code=trial.identity.code,
         evaluation=trial.evaluation_fingerprint,
-        device_type=trial.identity.device_type,
         trial_ids={seed: each.trial_id for seed, each in trials.items()},
     )
 

@@ -14,7 +14,6 @@ from s2hand_platform.identity import canonical_json
 from s2hand_platform.store.files import (
     UnusableFile,
     new_commit,
-    parquet_files,
     read_whole,
     write_named,
     write_replacing,
@@ -39,49 +38,59 @@ class PlanFiles:
         self._set_aside = set_aside
 
     def write(self, plan: Plan) -> None:
-        """Keep a plan, unless the latest of its kind, name and label says the same."""
+        """Keep a plan, unless the latest of its kind, name, label and device says the same."""
+        kind, place = type(plan), (plan.label, plan.device_type)
         document = canonical_json(plan.to_plain())
-        latest = next(self._latest_first(type(plan), plan.name, plan.label), None)
+        latest = next(self._latest_first(kind, plan.name, *place), None)
         if latest is not None and latest["document_json"] == document:
             return
         line = {
-            "kind": _KINDS[type(plan)],
+            "kind": _KINDS[kind],
             "name": plan.name,
             "label": plan.label,
+            "device_type": plan.device_type,
             "created": datetime.now(UTC),
             "document_json": document,
         }
-        stem = f"{_place(type(plan), plan.name)}.{_short_hash(plan.label)}.{new_commit()}"
+        stem = ".".join([_place(kind, plan.name), *map(_short_hash, place), new_commit()])
         write_named(pa.Table.from_pylist([line], schema=PLANS), self._folder, stem)
 
-    def latest(self, kind: type[P], name: str, label: str | None) -> P | None:
-        """Return the latest plan of a name that can be read; of any label if it is None."""
-        for line in self._latest_first(kind, name, label):
-            try:
-                return kind.from_plain(json.loads(line["document_json"]))
-            except ValidationError as error:
-                reason = (
-                    f"a plan of other fields than this program knows ({error.error_count()} faults)"
-                )
-                self._set_aside.take(UnusableFile(line["path"], "foreign", reason))
+    def latest(
+        self, kind: type[P], name: str, label: str | None, device_type: str | None
+    ) -> P | None:
+        """Return the latest plan of a name that can be read; None is any label, any device."""
+        for line in self._latest_first(kind, name, label, device_type):
+            plan = self._parse(kind, line)
+            if plan is not None:
+                return plan
         return None
 
-    def labels(self, name: str) -> tuple[str, ...]:
-        """Return the labels under which a table or search was planned, the latest first."""
-        lines = [
-            line
-            for kind in (TablePlan, SearchPlan)
-            for line in self._latest_first(kind, name, None)
-        ]
-        lines.sort(key=lambda line: line["created"], reverse=True)
-        return tuple(dict.fromkeys(line["label"] for line in lines))
+    def table_labels(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return label and device type of each plan of a table, the latest first."""
+        found: dict[tuple[str, str], None] = {}
+        for line in self._latest_first(TablePlan, name, None, None):
+            key = (line["label"], line["device_type"])
+            if key not in found and self._parse(TablePlan, line) is not None:
+                found[key] = None
+        return tuple(found)
+
+    def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
+        """Read a plan; one that only another program can read stays where it is."""
+        try:
+            return kind.from_plain(json.loads(line["document_json"]))
+        except ValidationError as error:
+            reason = (
+                f"a plan of other fields than this program knows ({error.error_count()} faults)"
+            )
+            self._set_aside.pass_over(UnusableFile(line["path"], "foreign", reason))
+            return None
 
     def _latest_first(
-        self, kind: type[Plan], name: str, label: str | None
+        self, kind: type[Plan], name: str, label: str | None, device_type: str | None
     ) -> Iterator[dict[str, Any]]:
-        start = f"{_place(kind, name)}." + ("" if label is None else f"{_short_hash(label)}.")
-        paths = [path for path in parquet_files(self._folder) if path.name.startswith(start)]
-        for path in sorted(paths, key=lambda path: path.name.split(".")[2], reverse=True):
+        wanted = [_short_hash(part) if part is not None else "*" for part in (label, device_type)]
+        paths = self._folder.glob(f"{'.'.join([_place(kind, name), *wanted])}.*.*.parquet")
+        for path in sorted(paths, key=_commit_of, reverse=True):
             try:
                 yield {**read_whole(path, PLANS).to_pylist()[0], "path": path}
             except FileNotFoundError:
@@ -122,6 +131,10 @@ class CodeFiles:
 
     def _path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.parquet"
+
+
+def _commit_of(path: Path) -> str:
+    return path.name.split(".")[3]
 
 
 def _place(kind: type[Plan], name: str) -> str:

@@ -244,17 +244,21 @@ class ResultStore:
         """
         self._plans.write(plan)
 
-    def latest_table_plan(self, name: str, *, label: str | None = None) -> TablePlan | None:
-        """Return how a table was planned last, under one label or under any."""
-        return self._plans.latest(TablePlan, name, label)
+    def latest_table_plan(
+        self, name: str, *, label: str | None = None, device_type: str | None = None
+    ) -> TablePlan | None:
+        """Return how a table was planned last; None is any label, any device."""
+        return self._plans.latest(TablePlan, name, label, device_type)
 
-    def latest_search_plan(self, name: str, *, label: str | None = None) -> SearchPlan | None:
-        """Return how a search was planned last, under one label or under any."""
-        return self._plans.latest(SearchPlan, name, label)
+    def latest_search_plan(
+        self, name: str, *, label: str | None = None, device_type: str | None = None
+    ) -> SearchPlan | None:
+        """Return how a search was planned last; None is any label, any device."""
+        return self._plans.latest(SearchPlan, name, label, device_type)
 
-    def plan_labels(self, name: str) -> tuple[str, ...]:
-        """Return the labels under which a table or search was planned, the latest first."""
-        return self._plans.labels(name)
+    def table_labels(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return under which label and for which device a table was planned, the latest first."""
+        return self._plans.table_labels(name)
 
     def write_code(self, sha256: str, files: Mapping[str, str]) -> None:
         """Keep what a fingerprint was taken of: module → digest."""

@@ -83,6 +83,7 @@ PLANS = _schema(
     _column("kind", _TEXT, meaning="table or search"),
     _column("name", _TEXT),
     _column("label", _TEXT, meaning="what is measured on, and at which scale"),
+    _column("device_type", _TEXT, meaning="cpu or cuda: where its trials run"),
     _column("created", _UTC),
     _column("document_json", _TEXT),
 )

@@ -57,7 +57,7 @@ class SetAsideRoom:
     def _remark(self, fault: UnusableFile, what: str) -> None:
         with self._lock:
             self._met.setdefault(
-                fault.path, f"{what}: {fault.path}: {fault.reason}. Its results do not count."
+                fault.path, f"{what}: {fault.path}: {fault.reason}. What it holds does not count."
             )
 
     def entries(self) -> list[SetAside]:

@@ -36,7 +36,6 @@ class PlanRow:
     data: str | None
     code: str | None
     evaluation: str | None
-    device_type: str
     trial_ids: Mapping[int, str]
     """Seed → trial."""
 
@@ -61,6 +60,8 @@ class TablePlan:
     experiment: str
     label: str
     """What is measured on, and at which scale, in the words of the command."""
+    device_type: str
+    """``cpu`` or ``cuda``: where its trials run."""
     data: DataRecord
     columns: tuple[PlanColumn, ...]
     rows: tuple[PlanRow, ...]
@@ -106,6 +107,7 @@ class SearchPlan:
     title: str
     experiment: str
     label: str
+    device_type: str
     data: DataRecord
     metric: str
     mode: Literal["min", "max"]

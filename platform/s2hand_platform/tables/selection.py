@@ -62,7 +62,7 @@ def select_results(
     attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
     if seeds is not None:
         attempts = attempts[attempts["seed"].isin(list(seeds))]
-    of_row = {row.id: _of_row(attempts, row) for row in plan.rows}
+    of_row = {row.id: _of_row(attempts, row, plan.device_type) for row in plan.rows}
     counted = {row.id: measured_attempts(of_row[row.id], row.evaluation) for row in plan.rows}
     others = {row.id: _others(attempts, row, counted[row.id]) for row in plan.rows}
     others = _of_one_evaluator(others, counted)
@@ -90,13 +90,13 @@ def select_results(
     )
 
 
-def _of_row(attempts: pd.DataFrame, row: PlanRow) -> pd.DataFrame:
+def _of_row(attempts: pd.DataFrame, row: PlanRow, device_type: str) -> pd.DataFrame:
     """Return the attempts at the row's trials, of all seeds, also those planned at other times."""
     return attempts[
         (attempts["config_hash"] == row.config_hash)
         & (attempts["data_fingerprint"] == row.data)
         & (attempts["code_fingerprint"] == row.code)
-        & (attempts["device_type"] == row.device_type)
+        & (attempts["device_type"] == device_type)
     ]
 
 

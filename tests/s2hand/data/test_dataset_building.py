@@ -8,7 +8,6 @@ from s2hand.config import DataConfig, ModelConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.build import (
     _held_out,
     load_test,
-    load_test,
     load_train,
     load_validation,
 )
