@@ -12,6 +12,7 @@ import pytest
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
 from s2hand_platform.store import files
+from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.schema import TRIAL_COLUMNS, VERSION_KEY
 
@@ -138,6 +139,39 @@ def test_the_last_attempt_is_the_last_finished_one_if_any_is(
     assert (last.attempt, last.status, last.reason, last.duration_s) == (1, "finished", "", 90.0)
     assert last.metrics == {"test/error": 3.0, "test/score": 0.25}
     assert last.notes == {"n": "m"}
+
+
+def test_the_attempt_of_an_evaluation_is_its_last_finished_one(
+    store: ResultStore, settle: Any, make_record: Any, make_evaluation: Any
+) -> None:
+    tries = [("now", "finished"), ("now", "finished"), ("before", "finished"), ("now", "failed")]
+    for attempt, (evaluation, status) in enumerate(tries):
+        scale = np.array([attempt, attempt])
+        store.write_attempt(
+            make_record(attempt=attempt, status=status, evaluation_fingerprint=evaluation),
+            make_evaluation(predictions={"test": {"scale": scale}})
+            if status == "finished"
+            else None,
+        )
+    store.write_attempt(make_record("b" * 64, status="failed", evaluation_fingerprint="now"))
+    settle()
+
+    def chosen(**settings: Any) -> tuple[int, float] | None:
+        last = store.last_attempt("a" * 64, **settings)
+        predicted = store.predictions("a" * 64, "test", **settings)
+        assert (last is None) == (predicted is None)
+        return (last.attempt, predicted.arrays["scale"][0]) if last and predicted else None
+
+    assert chosen(evaluation="now") == (1, 1.0)
+    assert chosen(evaluation="before") == chosen() == (2, 2.0)
+    assert chosen(evaluation="never") is None
+    assert store.last_attempt("b" * 64) is not None
+    assert store.last_attempt("b" * 64, evaluation="now") is None
+    for evaluation in ("now", "before"):
+        (counted,) = measured_attempts(store.attempts(), evaluation)["attempt"]
+        last = store.last_attempt("a" * 64, evaluation=evaluation)
+        assert last is not None
+        assert (last.attempt, last.evaluation_fingerprint) == (counted, evaluation)
 
 
 @pytest.mark.parametrize("compacting", [False, True])

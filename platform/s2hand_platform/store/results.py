@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -150,12 +151,23 @@ class ResultStore:
         """Return the number that the next try at this trial takes."""
         return max(self._of_trials([trial_id])["attempt"].to_pylist(), default=-1) + 1
 
-    def last_attempt(self, trial_id: str) -> StoredAttempt | None:
-        """Return a trial's last finished attempt, or else its last; None if there was none."""
-        attempts = self._of_trials([trial_id], *_STORED, "notes_json", "metrics").to_pylist()
-        if not attempts:
+    def last_attempt(self, trial_id: str, *, evaluation: str | None = None) -> StoredAttempt | None:
+        """Return how a trial ended.
+
+        Args:
+            trial_id: the trial.
+            evaluation: fingerprint of an evaluation; None is any.
+
+        Returns:
+            The last finished attempt of this evaluation. If there is none: None where an
+            evaluation is given, else the last attempt; None too if there was no attempt.
+        """
+        lines = self._of_trials([trial_id], *_STORED, "notes_json", "metrics").to_pylist()
+        last = _last_finished(lines, evaluation)
+        if last is None and evaluation is None:
+            last = max(lines, key=_number, default=None)
+        if last is None:
             return None
-        last = max(attempts, key=lambda line: (line["status"] == "finished", line["attempt"]))
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
             metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
@@ -177,13 +189,20 @@ class ResultStore:
         """Return what some trials reported over their epochs."""
         return nested_frame(self._of_trials(trial_ids, "curves"), "curves")
 
-    def predictions(self, trial_id: str, split: str) -> Predictions | None:
-        """Return what a trial's last finished attempt predicted; None if that was not kept."""
-        attempts = self._of_trials([trial_id], "status").to_pylist()
-        finished = [line for line in attempts if line["status"] == "finished"]
-        if not finished:
+    def predictions(
+        self, trial_id: str, split: str, *, evaluation: str | None = None
+    ) -> Predictions | None:
+        """Return what a trial's last finished attempt predicted; None if that was not kept.
+
+        Args:
+            trial_id: the trial.
+            split: the split.
+            evaluation: fingerprint of the evaluation that the attempt must be of; None is any.
+        """
+        lines = self._of_trials([trial_id], "status", "evaluation_fingerprint").to_pylist()
+        last = _last_finished(lines, evaluation)
+        if last is None:
             return None
-        last = max(finished, key=lambda line: line["attempt"])
         try:
             return read_predictions(self.path, trial_id, last["attempt"], last["commit"], split)
         except UnusableFile as fault:
@@ -308,6 +327,22 @@ class ResultStore:
         whole = replace(wanted, columns=[*wanted.columns, *order])
         frame = self._files.read(whole).to_pandas().sort_values(list(order), ignore_index=True)
         return frame[list(wanted.columns)]
+
+
+def _last_finished(
+    lines: Sequence[Mapping[str, Any]], evaluation: str | None
+) -> Mapping[str, Any] | None:
+    """Choose a trial's last finished attempt of an evaluation; None is any."""
+    wanted = [
+        line
+        for line in lines
+        if line["status"] == "finished" and evaluation in (None, line["evaluation_fingerprint"])
+    ]
+    return max(wanted, key=_number, default=None)
+
+
+def _number(line: Mapping[str, Any]) -> int:
+    return int(line["attempt"])
 
 
 def _place(*key: str | None) -> str:
