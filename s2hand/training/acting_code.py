@@ -32,11 +32,12 @@ _TRAINING = (
 
 _EVALUATION = (
     *("checkpoint", "plain_data", "inference", "evaluation"),
-    *("metrics.evaluate", "metrics.alignment", "metrics.appearance", "metrics.errors"),
-    *("metrics.f_score", "metrics.keypoints_2d", "metrics.pck", "metrics.rendering"),
-    *("metrics.smoothness", "rendering.rasterise", "rendering.threads", "compiled"),
+    *("metrics.evaluate", "metrics.baselines", "metrics.alignment", "metrics.appearance"),
+    *("metrics.errors", "metrics.f_score", "metrics.keypoints_2d", "metrics.pck"),
+    *("metrics.rendering", "metrics.smoothness"),
+    *("rendering.rasterise", "rendering.threads", "compiled"),
 )
-"""From a model's file to numbers; true silhouettes are drawn on the CPU."""
+"""From a model's file, or no model, to numbers; true silhouettes are drawn on the CPU."""
 
 _OF_PARTS = {
     "encoder": ("networks.encoder",),

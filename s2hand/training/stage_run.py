@@ -119,7 +119,10 @@ class StageRun:
                     metrics |= self.validate(self.model)
                 self._log_picture(epoch, is_last_epoch=is_last)
                 self.context.report(self.epochs_before + epoch, metrics)
-        self._save(FINAL_NAME, self.stage.epochs, time.perf_counter() - started, {})
+        training_s = time.perf_counter() - started
+        self._save(FINAL_NAME, self.stage.epochs, training_s, {})
+        # Whoever trained the last epoch may have been stopped before it could finish the stage.
+        self._note(training_s, trained_here=first_epoch < self.stage.epochs)
 
     def _note(self, training_s: float, *, trained_here: bool) -> None:
         self.reports.note(self.stage.name, self.id, training_s, trained_here=trained_here)

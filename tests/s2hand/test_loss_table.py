@@ -92,7 +92,7 @@ def model():
     torch.manual_seed(0)
     config = S2HandConfig(
         model=ModelConfig(
-            encoder="small", pretrained="none", image_size_px=SIZE_PX, keypoint_channels=8
+            encoder="convnet", pretrained="none", image_size_px=SIZE_PX, keypoint_channels=8
         ),
         losses=LossConfig(weights=EVERYWHERE),
         data=DataConfig(dataset="ho3d"),
@@ -124,7 +124,9 @@ def batch():
 @pytest.fixture(scope="module")
 def prediction(model, batch):
     with torch.no_grad():
-        return model(batch.images, batch.intrinsics_px, outputs=model.outputs)
+        return model(
+            batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=model.outputs
+        )
 
 
 def rest_hand_of(model):
@@ -244,7 +246,7 @@ torch.manual_seed(0)
 torch.set_num_threads(1)
 alone = LossWeights(**dict.fromkeys(TERMS, 0.0) | {"made_up": 0.25})
 config = S2HandConfig(
-    model=ModelConfig(encoder="small", pretrained="none", image_size_px=32),
+    model=ModelConfig(encoder="convnet", pretrained="none", image_size_px=32),
     losses=LossConfig(weights=alone),
 )
 assert LossWeights().made_up == 0.25  # its own weight, by default

@@ -21,6 +21,12 @@ TETRAHEDRON = torch.tensor(
 TETRAHEDRON_FACES = torch.tensor([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])
 
 
+def angle_rad(one, other):
+    """The angle between two vectors; the arc cosine would lose half the digits of slivers."""
+    one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
+    return 2 * math.atan2(np.linalg.norm(one - other), np.linalg.norm(one + other))
+
+
 def slow_lengths(rest, faces, vertices):
     """‖(L·v)ᵢ‖ of every vertex: its neighbours, and the angles opposite their edges, one by one."""
     lengths = []
@@ -32,8 +38,7 @@ def slow_lengths(rest, faces, vertices):
             for j in set(face) - {i}:
                 (k,) = set(face) - {i, j}
                 one, other = rest[i] - rest[k], rest[j] - rest[k]
-                cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
-                weights[j] = weights.get(j, 0.0) + 1 / math.tan(math.acos(cosine))
+                weights[j] = weights.get(j, 0.0) + 1 / math.tan(angle_rad(one, other))
         mean = sum(w * vertices[j] for j, w in weights.items()) / sum(weights.values())
         lengths.append(np.linalg.norm(vertex - mean))
     return np.array(lengths)

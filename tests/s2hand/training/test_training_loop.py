@@ -434,6 +434,20 @@ def test_reports_hold_the_time_of_all_attempts_and_of_whoever_trained(
     ]  # fmt: skip
 
 
+def test_a_stage_left_at_its_last_report_is_noted_by_whoever_finishes_it(
+    config, make_context, monkeypatch
+):
+    Clock(monkeypatch)
+    with pytest.raises(StopTrainingError):
+        train(config, seed=0, context=make_context("a", stop_at(1)))
+    assert not list(make_context().stage_dir.glob("*/final.pt"))
+    reports = train(config, seed=0, context=make_context("b"))
+    assert [(r.name, r.training_s, r.trained_here) for r in reports] == [
+        ("image", 2, False), ("keypoints", 1, True), ("motion", 2, True),
+    ]  # fmt: skip
+    assert read_stage_reports(make_context("b").checkpoint_dir) == reports
+
+
 def test_lost_reports_are_made_again_and_damaged_ones_are_named(config, make_context):
     context = make_context()
     train(config, seed=0, context=context)
