@@ -215,6 +215,7 @@ def show_table(
     name: str,
     *,
     label: str | None = None,
+    device_type: DeviceType | None = None,
     seeds: Collection[int] | None = None,
     other_code: bool = False,
 ) -> MeasuredTable:
@@ -224,8 +225,9 @@ def show_table(
         workspace: whose store.
         name: the table's name.
         label: what was measured on, as ``Place.label`` says it; None where there is only one.
+        device_type: where its trials ran; None is the latest.
         seeds: the seeds to take; None takes all that are there.
-        other_code: show results of other code, data or evaluation too, marked.
+        other_code: show results of other code, data, device or evaluation too, marked.
 
     Raises:
         SpecError: if it was never planned, or on several kinds of data and none is named.
@@ -233,13 +235,17 @@ def show_table(
     store = ResultStore(workspace.store_dir)
     labels = tuple(dict.fromkeys(each for each, _ in store.table_labels(name)))
     wanted = label if label is not None or len(labels) != 1 else labels[0]
-    plan = store.latest_table_plan(name, label=wanted) if wanted in labels else None
+    plan = (
+        store.latest_table_plan(name, label=wanted, device_type=device_type)
+        if wanted in labels
+        else None
+    )
     if plan is None:
         known = ", ".join(f"'{each}'" for each in labels)
         what = f"{name} on '{wanted}'" if wanted else name
         remedy = (
             f"it was planned on {known}; name one by --data and --scale"
-            if known
+            if known and wanted not in labels
             else f"plan it with: s2hand plan {name}"
         )
         raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])

@@ -11,6 +11,7 @@ from s2hand_platform.experiments.protocol import StageReport
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.planning.planner import plan_points, plan_table, plan_tables
+from s2hand_platform.planning.reasons import Reasons
 from s2hand_platform.spec.published import (
     PrintedOn,
     PublishedCell,
@@ -122,7 +123,7 @@ def test_one_training_fills_the_cells_of_several_rows(
     assert len(plan.trials) == 4
     assert [str(member) for member in plan.trials[0].members] == ["t1.full", "t2.curved"]
     assert [str(member) for member in plan.trials[2].members] == ["t1.straight"]
-    assert plan.rows[2].trial_ids == plan.rows[0].trial_ids
+    assert plan.rows[2].trials[0].trial_id == plan.rows[0].trials[0].trial_id
 
 
 def test_what_is_in_the_store_is_cached(
@@ -131,7 +132,7 @@ def test_what_is_in_the_store_is_cached(
     record(plan_table(table(), tiny, store, [0]).trials[0])
     plan = plan_table(table(), tiny, store, [0, 1])
     assert statuses(plan) == ["cached", "missing", "missing", "missing"]
-    assert (plan.rows[0].cached, len(plan.rows[0].trial_ids)) == (1, 2)
+    assert (plan.rows[0].cached, len(plan.rows[0].trials)) == (1, 2)
     assert [trial.seed for trial in plan.to_run] == [1, 0, 1]
 
 
@@ -222,6 +223,27 @@ def test_other_evaluation_data_or_settings_are_evaluated_again(
     assert again.reason.endswith(f"is of other code or data: {what}")
 
 
+def test_rows_that_differ_in_their_evaluation_are_one_training_and_two_results(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    fine = RowSpec(id="fine", label="fine", overrides={"grid": 401})
+    plan = plan_table(table("t", FULL, fine), tiny, store, [0])
+    first, second = plan.trials
+    assert first.trial_id == second.trial_id
+    assert first.evaluation_fingerprint != second.evaluation_fingerprint
+    assert [[trial.key for trial in turn.trials] for turn in plan.in_turns()] == [
+        [first.key], [second.key],
+    ]  # fmt: skip
+    record(first)
+    again = plan_table(table("t", FULL, fine), tiny, store, [0])
+    assert statuses(again) == ["cached", "evaluate"]
+    kept = persisted(table("t", FULL, fine), again, tiny)
+    assert [row.evaluation for row in kept.rows] == [
+        first.evaluation_fingerprint, second.evaluation_fingerprint,
+    ]  # fmt: skip
+    assert [row.settings["grid"] for row in kept.rows] == [21, 401]
+
+
 def test_another_device_is_another_trial(
     tiny: TinyExperiment, store: ResultStore, record: Record
 ) -> None:
@@ -234,13 +256,24 @@ def test_another_device_is_another_trial(
 def test_a_changed_setting_is_named(
     tiny: TinyExperiment, store: ResultStore, record: Record
 ) -> None:
-    spec = table("t", FULL)
+    spec = table("t", FULL, points={"source": "here"})
     before = plan_table(spec, tiny, store, [0])
     record(before.trials[0])
     store.write_plan(persisted(spec, before, tiny))
-    changed = plan_table(table("t", FULL, learning_rate=0.5), tiny, store, [0]).trials[0]
+    moved = {"source": "there"}  # where the data lies changes nothing
+    changed = plan_table(table("t", FULL, learning_rate=0.5, points=moved), tiny, store, [0])
+    changed = changed.trials[0]
     assert changed.status == "missing"
     assert changed.reason.endswith("the row's settings changed: learning_rate: 0.3 before, 0.5 now")
+
+
+def test_settings_in_lists_of_tables_are_named_one_by_one(store: ResultStore) -> None:
+    reasons = Reasons(store, store.attempts(), ())
+    before = {"stages": [{"name": "image", "epochs": 3}, {"name": "last", "epochs": 1}]}
+    now = {"stages": [{"name": "image", "epochs": 4}, {"name": "last", "epochs": 1}]}
+    assert reasons.with_changed_settings("never run", before, now) == (
+        "never run; the row's settings changed: stages.image.epochs: 3 before, 4 now"
+    )
 
 
 def persisted(spec: TableSpec, plan: Plan, experiment: Any) -> Any:

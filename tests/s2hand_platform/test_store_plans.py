@@ -22,6 +22,7 @@ def table(**changes: Any) -> TablePlan:
         code="e" * 64,
         evaluation="f" * 64,
         trial_ids={0: "a" * 64, 1: "b" * 64},
+        measured_on=DATA,
     )
     column = PlanColumn(label="error", metric="test/error", unit="cm", direction="lower")
     plan = TablePlan(
@@ -30,7 +31,6 @@ def table(**changes: Any) -> TablePlan:
         experiment="tiny",
         label="curve (demo)",
         device_type="cpu",
-        data=DATA,
         columns=(column,),
         rows=(row,),
     )

@@ -21,6 +21,10 @@ from s2hand_platform.tables.layout import format_interval
 ERRORS = {"full": (1.0, 1.2, 1.1), "straight": (1.5, 1.6, 1.7)}
 
 
+CURVES = DataRecord(title="Curves v1", dataset="curve", version="v1", origin="official")
+MADE = DataRecord(title="made curves", dataset="curve", version="", origin="synthetic")
+
+
 def plan_row(name: str, label: str = "", **changes: Any) -> PlanRow:
     fields: dict[str, Any] = {
         "id": name,
@@ -32,6 +36,7 @@ def plan_row(name: str, label: str = "", **changes: Any) -> PlanRow:
         "code": "e" * 64,
         "evaluation": "f" * 64,
         "trial_ids": {seed: trial_id(name, seed) for seed in (0, 1, 2)},
+        "measured_on": CURVES,
     }
     return PlanRow(**{**fields, **changes})
 
@@ -55,7 +60,6 @@ PLAN = TablePlan(
     experiment="tiny",
     label="curve",
     device_type="cpu",
-    data=DataRecord(title="Curves v1", dataset="curve", version="v1", origin="official"),
     margin_column="error_cm",
     rows=(
         plan_row("full"),
@@ -72,7 +76,6 @@ PLAN = TablePlan(
             row="waiting", baseline="full", columns=("error_cm", "score"), expected="better"
         ),
     ),
-    printed_on="curve",
     printed=(
         printed_row("other", quoted=True, error_cm="0.9"),
         printed_row("full", error_cm="1.10"),
@@ -84,9 +87,12 @@ PLAN = TablePlan(
 SYNTHETIC = replace(
     PLAN,
     label="synthetic (demo)",
-    data=DataRecord(title="made curves", dataset="curve", version="", origin="synthetic"),
     rows=tuple(
-        replace(row, why_not_comparable="measured on made curves, not the published set")
+        replace(
+            row,
+            why_not_comparable="measured on made curves, not the published set",
+            measured_on=MADE,
+        )
         for row in PLAN.rows
     ),
 )
@@ -232,6 +238,32 @@ def test_what_is_measured_as_planned_is_never_replaced(
     measure("full", 9.0, seed=1, trial_id="9" * 64, code_fingerprint="old")
     for other_code in (False, True):
         assert cell(build(measured, other_code=other_code), "full").values[1] == 1.2
+
+
+def test_an_older_result_of_the_same_evaluator_is_shown_where_the_latest_has_another(
+    measured: ResultStore, measure: Measure, make_evaluation: Any
+) -> None:
+    other = make_evaluation(9.0, evaluator_id="tiny-2")
+    measure("waiting", 0.25, seed=1, trial_id="8" * 64, code_fingerprint="old")
+    measure("waiting", 9.0, seed=1, trial_id="9" * 64, code_fingerprint="older", evaluation=other)
+    found = cell(build(measured, other_code=True), "waiting")
+    assert found.values == {1: 0.25}
+
+
+def test_what_cannot_be_fingerprinted_is_shown_by_its_trial(
+    store: ResultStore, measure: Measure
+) -> None:
+    unknown = {"data_fingerprint": None, "evaluation_fingerprint": None}
+    measure("full", 1.5, seed=0, **unknown)
+    measure("full", 9.0, seed=1, trial_id="9" * 64, **unknown)  # of another plan
+    rows = (replace(PLAN.rows[0], data=None, evaluation=None), *PLAN.rows[1:])
+    assert cell(build(store, replace(PLAN, rows=rows)), "full").values == {0: 1.5}
+
+
+def test_each_row_says_what_it_is_measured_on(store: ResultStore) -> None:
+    rows = (replace(PLAN.rows[0], measured_on=MADE), *PLAN.rows[1:])
+    table = build(store, replace(PLAN, rows=rows))
+    assert table.data == "made curves; Curves v1"
 
 
 def test_seeds_that_were_measured_at_another_time_count(

@@ -139,13 +139,17 @@ def table(
         str | None, typer.Option(metavar="synthetic|freihand|ho3d|PATH", help="As it was run.")
     ] = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Take the first N seeds; else all there are.")
     ] = None,
     other_code: Annotated[
         bool,
         typer.Option(
-            "--other-code", help="Show results of other code, data or evaluation too, marked."
+            "--other-code",
+            help="Show results of other code, data or device too, marked.",
         ),
     ] = False,
     workspace: WorkspaceOption = None,
@@ -162,8 +166,9 @@ def table(
 
     measured = show_table(
         Workspace.resolve(workspace),
-        name,
+        name.removesuffix(".toml").rpartition("/")[2],
         label=None if data is None and scale is None else label_of(data, scale),
+        device_type=device,
         seeds=range(seeds) if seeds else None,
         other_code=other_code,
     )

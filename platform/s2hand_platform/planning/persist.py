@@ -33,7 +33,6 @@ def persisted_table(
         experiment=experiment,
         label=spec.label,
         device_type=plan.trials[0].identity.device_type,
-        data=data[spec.rows[0].id],
         columns=tuple(
             PlanColumn(
                 label=column.label,
@@ -46,7 +45,6 @@ def persisted_table(
         rows=tuple(_row(spec, row, planned[row.id], data[row.id]) for row in spec.rows),
         contrasts=spec.contrasts,
         margin_column=spec.margin_column,
-        printed_on=str(spec.published.measured_on) if spec.published else "",
         printed=tuple(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())
@@ -71,6 +69,7 @@ def _row(
         data=trial.identity.data,
         code=trial.identity.code,
         evaluation=trial.evaluation_fingerprint,
+        measured_on=data,
         trial_ids={seed: each.trial_id for seed, each in trials.items()},
     )
 

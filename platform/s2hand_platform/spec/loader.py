@@ -58,7 +58,7 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
         base=lay_over(experiment.dataset_overrides(dataset), root.table("base")),
         rows=rows,
         columns=columns,
-        contrasts=read_contrasts(root, rows, columns),
+        contrasts=read_contrasts(root, rows, columns, published),
         margin_column=margin_column,
         published=published,
         notes=root.texts("notes"),

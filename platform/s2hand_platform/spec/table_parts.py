@@ -100,10 +100,17 @@ def read_columns(
 
 
 def read_contrasts(
-    root: Section, rows: Iterable[RowSpec], columns: Iterable[ColumnSpec]
+    root: Section,
+    rows: Iterable[RowSpec],
+    columns: Iterable[ColumnSpec],
+    published: PublishedTable | None,
 ) -> tuple[ContrastSpec, ...]:
-    """Read which of two rows the paper says is better, and in which columns."""
+    """Read which of two rows the paper says is better, and in which columns.
+
+    Where none are named: all that are printed, or all where nothing is.
+    """
     ids, labels = [row.id for row in rows], [column.label for column in columns]
+    usual = [column.label for column in published.columns] if published else labels
     contrasts = []
     for section in root.sections("contrasts"):
         section.check_keys(_CONTRAST_KEYS)
@@ -114,7 +121,7 @@ def read_contrasts(
             ContrastSpec(
                 row=section.text("row", ""),
                 baseline=section.text("baseline", ""),
-                columns=section.texts("columns") or tuple(labels),
+                columns=section.texts("columns") or tuple(usual),
                 expected=cast("Expected", section.choice("expected", get_args(Expected))),
             )
         )

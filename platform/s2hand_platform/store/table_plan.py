@@ -38,6 +38,7 @@ class PlanRow:
     evaluation: str | None
     trial_ids: Mapping[int, str]
     """Seed → trial."""
+    measured_on: DataRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,20 +63,17 @@ class TablePlan:
     """What is measured on, and at which scale, in the words of the command."""
     device_type: str
     """``cpu`` or ``cuda``: where its trials run."""
-    data: DataRecord
     columns: tuple[PlanColumn, ...]
     rows: tuple[PlanRow, ...]
     contrasts: tuple[ContrastSpec, ...] = ()
     margin_column: str = ""
-    printed_on: str = ""
-    """The dataset of the printed cells; empty where nothing is printed."""
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds that were planned."""
-        return tuple(sorted({seed for row in self.rows for seed in row.trial_ids}))
+    def measured_on(self) -> str:
+        """Say in a line what the rows are measured on."""
+        return "; ".join(dict.fromkeys(row.measured_on.title for row in self.rows))
 
     def printed_cell(self, row: str, column: str) -> PublishedCell | None:
         """Return the printed cell, or None where the paper has none."""

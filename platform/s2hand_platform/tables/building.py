@@ -132,7 +132,7 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         "Cells: measured mean ± half of the 95 % t interval (number of seeds) / printed in the "
         "paper."
     )
-    yield f"Measured on {plan.data.title}, as '{plan.label}'."
+    yield f"Measured on {plan.measured_on}, as '{plan.label}', with {plan.device_type}."
     yield from _comparability(plan)
     if plan.contrasts:
         yield (
@@ -145,7 +145,7 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         yield f"Evaluator: {', '.join(chosen.evaluator_ids)}."
         yield f"Environment: {'; '.join(chosen.environments)}."
     if any(row.of_other_code for row in chosen.rows):
-        yield f"{OTHER_CODE_MARK} holds results of other code, data or evaluation than planned."
+        yield f"{OTHER_CODE_MARK} of other code, data, device or evaluation than planned."
     yield from chosen.remarks
 
 

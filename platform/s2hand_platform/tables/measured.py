@@ -72,7 +72,7 @@ class MeasuredTable:
         return cls(
             name=plan.name,
             title=plan.title,
-            data=plan.label,
+            data=plan.measured_on,
             columns=columns,
             rows=rows,
             contrasts=tuple(building.contrasts(plan.contrasts, rows, columns)),

@@ -22,7 +22,8 @@ class RowResults:
     trial_ids: Mapping[int, str]
     """Seed → trial."""
     of_other_code: frozenset[int]
-    """Seeds whose results are of other code, data or evaluation than planned."""
+    """Seeds whose results are of other code, data, device or evaluation than "
+                "planned."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +58,15 @@ def select_results(
         store: where results are.
         seeds: the seeds to take; None takes all that are there.
         other_code: fill what is not measured with results of the same settings and seed that
-            are of other code, data or evaluation, marked.
+            are of other code, data, device or evaluation, marked.
     """
     attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
     if seeds is not None:
         attempts = attempts[attempts["seed"].isin(list(seeds))]
-    of_row = {row.id: _of_row(attempts, row, plan.device_type) for row in plan.rows}
-    counted = {row.id: measured_attempts(of_row[row.id], row.evaluation) for row in plan.rows}
-    others = {row.id: _others(attempts, row, counted[row.id]) for row in plan.rows}
-    others = _of_one_evaluator(others, counted)
+    of_row = {row.id: _of_row(attempts, plan, row) for row in plan.rows}
+    counted = {row.id: _counted(of_row[row.id], row) for row in plan.rows}
+    evaluator = _evaluator(attempts, counted)
+    others = {row.id: _others(attempts, row, counted[row.id], evaluator) for row in plan.rows}
     chosen = {
         row.id: pd.concat([counted[row.id], others[row.id]]) if other_code else counted[row.id]
         for row in plan.rows
@@ -85,41 +86,49 @@ def select_results(
             *_set_aside(plan, store, counted),
             *_about_others(others, shown=other_code),
             *_notes(everything),
+            *_older(store),
             *store.remarks,
         ),
     )
 
 
-def _of_row(attempts: pd.DataFrame, row: PlanRow, device_type: str) -> pd.DataFrame:
+def _of_row(attempts: pd.DataFrame, plan: TablePlan, row: PlanRow) -> pd.DataFrame:
     """Return the attempts at the row's trials, of all seeds, also those planned at other times."""
-    return attempts[
+    as_planned = (
         (attempts["config_hash"] == row.config_hash)
         & (attempts["data_fingerprint"] == row.data)
         & (attempts["code_fingerprint"] == row.code)
-        & (attempts["device_type"] == device_type)
-    ]
+        & (attempts["device_type"] == plan.device_type)
+    )
+    # What cannot be fingerprinted equals nothing; such a trial is known by its id alone.
+    return attempts[as_planned | attempts["trial_id"].isin(row.trial_ids.values())]
 
 
-def _others(attempts: pd.DataFrame, row: PlanRow, counted: pd.DataFrame) -> pd.DataFrame:
+def _counted(attempts: pd.DataFrame, row: PlanRow) -> pd.DataFrame:
+    if row.evaluation is not None:
+        return measured_attempts(attempts, row.evaluation)
+    own = attempts[attempts["trial_id"].isin(row.trial_ids.values())]
+    return own[own["status"] == "finished"].drop_duplicates("trial_id", keep="last")
+
+
+def _others(
+    attempts: pd.DataFrame, row: PlanRow, counted: pd.DataFrame, evaluator: str | None
+) -> pd.DataFrame:
     """Return the latest result of each seed that is not measured as planned."""
     finished = attempts[
         (attempts["config_hash"] == row.config_hash)
         & (attempts["status"] == "finished")
+        & (attempts["evaluator_id"] == evaluator)
         & ~attempts["seed"].isin(counted["seed"])
     ]
     return finished.drop_duplicates("seed", keep="last")
 
 
-def _of_one_evaluator(
-    others: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]
-) -> dict[str, pd.DataFrame]:
-    """Keep what the planned results' evaluator measured, or else the most frequent one."""
+def _evaluator(attempts: pd.DataFrame, counted: Mapping[str, pd.DataFrame]) -> str | None:
+    """Return the planned results' evaluator, or else the most frequent one: none are mixed."""
     known = Counter(name for found in counted.values() for name in found["evaluator_id"])
-    known = known or Counter(name for found in others.values() for name in found["evaluator_id"])
-    if not known:
-        return dict(others)
-    evaluator = known.most_common(1)[0][0]
-    return {row: found[found["evaluator_id"] == evaluator] for row, found in others.items()}
+    known = known or Counter(attempts["evaluator_id"].dropna())
+    return known.most_common(1)[0][0] if known else None
 
 
 def _row_results(
@@ -180,6 +189,13 @@ def _set_aside(
     ]
 
 
+def _older(store: ResultStore) -> list[str]:
+    count = store.num_of_version_1()
+    if not count:
+        return []
+    return [f"{count} results of an older version are in the store; they fill no cell."]
+
+
 def _about_others(others: Mapping[str, pd.DataFrame], *, shown: bool) -> list[str]:
     """Say of which rows there are results that are not of the planned code, data, evaluation."""
     remarks = []
@@ -187,10 +203,11 @@ def _about_others(others: Mapping[str, pd.DataFrame], *, shown: bool) -> list[st
         if len(found):
             seeds = _numbers(sorted(found["seed"]))
             remarks.append(
-                f"Row '{row}': seeds {seeds} are of other code, data or evaluation than planned."
+                f"Row '{row}': seeds {seeds} are of other code, data, device or evaluation than "
+                "planned."
                 if shown
-                else f"Row '{row}': seeds {seeds} were measured with other code, data or "
-                "evaluation than planned and are left out; --other-code shows them, marked."
+                else f"Row '{row}': seeds {seeds} were measured with other code, data, device "
+                "or evaluation than planned and are left out; --other-code shows them, marked."
             )
     return remarks
 

@@ -20,7 +20,6 @@ def load_datasets(config):
     return load_train(config), load_test(config)
 
 
-
 def config_of(root, **settings) -> S2HandConfig:
     return S2HandConfig(data=DataConfig(root=str(root), **settings))
 

@@ -5,11 +5,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from s2hand.config import PRESETS, DataConfig, RuntimeConfig, S2HandConfig
+from s2hand.config import PRESETS, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
 
@@ -39,11 +39,17 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         config = _CONFIG.validate_json(json.dumps(merged), strict=True)
     except ValidationError as error:
         raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
+    data = config.data
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, hand_model=_hand_model(config.model.hand_model)),
-        data=_absolute(config.data, "root", "evaluation_root", "validation_root"),
-        runtime=_absolute(config.runtime, "cache_dir"),
+        data=dataclasses.replace(
+            data,
+            root=_absolute(data.root),
+            evaluation_root=_absolute(data.evaluation_root),
+            validation_root=_absolute(data.validation_root),
+        ),
+        runtime=dataclasses.replace(config.runtime, cache_dir=_absolute(config.runtime.cache_dir)),
     )
 
 
@@ -55,18 +61,12 @@ def dump(config: S2HandConfig) -> dict[str, Any]:
 
 def _hand_model(named: str) -> str:
     chosen = named or os.environ.get(ENVIRONMENT_VARIABLE) or EMBEDDED
-    return chosen if chosen == EMBEDDED else str(Path(chosen).expanduser().resolve())
+    return chosen if chosen == EMBEDDED else _absolute(chosen)
 
 
-_Section = TypeVar("_Section", DataConfig, RuntimeConfig)
-
-
-def _absolute(section: _Section, *names: str) -> _Section:
-    """Make paths absolute: a worker has another working directory."""
-    paths = {name: getattr(section, name) for name in names if getattr(section, name)}
-    return dataclasses.replace(
-        section, **{name: str(Path(path).expanduser().resolve()) for name, path in paths.items()}
-    )
+def _absolute(path: str) -> str:
+    """Make a path absolute, as a worker has another working directory; "" stays."""
+    return str(Path(path).expanduser().resolve()) if path else ""
 
 
 def _merge(
