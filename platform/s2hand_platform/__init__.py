@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s2hand_platform.runs import reproduce
+    from s2hand_platform.runs.tables import reproduce
     from s2hand_platform.store.results import ResultStore
 
 __all__ = ["ResultStore", "reproduce"]
@@ -13,7 +13,7 @@ def __getattr__(name: str) -> Any:
     """Import the public names when they are asked for: training workers need none of them."""
     match name:
         case "reproduce":
-            from s2hand_platform.runs import reproduce
+            from s2hand_platform.runs.tables import reproduce
 
             return reproduce
         case "ResultStore":

@@ -9,12 +9,14 @@ import pytest
 from tiny_experiment import TinyConfig, TinyExperiment
 
 import s2hand_platform
-from s2hand_platform import cli, runs
+from s2hand_platform import cli
 from s2hand_platform.cli import services
 from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
-from s2hand_platform.runs import HowToRun, Place
+from s2hand_platform.runs import running
+from s2hand_platform.runs.place import HowToRun, Place
+from s2hand_platform.runs.searches import run_search
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -275,7 +277,7 @@ def test_interrupt_says_how_to_go_on(
     def interrupt(*_arguments: Any, **_named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "run_in_process", interrupt)
+    monkeypatch.setattr(running, "run_in_process", interrupt)
     assert call(monkeypatch, "run", "tiny", "--without-ray") == EXIT_INTERRUPTED
     assert "run the same command again to go on" in capsys.readouterr().err
 
@@ -318,7 +320,7 @@ def test_optuna_needs_ray(project: Path) -> None:
     (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     place = Place.choose()
     with pytest.raises(SpecError, match="this search needs Ray"):
-        runs.run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+        run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
 
 
 def test_unknown_name_of_the_package() -> None:

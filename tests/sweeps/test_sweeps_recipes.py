@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from s2hand.training.schedule import losses_of
+from s2hand.training.stages import trained_stages
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand import S2HandExperiment
 from s2hand_platform.identity import config_hash
@@ -78,9 +80,28 @@ def test_figure_6_needs_the_2d_branch() -> None:
     compact, demo = (
         load_scale(SWEEPS / "scales" / f"{each}.toml", EXPERIMENT) for each in ("compact", "demo")
     )
-    assert len(expand_table(load("figure6").at(compact), EXPERIMENT)) == 2
+    assert len(expand_table(load("figure6").at(compact), EXPERIMENT)) == 3
     with pytest.raises(SpecError, match="the scale 'demo' fixes"):
         load("figure6").at(demo)
+
+
+def test_figure_6_compares_the_branches_apart_with_fine_tuning_and_fine_tuning_with_it() -> None:
+    rows = {row.row.id: row.config for row in expand_table(load("figure6"), EXPERIMENT)}
+    stages = {
+        name: [config.stages[index].name for index in trained_stages(config)]
+        for name, config in rows.items()
+    }
+    assert stages == {
+        "apart": ["image", "keypoints"],
+        "without_con": ["image", "keypoints", "finetune"],
+        "with_2d3d": ["image", "keypoints", "finetune"],
+    }
+    both = {name: losses_of(config, config.stages[2]) for name, config in rows.items()}
+    assert both["with_2d3d"] - both["without_con"] == {"keypoint_consistency"}
+    assert {(each.row, each.baseline) for each in load("figure6").contrasts} == {
+        ("with_2d3d", "apart"),
+        ("with_2d3d", "without_con"),
+    }
 
 
 def test_tables_4_5_and_9_are_the_same_trainings() -> None:

@@ -44,7 +44,7 @@ def plan(
 ) -> None:
     """Show what a table would run, what is reused and why, and the cost."""
     from s2hand_platform.cli.shown import print_plan
-    from s2hand_platform.runs import plan_to_show
+    from s2hand_platform.runs.tables import plan_to_show
 
     place = choose_place(data, scale, workspace, device)
     planned = plan_to_show(place, recipe, seeds=seeds)
@@ -71,7 +71,7 @@ def run(
 ) -> None:
     """Run what a table is missing, and print the table. Run again to go on after a stop."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.runs import run_table
+    from s2hand_platform.runs.tables import run_table
 
     place = choose_place(data, scale, workspace, device)
     how = how_to_run(
@@ -110,7 +110,7 @@ def sweep(
 ) -> None:
     """Search a space: a grid, or Optuna's suggestions with early stopping."""
     from s2hand_platform.cli.shown import print_search, search_json
-    from s2hand_platform.runs import run_search
+    from s2hand_platform.runs.searches import run_search
 
     place = choose_place(data, scale, workspace, device)
     spec = _with_trials(place.sweep(recipe), trials)
@@ -161,7 +161,8 @@ def table(
 ) -> None:
     """Print what has been measured of a table that was planned or run; the store is enough."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.runs import label_of, show_table
+    from s2hand_platform.runs.place import label_of
+    from s2hand_platform.runs.tables import show_table
     from s2hand_platform.workspace import Workspace
 
     measured = show_table(

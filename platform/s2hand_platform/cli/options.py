@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from s2hand_platform.runs import HowToRun, Place
+    from s2hand_platform.runs.place import HowToRun, Place
 
 TableArgument = Annotated[
     str,
@@ -70,7 +70,7 @@ def choose_place(
     device: Literal["auto", "cpu", "cuda"],
 ) -> "Place":
     """Make the place that the options name."""
-    from s2hand_platform.runs import Place
+    from s2hand_platform.runs.place import Place
 
     return Place.choose(data=data, scale=scale, workspace=workspace, device=device)
 
@@ -87,7 +87,7 @@ def how_to_run(
 ) -> "HowToRun":
     """Gather the options of a run; on the CPU a worker takes no GPU."""
     from s2hand_platform.execution.settings import RunSettings
-    from s2hand_platform.runs import HowToRun
+    from s2hand_platform.runs.place import HowToRun
 
     settings = RunSettings(
         address=address,

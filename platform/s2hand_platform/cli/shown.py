@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from s2hand_platform.planning.plan import Plan
-from s2hand_platform.runs import SearchTrial
+from s2hand_platform.runs.searches import SearchTrial
 from s2hand_platform.spec.schema import SweepSpec, short
 
 _WIDTH_WITHOUT_TERMINAL = 120

@@ -1,0 +1,110 @@
+"""What a run works with, and how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from s2hand_platform.devices import DeviceType, choose_device_type
+from s2hand_platform.execution.settings import RunSettings
+from s2hand_platform.experiments import default_experiment
+from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
+from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.workspace import Workspace
+
+FULL = "full"
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What a run works with: the experiment, the data, the size, the folder."""
+
+    experiment: Experiment
+    workspace: Workspace
+    data: str = SYNTHETIC
+    scale: ScaleSpec
+    device_type: DeviceType
+    """Where trials are to run; part of their identity."""
+
+    @classmethod
+    def choose(
+        cls,
+        *,
+        data: str = SYNTHETIC,
+        scale: str | None = None,
+        workspace: str | Path | None = None,
+        experiment: Experiment | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> "Place":
+        """Fill in what was not asked for.
+
+        Args:
+            data: ``synthetic``, a dataset's name, or a folder.
+            scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+            workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
+            experiment: None is the one that the command line runs.
+            device: what trials train on; ``auto`` is CUDA where this machine has it.
+        """
+        experiment = experiment or default_experiment()
+        return cls(
+            experiment=experiment,
+            workspace=Workspace.resolve(workspace),
+            data=data,
+            scale=load_scale(scale or _usual_scale(data), experiment),
+            device_type=choose_device_type(device),
+        )
+
+    @property
+    def store(self) -> ResultStore:
+        """The result store of the workspace."""
+        return ResultStore(self.workspace.store_dir)
+
+    @property
+    def label(self) -> str:
+        """What is measured on, and at which scale."""
+        return label_of(self.data, self.scale.name)
+
+    def table(self, name_or_path: str | Path) -> TableSpec:
+        """Read a table's recipe, with scale and data laid over its base."""
+        spec = load_table(name_or_path, self.experiment).at(self.scale)
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
+
+    def sweep(self, name_or_path: str | Path) -> SweepSpec:
+        """Read a search's recipe, with scale and data laid over its base."""
+        spec = load_sweep(name_or_path, self.experiment).at(self.scale)
+        return replace(spec.over(self._data(spec.dataset)), label=self.label)
+
+    def seeds(self, count: int | None) -> range:
+        """Return the first ``count`` seeds, or as many as the scale takes."""
+        return range(count if count is not None else self.scale.seeds)
+
+    def _data(self, dataset: str) -> Mapping[str, Any]:
+        return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
+
+
+def label_of(data: str | None, scale: str | None) -> str:
+    """Say in the words of the command what is measured on, and at which scale."""
+    data = data or SYNTHETIC
+    scale = scale or _usual_scale(data)
+    return data if scale == FULL else f"{data} ({scale})"
+
+
+def _usual_scale(data: str) -> str:
+    return "demo" if data == SYNTHETIC else FULL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HowToRun:
+    """Where trials run, and who is told."""
+
+    settings: RunSettings = field(default_factory=RunSettings)
+    without_ray: bool = False
+    """One trial after the other in this process."""
+    tracking_uri: str | None = None
+    """None: the MLflow database in the workspace."""
+    console: Console = field(default_factory=lambda: Console(stderr=True))

@@ -1,0 +1,55 @@
+"""Running a plan, with everybody told who listens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s2hand_platform.execution.local import run_in_process
+from s2hand_platform.execution.settings import RunSummary
+from s2hand_platform.planning.plan import Plan
+from s2hand_platform.progress import ProgressSink
+from s2hand_platform.runs.place import HowToRun, Place
+from s2hand_platform.tracking.sink import Sinks
+from s2hand_platform.tracking.writer import SpoolingSink
+
+
+def run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> RunSummary:
+    """Run what a plan is missing, and tell the terminal and the tracker."""
+    place.store.remove_leftovers()
+    place.store.compact_if_useful()
+    summaries = []
+    for turn in plan.in_turns():
+        progress = ProgressSink(how.console)
+        sink = Sinks([progress, tracker])
+        try:
+            summaries.append(_run_turn(turn, place, sink, how))
+        finally:
+            progress.close()
+    return RunSummary(
+        outcomes=tuple(each for summary in summaries for each in summary.outcomes),
+        reused=sum(summary.reused for summary in summaries),
+    )
+
+
+def _run_turn(plan: Plan, place: Place, sink: Sinks, how: HowToRun) -> RunSummary:
+    if how.without_ray or not plan.to_run:
+        return run_in_process(plan, place.experiment, place.workspace, sink)
+    from s2hand_platform.execution.tuner import run_plan as run_with_tune
+
+    return run_with_tune(plan, place.experiment, place.workspace, sink, how.settings)
+
+
+@contextmanager
+def tracker_of(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
+    """Open MLflow's sink, and say so if MLflow could not be told everything."""
+    from s2hand_platform.tracking.mlflow_sink import mlflow_sink
+
+    tracker = mlflow_sink(place.workspace, data=place.label, uri=how.tracking_uri)
+    try:
+        yield tracker
+    finally:
+        tracker.close()
+        if tracker.num_spooled:
+            how.console.print(
+                f"{tracker.num_spooled} entries wait for MLflow, which did not answer; "
+                "the next run tells them"
+            )

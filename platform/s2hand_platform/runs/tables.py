@@ -1,0 +1,163 @@
+"""Tables: planned, run, measured and shown."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from s2hand_platform.devices import DeviceType
+from s2hand_platform.errors import SpecError
+from s2hand_platform.execution.settings import RunSummary
+from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.planning.persist import persisted_table
+from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.runs.place import SYNTHETIC, HowToRun, Place
+from s2hand_platform.runs.running import run_plan, tracker_of
+from s2hand_platform.spec.expansion import expand_table
+from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import TablePlan
+from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.workspace import Workspace
+
+
+def reproduce(
+    table: str | Path,
+    *,
+    data: str = SYNTHETIC,
+    seeds: int | None = None,
+    scale: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    workspace: str | Path | None = None,
+    experiment: Experiment | None = None,
+    how: HowToRun | None = None,
+) -> MeasuredTable:
+    """Measure a table; only what is missing from the store is run.
+
+    Args:
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
+        data: ``synthetic``, a dataset's name, or a folder in its layout.
+        seeds: how many; None is what the scale takes.
+        scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+        device: what trials train on; ``auto`` is CUDA where this machine has it.
+        workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
+        experiment: None is the one that the command line runs.
+        how: where trials run; None is a Ray on this machine.
+
+    Raises:
+        SpecError: for a recipe, configuration or data that cannot be used.
+        ExecutionError: if trials cannot be run.
+    """
+    place = Place.choose(
+        data=data, scale=scale, workspace=workspace, experiment=experiment, device=device
+    )
+    measured, _ = run_table(place, table, seeds=seeds, how=how or HowToRun())
+    return measured
+
+
+def run_table(
+    place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run what a table is missing, tell the tracker, and measure the table."""
+    spec, plan = _plan_table(place, table, seeds=seeds)
+    kept = _persisted_table(spec, plan, place)
+    place.store.write_plan(kept)
+    with tracker_of(place, how) as tracker:
+        summary = run_plan(plan, place, tracker, how)
+        _measure_baselines(spec, plan, place)
+        measured = MeasuredTable.build(kept, place.store, seeds=place.seeds(seeds))
+        for row, values in measured.summaries().items():
+            tracker.summarise("row", spec.name, row, values)
+    return measured, summary
+
+
+def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
+    """Plan a table without running it.
+
+    The plan is kept for ``show_table`` only where there is none yet: what was run is what a table
+    shows, and what a later plan tells changes from.
+    """
+    spec, plan = _plan_table(place, table, seeds=seeds)
+    store = place.store
+    known = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
+    if known is None:
+        store.write_plan(_persisted_table(spec, plan, place))
+    return plan
+
+
+def _plan_table(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
+    spec = place.table(table)
+    plan = plan_table(
+        spec, place.experiment, place.store, place.seeds(seeds), device_type=place.device_type
+    )
+    return spec, plan
+
+
+def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
+    experiment = place.experiment
+    return persisted_table(
+        spec,
+        plan,
+        experiment=experiment.name,
+        metrics=experiment.metrics,
+        data={
+            row.row.id: experiment.describe_data(row.config)
+            for row in expand_table(spec, experiment)
+        },
+    )
+
+
+def show_table(
+    workspace: Workspace,
+    name: str,
+    *,
+    label: str | None = None,
+    device_type: DeviceType | None = None,
+    seeds: Collection[int] | None = None,
+    other_code: bool = False,
+) -> MeasuredTable:
+    """Gather a table that was planned before, from the store alone.
+
+    Args:
+        workspace: whose store.
+        name: the table's name.
+        label: what was measured on, as ``Place.label`` says it; None where there is only one.
+        device_type: where its trials ran; None is the latest.
+        seeds: the seeds to take; None takes all that are there.
+        other_code: show results of other code, data, device or evaluation too, marked.
+
+    Raises:
+        SpecError: if it was never planned, or on several kinds of data and none is named.
+    """
+    store = ResultStore(workspace.store_dir)
+    labels = tuple(dict.fromkeys(each for each, _ in store.table_labels(name)))
+    wanted = label if label is not None or len(labels) != 1 else labels[0]
+    plan = (
+        store.latest_table_plan(name, label=wanted, device_type=device_type)
+        if wanted in labels
+        else None
+    )
+    if plan is None:
+        known = ", ".join(f"'{each}'" for each in labels)
+        what = f"{name} on '{wanted}'" if wanted else name
+        remedy = (
+            f"it was planned on {known}; name one by --data and --scale"
+            if known and wanted not in labels
+            else f"plan it with: s2hand plan {name}"
+        )
+        raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])
+    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+
+
+def _measure_baselines(spec: TableSpec, plan: Plan, place: Place) -> None:
+    """Evaluate what needs no training, once per evaluation."""
+    experiment, store = place.experiment, place.store
+    units = {name: info.unit for name, info in experiment.metrics.items()}
+    evaluations = {
+        row.row: next(iter(row.trials.values())).evaluation_fingerprint for row in plan.rows
+    }
+    for row in expand_table(spec, experiment):
+        evaluation = evaluations[row.row.id]
+        if evaluation is not None and store.baselines(experiment.name, evaluation).empty:
+            for label, measured in experiment.baselines(row.config).items():
+                store.write_baseline(experiment.name, label, evaluation, measured, units)
