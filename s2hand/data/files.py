@@ -155,3 +155,10 @@ def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, obje
         if found != shape:
             return index, found
     return 0, "no entry at all"
+
+
+def clipping_notes(num_clipped: int) -> dict[str, str]:
+    """Say how many confidences of a set's detections were above 1; nothing where none was."""
+    if not num_clipped:
+        return {}
+    return {"detections": f"{num_clipped:,} confidences above 1 count as 1"}

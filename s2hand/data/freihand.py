@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.data.files import (
+    clipping_notes,
     find_images,
     images_by_stem,
     is_present,
@@ -94,11 +95,12 @@ def load_freihand(
 
     joints, vertices = truth(files.joints, 21), truth(files.vertices, 778)
     intrinsics_px = files.stored_intrinsics_px[:count]
+    notes: dict[str, str] = {}
     if keypoints == "ground_truth" and joints is not None:
         keypoints_px = project_truth(joints, intrinsics_px)
         confidence = np.ones((count, 21), np.float32)
     else:
-        keypoints_px, confidence = _detections(files)
+        keypoints_px, confidence, notes = _detections(files)
     return FrameTable(
         sample_ids=tuple(f"{index:08d}" for index in range(count)),
         image_paths=files.images,
@@ -111,6 +113,7 @@ def load_freihand(
         joints=joints,
         vertices=vertices,
         fingertips=S2HAND_FINGERTIPS,
+        notes=notes,
     )
 
 
@@ -175,10 +178,11 @@ def _detections_path(
 
 def _detections(
     files: _Files,
-) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"]]:
+) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"], dict[str, str]]:
+    """Return the images' keypoints and confidences, and what is to be said of their file."""
     count, path = len(files.images), files.detections
     if path is None:
-        return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32)
+        return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32), {}
     refuse_dangling(path)
     detections = read_detections(path, _largest_size_px(files.images))
     stored = len(files.stored_intrinsics_px)
@@ -187,7 +191,8 @@ def _detections(
         raise DataError(
             f"{path}: must hold one entry per image ({stored}), got {len(detections)}; detect again"
         )
-    return detections.keypoints_px[:count], detections.confidence[:count]
+    notes = clipping_notes(detections.num_clipped)
+    return detections.keypoints_px[:count], detections.confidence[:count], notes
 
 
 def _largest_size_px(images: tuple[Path, ...]) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """HO-3D: sequences of a hand that holds an object, versions 2 (PNG) and 3 (JPEG)."""
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxtyping import Float32
 
 from s2hand.data.files import (
     SPLITS,
+    clipping_notes,
     find_images,
     images_by_stem,
     is_present,
@@ -52,8 +52,6 @@ _TRAIN_FIELDS: dict[str, tuple[int, ...]] = {
 }
 _TEST_TRUTH = {"joints": "evaluation_xyz.json", "vertices": "evaluation_verts.json"}
 _TEST_FIELDS: dict[str, tuple[int, ...]] = {"camMat": (3, 3), "handBoundingBox": (4,)}
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +116,7 @@ def load_ho3d(
     """Read HO-3D's annotations in their official layout.
 
     Joints and rotations are brought from HO-3D's order and OpenGL frame to ours. Training frames
-    without annotation (``None`` in their meta file) are left out and counted in the log. The
+    without annotation (``None`` in their meta file) are left out and counted in the notes. The
     evaluation set has its boxes from ``handBoundingBox`` and its truth, where the files exist,
     from ``evaluation_xyz.json`` and ``evaluation_verts.json``. The images of a sequence have one
     size; sequences may differ.
@@ -138,18 +136,19 @@ def load_ho3d(
     """
     files = _find(root, split, keypoints, max_frames)
     frames, meta = files.frames, files.meta
-    without = len(files.read_meta) - len(frames)
-    if without:
-        _log.info("%s: left out %d frames without annotation", root / _FOLDERS[split], without)
     joints, vertices = _truth(files, split)
     rotations = _opencv_rotations(_column(meta, "handPose")) if split == "train" else None
     intrinsics_px = _column(meta, "camMat")
     sizes_px = _sizes_px(files)
+    notes: dict[str, str] = {}
+    if without := len(files.read_meta) - len(frames):
+        notes["annotations"] = f"{without:,} frames have none and are left out"
     if keypoints == "ground_truth" and joints is not None:
         detected_px = project_truth(joints, intrinsics_px)
         confidence = np.ones((len(frames), 21), np.float32)
     else:
-        detected_px, confidence = _detections(files, sizes_px)
+        detected_px, confidence, about_detections = _detections(files, sizes_px)
+        notes |= about_detections
     if split == "test":
         boxes = _column(meta, "handBoundingBox")
     elif train_crop == "truth" and joints is not None:
@@ -170,6 +169,7 @@ def load_ho3d(
         vertices=vertices,
         rotations=rotations,
         fingertips=HO3D_FINGERTIPS,
+        notes=notes,
     )
 
 
@@ -381,7 +381,8 @@ def _sizes_px(files: _Files) -> dict[str, tuple[int, int]]:
 
 def _detections(
     files: _Files, sizes_px: dict[str, tuple[int, int]]
-) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"]]:
+) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"], dict[str, str]]:
+    """Return the frames' keypoints and confidences, and what is to be said of their files."""
     keypoints_px = np.zeros((len(files.frames), 21, 2), np.float32)
     confidence = np.zeros((len(files.frames), 21), np.float32)
     read: dict[str, Detections] = {}
@@ -400,7 +401,7 @@ def _detections(
             )
         keypoints_px[row] = detections.keypoints_px[index]
         confidence[row] = detections.confidence[index]
-    return keypoints_px, confidence
+    return keypoints_px, confidence, clipping_notes(sum(d.num_clipped for d in read.values()))
 
 
 def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray, "n 4"]:

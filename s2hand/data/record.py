@@ -76,10 +76,7 @@ class DatasetRecord:
         if self.generation is None:
             return f"own data in {layout}'s layout"
         changed = "" if self.generation.is_unchanged else ", changed since it was made"
-        return (
-            f"synthetic ({layout}'s layout, {self.frames:,} frames, "
-            f"seed {self.generation.seed}{changed})"
-        )
+        return f"synthetic ({layout}'s layout, seed {self.generation.seed}{changed})"
 
     @property
     def is_of_paper(self) -> bool:

@@ -1,6 +1,7 @@
 """What a dataset is (``FrameTable``) and what a training step sees of it (``Batch``)."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,14 @@ class FrameTable:
     """True full axis-angle pose, wrist first, without a mean pose (flat hand is zero)."""
     fingertips: Fingertips = S2HAND_FINGERTIPS
     """Vertices at which the fingertips of ``joints`` lie; the set's, not a column."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What a result must say of the set's files (subject → text); the set's, not a column."""
 
     def __post_init__(self) -> None:
         for column in fields(self):
             values = getattr(self, column.name)
             if (
-                column.name != "fingertips"
+                column.name not in {"fingertips", "notes"}
                 and values is not None
                 and len(values) != len(self.sample_ids)
             ):

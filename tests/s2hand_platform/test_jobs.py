@@ -164,6 +164,7 @@ def test_plain_job_submission_runs_a_table(head: Head, tmp_path: Path) -> None:
     assert list(trials["status"]) == ["finished"]
     command = [sys.executable, "-m", "s2hand_platform.cli", "submit", "--address", head.jobs]
     command += ["--workspace", str(workspace.root), "plan", "nonsense"]
+    command += ["--scale", str(scale)]
     again = run(command, head)
     assert again.returncode != 0
     assert "sweeps/tables has no recipe 'nonsense'" in again.stdout

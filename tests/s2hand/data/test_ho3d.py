@@ -82,13 +82,23 @@ def test_frames_keep_their_true_numbers_and_find_their_detections(make_ho3d):
     np.testing.assert_allclose(table.detected_keypoints_px, detected[[5, 1]], rtol=1e-6)
 
 
-def test_frames_without_annotation_are_left_out(make_ho3d, caplog):
+def test_frames_without_annotation_are_left_out(make_ho3d):
     root = make_ho3d()
     change_meta(meta_path(root, 0), handJoints3D=None, handPose=None)
-    with caplog.at_level("INFO"):
-        table = load_ho3d(root, "train", max_frames=3)
+    table = load_ho3d(root, "train", max_frames=3)
     assert table.sample_ids == ("AB1/0001", "AB1/0002", "AB1/0003")
-    assert "left out 1 frames without annotation" in caplog.text
+    assert table.notes == {"annotations": "1 frames have none and are left out"}
+
+
+def test_confidences_above_one_are_told(make_ho3d):
+    root = make_ho3d()
+    path = root / "openpose/AB1/detect.json"
+    keypoints, confidence, names = json.loads(path.read_text())
+    confidence[2][5], confidence[3][0] = [1.05], [1.2]
+    path.write_text(json.dumps([keypoints, confidence, names]))
+    table = load_ho3d(root, "train")
+    assert table.notes == {"detections": "2 confidences above 1 count as 1"}
+    assert table.detection_confidence.max() == 1
 
 
 def test_training_crop_from_confident_detections_only(make_ho3d):

@@ -50,8 +50,7 @@ def test_a_generated_set_says_so(root: Path, dataset: str) -> None:
         assert record.sequences == (0 if dataset == "freihand" else 2)
         assert DatasetRecord.from_plain(json.loads(json.dumps(record.to_plain()))) == record
     layout = "FreiHAND" if dataset == "freihand" else "HO-3D"
-    frames = records.evaluation.frames
-    expected = f"synthetic ({layout}'s layout, {frames} frames, seed 7)"
+    expected = f"synthetic ({layout}'s layout, seed 7)"
     assert records.evaluation.title == expected
     assert describe_datasets(config_of(root, dataset=dataset)) == records
 

@@ -41,6 +41,8 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
         outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
         results[split] = _Split(table, config).evaluate(model, outputs=outputs)
     notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
+    for split, table in tables.items():
+        notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
     return _join(results, notes)
 
 
