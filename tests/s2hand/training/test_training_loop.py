@@ -18,6 +18,7 @@ from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
+from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
 from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
