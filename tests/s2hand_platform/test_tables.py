@@ -72,7 +72,6 @@ PLAN = TablePlan(
             row="waiting", baseline="full", columns=("error_cm", "score"), expected="better"
         ),
     ),
-    printed_on="curve",
     printed=(
         printed_row("other", quoted=True, error_cm="0.9"),
         printed_row("full", error_cm="1.10"),

@@ -50,7 +50,6 @@ def persisted_table(
         ),
         contrasts=spec.contrasts,
         margin_column=spec.margin_column,
-        printed_on=str(spec.published.measured_on) if spec.published else "",
         printed=tuple(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())

@@ -67,15 +67,8 @@ class TablePlan:
     rows: tuple[PlanRow, ...]
     contrasts: tuple[ContrastSpec, ...] = ()
     margin_column: str = ""
-    printed_on: str = ""
-    """The dataset of the printed cells; empty where nothing is printed."""
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds that were planned."""
-        return tuple(sorted({seed for row in self.rows for seed in row.trial_ids}))
 
     def printed_cell(self, row: str, column: str) -> PublishedCell | None:
         """Return the printed cell, or None where the paper has none."""
