@@ -112,9 +112,9 @@ def run(
     """Run one trial per configuration, or what is missing of them."""
     store = ResultStore(workspace.store_dir)
     trials = [planned(experiment, each) for each in overrides or ({},)]
+    finished = set(store.trials().query("status == 'finished'")["trial_id"])
     known = [
-        replace(trial, status="cached") if store.finished(trial.trial_id) else trial
-        for trial in trials
+        replace(trial, status="cached") if trial.trial_id in finished else trial for trial in trials
     ]
     return tuner.run_plan(plan_of(*known), experiment, workspace, sink, RunSettings())
 

@@ -84,7 +84,7 @@ def test_an_unusable_file_is_set_aside_and_its_trial_is_not_measured(
     change(next(two.path.glob(f"attempts/{A}*")))
     (path,) = two.path.glob(f"attempts/{A}*")
 
-    assert not two.finished(A)
+    assert two.last_attempt(A) is None
     assert two.next_attempt(A) == 0
     assert two.trials()["trial_id"].tolist() == [B]
     (remark,) = two.remarks
@@ -122,6 +122,55 @@ def test_a_newer_file_is_passed_over_and_left_to_newer_programs(
     assert remark.startswith("Passed over")
     assert len(list(two.path.glob(f"attempts/{A}*"))) == 1
     assert two.set_aside() == []
+
+
+def left_predictions(store: ResultStore) -> list[str]:
+    store.remove_leftovers(older_than_s=-1)
+    return sorted(path.name[0] for path in store.path.glob("predictions/*"))
+
+
+@pytest.mark.parametrize("fault", ["newer", "cut", "cut, and not to be moved"])
+def test_predictions_of_results_that_cannot_be_read_are_no_leftovers(
+    store: ResultStore, make_record: Any, make_evaluation: Any, fault: str
+) -> None:
+    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    for trial_id in (A, B, "c" * 64):
+        store.write_attempt(make_record(trial_id), evaluation)
+    path = next(store.path.glob(f"attempts/{A}*"))
+    (rewritten(newer) if fault == "newer" else cut)(path)
+    if fault == "cut, and not to be moved":
+        (store.path / "set-aside").write_text("no folder")
+    next(store.path.glob(f"attempts/{B}*")).unlink()
+    assert left_predictions(store) == ["a", "c"]
+    assert left_predictions(ResultStore(store.path)) == ["a", "c"]
+
+
+@pytest.mark.parametrize("change", [newer, empty])
+def test_where_it_is_not_known_whose_results_cannot_be_read_all_predictions_stay(
+    store: ResultStore, make_record: Any, make_evaluation: Any, change: Callable[[Path], None]
+) -> None:
+    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    store.write_attempt(make_record(A), evaluation)
+    store.compact()
+    (path,) = store.path.glob("compacted/*.parquet")
+    rewritten(change)(path)
+    assert left_predictions(store) == ["a"]
+    assert left_predictions(ResultStore(store.path)) == ["a"]
+
+
+def test_other_files_that_cannot_be_read_keep_no_predictions(
+    store: ResultStore, make_record: Any, make_evaluation: Any
+) -> None:
+    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    store.write_attempt(make_record(A), evaluation)
+    next(store.path.glob("attempts/*")).unlink()
+    store.write_code("f" * 64, {"model": "1" * 64})
+    empty(next(store.path.glob("code/*")))
+    store.write_code("e" * 64, {"model": "1" * 64})
+    newer(next(store.path.glob(f"code/{'e' * 64}*")))
+    assert store.code_files("f" * 64) is store.code_files("e" * 64) is None
+    assert len(store.remarks) == 2
+    assert left_predictions(store) == []
 
 
 @pytest.mark.parametrize("compacting", [False, True])
@@ -178,7 +227,7 @@ def test_damaged_predictions_leave_the_result(
     flip(next(store.path.glob("predictions/*")))
     assert store.predictions(A, "test") is None
     assert "predictions" in store.remarks[0]
-    assert store.finished(A)
+    assert store.last_attempt(A) is not None
 
 
 def test_damaged_baselines_are_measured_again(store: ResultStore, make_evaluation: Any) -> None:
@@ -222,7 +271,7 @@ def page_of(path: Path, group: int, column: str) -> int:
     ("column", "read"),
     [
         ("status", lambda store: store.trials()),
-        ("metrics.list.element.value", lambda store: store.finished(trial(2))),
+        ("metrics.list.element.value", lambda store: store.last_attempt(trial(2))),
         ("metrics.list.element.value", lambda store: store.metrics(store.trials())),
         ("curves.list.element.value", lambda store: store.curves([trial(3)])),
     ],
@@ -245,7 +294,7 @@ def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
     metrics = compacted.metrics(compacted.trials())
     errors = metrics[metrics["metric"] == "error"]
     assert sorted(errors["value"]) == [0, 1, 4, 5, 6, 7]
-    assert not compacted.finished(trial(2))
+    assert compacted.last_attempt(trial(2)) is None
     (remark,) = compacted.remarks
     assert str(path) in remark
     (entry,) = compacted.set_aside()
@@ -254,6 +303,23 @@ def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(
     compacted.write_attempt(make_record(trial(2)), make_evaluation(2.0))
     compacted.compact()
     assert len(compacted.trials()) == 7
+
+
+def test_a_trial_that_lost_one_of_its_attempts_keeps_its_predictions(
+    store: ResultStore, make_record: Any, make_evaluation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "_GROUP_LINES", 1)
+    for attempt in (0, 1):
+        evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+        store.write_attempt(make_record(A, attempt=attempt), evaluation)
+    store.compact()
+    (path,) = store.path.glob("compacted/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[page_of(path, 1, "commit")] ^= 1
+    path.write_bytes(content)
+    assert left_predictions(store) == ["a", "a"]
+    assert store.trials()["attempt"].tolist() == [0]
+    assert store.set_aside()[0].trial_ids == (A,)
 
 
 def test_where_nothing_can_be_moved_the_good_row_groups_are_read_in_place(

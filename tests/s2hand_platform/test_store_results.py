@@ -39,7 +39,6 @@ def test_an_empty_store_has_all_columns_and_no_lines(store: ResultStore) -> None
     assert store.last_attempt("a" * 64) is None
     assert store.predictions("a" * 64, "test") is None
     assert store.code_files("f" * 64) is None
-    assert not store.finished("a" * 64)
     assert store.next_attempt("a" * 64) == 0
     assert store.compact() == 0
     assert not store.path.exists()
@@ -101,7 +100,7 @@ def test_an_attempt_comes_back_whole(
         (1, "loss", 1.0),
         (1, "rate", 0.1),
     ]
-    assert store.finished(record.trial_id)
+    assert store.last_attempt(record.trial_id).status == "finished"  # type: ignore[union-attr]
     assert store.next_attempt(record.trial_id) == 1
     assert store.remarks == ()
 
@@ -113,7 +112,6 @@ def test_a_failed_attempt_is_kept_and_is_not_finished(
         make_record(status="failed", failure="non_finite", reason="loss became NaN")
     )
     settle()
-    assert not store.finished("a" * 64)
     assert store.next_attempt("a" * 64) == 1
     assert store.trials()["reason"].tolist() == ["loss became NaN"]
     assert store.trials()["failure"].tolist() == ["non_finite"]

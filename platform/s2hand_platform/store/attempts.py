@@ -2,9 +2,12 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +38,8 @@ _KEYS = ("commit", "trial_id", "attempt", "store_version", "config_hash")
 _RECENT_NAME = re.compile(
     r"(?P<trial>[^.]+)\.\d{4,}\.(?P<config>[^.]+)\.[0-9a-f]{32}\.[0-9a-f]{16}\.parquet"
 )
+_WITH_RANGES = ("trial_id", "store_version")
+"""Of these a row group's smallest and largest value say much."""
 _CONFIG_LETTERS = 16
 _GROUP_LINES = 256
 """Lines in a row group: reading one trial decodes one row group."""
@@ -52,6 +57,15 @@ class Wanted:
     """None: all."""
     config_hashes: frozenset[str] | None = None
     """None: all."""
+    store_version: int | None = None
+    """The version of the store that wrote them; None: any."""
+
+    def chosen(self) -> Iterator[tuple[str, frozenset[Any] | None]]:
+        """Yield the columns to choose by, each with the wanted values; None: all."""
+        yield "trial_id", self.trial_ids
+        yield "config_hash", self.config_hashes
+        version = self.store_version
+        yield "store_version", None if version is None else frozenset([version])
 
     def config_starts(self) -> frozenset[str] | None:
         """Return how the names of files with a wanted configuration go on; None: anyhow."""
@@ -165,6 +179,23 @@ class AttemptFiles:
             _check_name(path, lines)
         return lines.select(ATTEMPTS.names), fault
 
+    def trials_not_read(self) -> frozenset[str] | None:
+        """Return the trials with attempts in files that were passed over or set aside.
+
+        None: there are such files of which it is not known whose attempts they hold.
+        """
+        held = [
+            named_trials(path)
+            for path in self._set_aside.passed_over
+            if path.parent.name in (RECENT, COMPACTED)
+        ]
+        held += [
+            entry.trial_ids
+            for entry in self._set_aside.entries()
+            if entry.path.startswith((f"{RECENT}/", f"{COMPACTED}/"))
+        ]
+        return frozenset(chain.from_iterable(held)) if all(held) else None
+
     def is_version1(self, path: Path) -> bool:
         """Say whether a file is one of version 1."""
         return path.parent.name == version1.TRIALS
@@ -175,6 +206,8 @@ class AttemptFiles:
         recent_names = parquet_names(self.store / RECENT)
         compacted, partitions = self.compacted(), wanted.partitions()
         trials, starts = wanted.trial_ids, wanted.config_starts()
+        if wanted.store_version == version1.VERSION:
+            recent_names = []  # version 1 had no such files
         return [
             *(
                 self.store / version1.TRIALS / name
@@ -270,13 +303,13 @@ def _by_name(
 
 
 def lost_trials(path: Path, good: pa.Table) -> set[str]:
-    """Return the trials of a damaged compacted file of which no good line is left."""
+    """Return the trials of which a damaged compacted file has lost lines."""
     try:
         with reading(path, checked="none") as file:
             held = file.read(columns=["trial_id"])["trial_id"].to_pylist()
     except (UnusableFile, FileNotFoundError):
         return set()
-    return set(held) - set(good["trial_id"].to_pylist())
+    return set(Counter(held) - Counter(good["trial_id"].to_pylist()))
 
 
 def read_lines(
@@ -334,23 +367,28 @@ def _lines_of(path: Path, file: pq.ParquetFile, groups: Sequence[int], wanted: W
 
 
 def _groups(file: pq.ParquetFile, wanted: Wanted) -> list[int]:
-    """Choose the row groups whose range of trials holds a wanted one."""
+    """Choose the row groups whose ranges of trials and of versions hold a wanted one."""
     groups = list(range(file.num_row_groups))
-    if wanted.trial_ids is None:
-        return groups
-    names = sorted(wanted.trial_ids)
-    return [group for group in groups if _may_hold(file.metadata.row_group(group), names)]
+    for column, values in wanted.chosen():
+        if column in _WITH_RANGES and values is not None:
+            ordered = sorted(values)
+            groups = [
+                group
+                for group in groups
+                if _may_hold(file.metadata.row_group(group), column, ordered)
+            ]
+    return groups
 
 
-def _may_hold(group: pq.RowGroupMetaData, names: Sequence[str]) -> bool:
+def _may_hold(group: pq.RowGroupMetaData, name: str, values: Sequence[Any]) -> bool:
     for index in range(group.num_columns):
         column = group.column(index)
-        if column.path_in_schema == "trial_id":
+        if column.path_in_schema == name:
             statistics = column.statistics
             if statistics is None or not statistics.has_min_max:
                 return True
-            first = bisect_left(names, statistics.min)
-            return first < len(names) and names[first] <= statistics.max
+            first = bisect_left(values, statistics.min)
+            return first < len(values) and values[first] <= statistics.max
     return True
 
 
@@ -367,12 +405,9 @@ def _with_config(file: pq.ParquetFile, groups: Sequence[int], hashes: Collection
 
 
 def _filter(lines: pa.Table, wanted: Wanted) -> pa.Table:
-    for column, values in (
-        ("trial_id", wanted.trial_ids),
-        ("config_hash", wanted.config_hashes),
-    ):
+    for column, values in wanted.chosen():
         if values is not None:
-            chosen = pa.array(sorted(values), pa.string())
+            chosen = pa.array(sorted(values), ATTEMPTS.field(column).type)
             lines = lines.filter(pc.is_in(lines[column], value_set=chosen))
     return lines
 

@@ -75,6 +75,11 @@ def commit_of(path: Path) -> str:
     return path.name.split(".")[2]
 
 
+def trial_of(path: Path) -> str:
+    """Return the trial that a file of predictions belongs to."""
+    return path.name.partition(".")[0]
+
+
 def _table(evaluation: Evaluation, split: str, arrays: Mapping[str, np.ndarray]) -> pa.Table:
     fields = [pa.field(_IDS, pa.string())]
     columns: list[pa.Array] = [pa.array(list(evaluation.sample_ids.get(split, ())), pa.string())]

@@ -31,7 +31,7 @@ class Environment:
 
     @property
     def kind(self) -> str:
-        """Values of one cell come from one kind of environment."""
+        """Device, framework and precision in a line: shown beside results, never chosen by."""
         return f"{self.device}, {self.framework}, {self.precision}"
 
     def to_json(self) -> str:
@@ -72,8 +72,9 @@ class AttemptRecord:
     """With a time zone."""
     finished: datetime
     training_s: float | None = None
-    """Wall-clock seconds of training behind this result, over all attempts, killed ones included;
-    shared stages that another trial trained do not count. None where it is not known."""
+    """Wall-clock seconds of the stages that this trial trained: of each the time of all trainings
+    that worked on it, killed ones and those of other trials included. Stages that were found
+    trained do not count. None where it is not known."""
     evaluation_s: float | None = None
     """Wall-clock seconds of this attempt's evaluation; None where there was none."""
     stages: Sequence[StageReport] = ()

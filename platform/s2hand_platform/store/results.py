@@ -38,6 +38,7 @@ from s2hand_platform.store.predictions import FOLDER as PREDICTIONS
 from s2hand_platform.store.predictions import (
     commit_of,
     read_predictions,
+    trial_of,
     write_predictions,
 )
 from s2hand_platform.store.records import AttemptRecord, Curve, Predictions, StoredAttempt
@@ -142,11 +143,6 @@ class ResultStore:
             )
         )
 
-    def finished(self, trial_id: str) -> bool:
-        """Say whether the store holds a finished attempt of this trial, with its metrics."""
-        lines = self._of_trials([trial_id], "status", "metrics")
-        return "finished" in lines["status"].to_pylist()
-
     def next_attempt(self, trial_id: str) -> int:
         """Return the number that the next try at this trial takes."""
         return max(self._of_trials([trial_id])["attempt"].to_pylist(), default=-1) + 1
@@ -173,6 +169,14 @@ class ResultStore:
             metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
             notes=json.loads(last["notes_json"]),
         )
+
+    def num_of_version_1(self) -> int:
+        """Count the finished attempts that version 1 of the store wrote.
+
+        They fill no cell: neither the trial ids nor the hashes of today's plans are theirs.
+        """
+        lines = self._files.read(Wanted(columns=["status"], store_version=version1.VERSION))
+        return lines["status"].to_pylist().count("finished")
 
     def metrics(self, attempts: pd.DataFrame) -> pd.DataFrame:
         """Return the metrics of some lines of ``trials()`` or ``attempts()``, one line each."""
@@ -307,6 +311,8 @@ class ResultStore:
     def remove_leftovers(self, older_than_s: float = _LEFTOVER_AGE_S) -> None:
         """Remove what killed writers left: temporary files, and details without their attempt.
 
+        Predictions stay where their attempt may lie in a file that cannot be read here.
+
         Args:
             older_than_s: younger files are kept, as their writers may be at work.
         """
@@ -316,7 +322,14 @@ class ResultStore:
         predictions = parquet_files(self.path / PREDICTIONS)
         if predictions:
             commits = set(self._files.read(Wanted(columns=()))["commit"].to_pylist())
-            orphans = [path for path in predictions if commit_of(path) not in commits]
+            not_read = self._files.trials_not_read()
+            if not_read is None:
+                return
+            orphans = [
+                path
+                for path in predictions
+                if commit_of(path) not in commits and trial_of(path) not in not_read
+            ]
             remove_older_than(orphans, older_than_s)
 
     def _of_trials(self, trial_ids: Collection[str], *columns: str) -> pa.Table:

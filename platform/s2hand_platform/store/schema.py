@@ -46,12 +46,14 @@ ATTEMPTS = _schema(
     _column("status", _TEXT, meaning="finished, failed or stopped_early"),
     _column("failure", _TEXT, meaning="of a failed attempt: its cause, one word"),
     _column("reason", _TEXT),
-    _column("environment_kind", _TEXT, meaning="cells never mix kinds unasked"),
+    _column(
+        "environment_kind", _TEXT, meaning="device, framework, precision; shown, not chosen by"
+    ),
     _column("environment_json", _TEXT),
     _column("started", _UTC),
     _column("finished", _UTC),
     _column("duration_s", pa.float64(), unit="s", meaning="wall clock of this attempt"),
-    _column("training_s", pa.float64(), unit="s", meaning="training, over all attempts"),
+    _column("training_s", pa.float64(), unit="s", meaning="training of the stages trained here"),
     _column("evaluation_s", pa.float64(), unit="s", meaning="this attempt's evaluation"),
     _column("stages_json", _TEXT, meaning="stages: name, stage_id, training_s, trained_here"),
     _column("evaluator_id", _TEXT),

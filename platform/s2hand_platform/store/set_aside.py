@@ -33,12 +33,18 @@ class SetAsideRoom:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._met: dict[Path, str] = {}
+        self._passed_over: set[Path] = set()
         self._lock = threading.Lock()
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What this process met, a sentence each, naming the path."""
         return tuple(self._met.values())
+
+    @property
+    def passed_over(self) -> frozenset[Path]:
+        """What this process left where it is."""
+        return frozenset(self._passed_over)
 
     def take(self, fault: UnusableFile, trial_ids: Collection[str] = ()) -> bool:
         """Set a file aside with the reason beside it.
@@ -47,11 +53,15 @@ class SetAsideRoom:
             Whether it was moved.
         """
         moved = fault.fault != "newer" and self._move(fault, trial_ids)
-        self._remark(fault, f"Set aside, in {self._folder}" if moved else "Passed over")
+        if moved:
+            self._remark(fault, f"Set aside, in {self._folder}")
+        else:
+            self.pass_over(fault)
         return moved
 
     def pass_over(self, fault: UnusableFile) -> None:
         """Leave a file where it is."""
+        self._passed_over.add(fault.path)
         self._remark(fault, "Passed over")
 
     def _remark(self, fault: UnusableFile, what: str) -> None:

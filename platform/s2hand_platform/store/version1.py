@@ -9,6 +9,7 @@ import pyarrow as pa
 from s2hand_platform.store.files import UnusableFile, parquet_files, read_whole, remove
 from s2hand_platform.store.schema import ATTEMPTS, TRIAL_COLUMNS
 
+VERSION = 1
 TRIALS = "trials"
 _DETAILS = ("metrics", "samples", "curves")
 FOLDERS = (TRIALS, *_DETAILS)
@@ -61,7 +62,7 @@ def read_attempt(path: Path) -> pa.Table:
         raise UnusableFile(path, "damaged", "finished, but the file of its metrics is gone")
     whole = {
         **line[0],
-        "store_version": 1,
+        "store_version": VERSION,
         "metrics": details["metrics"],
         "curves": details["curves"],
         **_nested_samples(details["samples"]),

@@ -117,8 +117,12 @@ def test_accumulation_gives_the_same_gradient(config, batch, micro_batch_size):
         results.append((step.accumulate(batch), gradients(model)))
     (whole_terms, whole), (terms, parts) = results
     torch.testing.assert_close(terms, whole_terms)
-    for name, gradient in whole.items():
-        torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=3e-7)
+    # Of the whole gradient: single elements are sums that cancel, whose rounding differs.
+    assert parts.keys() == whole.keys()
+    flat, flat_whole = (
+        torch.cat([gradient.ravel() for gradient in each.values()]) for each in (parts, whole)
+    )
+    assert (flat - flat_whole).norm() < 1e-5 * flat_whole.norm()
 
 
 def work(rank, folder, config, batch):
