@@ -1,7 +1,6 @@
 """Files of detected keypoints, in the layout that the S2HAND code reads."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.errors import DataError
+from s2hand.files import whole_file
 
 _DECIMALS_PX, _DECIMALS_CONFIDENCE = 2, 4
 _NUM_KEYPOINTS = 21
@@ -79,13 +79,8 @@ def write_detections(path: Path, detections: Detections) -> None:
         [[name] for name in detections.filenames],
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def _read_lists(path: Path) -> tuple[list[Any], list[Any], list[Any]]:

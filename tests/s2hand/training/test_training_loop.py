@@ -18,6 +18,7 @@ from s2hand.model import S2Hand
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
+from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
 from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
@@ -91,6 +92,8 @@ def test_a_training_reports_every_term_and_leaves_its_weights(config, make_conte
         )
     files = {path.name for path in context.checkpoint_dir.iterdir() if path.is_file()}
     assert files == {MODEL_NAME, "stages.json"}
+    record = read_model_record(context.checkpoint_dir / MODEL_NAME)
+    assert record.initial_weights == {"encoder": {"name": "none"}}
     # Of a finished stage its parts are kept, without the optimiser.
     left = sorted(path.name for path in context.stage_dir.glob("*/*"))
     assert left == ["final.pt"] * 3 + ["lock"] * 3
