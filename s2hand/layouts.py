@@ -59,8 +59,6 @@ class Layout:
     fingertips: Fingertips
     """Vertices at which the fingertips of the true joints lie."""
     versions: tuple[PublishedVersion, ...]
-    paper_version: str
-    """The release that the paper measures on."""
     handedness: Literal["right"] = "right"
 
 
@@ -98,7 +96,6 @@ _FREIHAND = Layout(
             },
         ),
     ),
-    paper_version="v2",
 )
 
 _HO3D = Layout(
@@ -143,7 +140,6 @@ _HO3D = Layout(
             },
         ),
     ),
-    paper_version="v2",
 )
 
 LAYOUTS: Mapping[DatasetName, Layout] = MappingProxyType({"freihand": _FREIHAND, "ho3d": _HO3D})

@@ -78,11 +78,6 @@ class DatasetRecord:
         changed = "" if self.generation.is_unchanged else ", changed since it was made"
         return f"synthetic ({layout}'s layout, seed {self.generation.seed}{changed})"
 
-    @property
-    def is_of_paper(self) -> bool:
-        """Whether this is the release that the paper's numbers are of."""
-        return self.origin == "official" and self.version == LAYOUTS[self.name].paper_version
-
     def to_plain(self) -> dict[str, Any]:
         """Dump to JSON's types."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))

@@ -189,8 +189,10 @@ def _find_weights_file(file_name: str) -> Path:
     if not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(_WEIGHTS_URL + file_name, str(cached), progress=False)
-        except OSError as error:
+            torch.hub.download_url_to_file(
+                _WEIGHTS_URL + file_name, str(cached), _digits(file_name), progress=False
+            )
+        except (OSError, RuntimeError) as error:
             raise ConfigurationError(
                 f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
                 f"({cached.parent}) nor to be had from {_WEIGHTS_URL} ({error}); "
@@ -201,7 +203,7 @@ def _find_weights_file(file_name: str) -> Path:
 
 def _require_published(path: Path, file_name: str) -> str:
     """Return a file's SHA-256; it must be the published file: its content enters no identity."""
-    digits = file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]
+    digits = _digits(file_name)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(digits):
@@ -211,3 +213,8 @@ def _require_published(path: Path, file_name: str) -> str:
             f"{_WEIGHTS_URL}{file_name}"
         )
     return found
+
+
+def _digits(file_name: str) -> str:
+    """Return the first digits of a published file's SHA-256."""
+    return file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]

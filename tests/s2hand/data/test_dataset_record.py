@@ -50,7 +50,6 @@ def test_other_sets_are_ones_own_and_say_why(make_freihand, make_ho3d):
         "own", "", "own data in FreiHAND's layout",
     )  # fmt: skip
     assert record.why_not_official == "5 frames; FreiHAND v2 has 32,560"
-    assert not record.is_of_paper
     records = describe_datasets(config_of(make_ho3d(), dataset="ho3d"))
     assert (
         records.evaluation.why_not_official == "6 frames; HO-3D v2 has 11,524, HO-3D v3 has 20,137"
@@ -75,11 +74,10 @@ def test_the_published_set_is_official_at_any_path(make_ho3d, publish, tmp_path)
     records = describe_datasets(config_of(root, dataset="ho3d"))
     for record in (records.training, records.evaluation):
         assert (record.origin, record.version, record.why_not_official) == ("official", "v2", "")
-        assert record.is_of_paper
     assert records.title == "HO-3D v2"
     publish("ho3d", replace(version("v2", ".png"), name="v3"))
     record = describe_datasets(config_of(root, dataset="ho3d")).training
-    assert (record.origin, record.is_of_paper) == ("official", False)
+    assert (record.origin, record.version) == ("official", "v3")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,6 @@ def test_a_generated_set_says_so(root: Path, dataset: str) -> None:
     for record in (records.training, records.evaluation):
         assert record.origin == "synthetic"
         assert record.version == ""
-        assert not record.is_of_paper
         assert record.generation.seed == 7
         assert record.generation.image_size_px == 32
         assert record.generation.size["train"]["subjects"] == 2
