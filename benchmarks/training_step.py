@@ -30,8 +30,8 @@ from s2hand.data.sample import Batch, FrameTable
 from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.model import REFERENCE_FOCAL, S2Hand
+from s2hand.schedule import phase_of
 from s2hand.training.determinism import use_deterministic_algorithms
-from s2hand.training.schedule import phase_of
 from s2hand.training.stages import stage_parts
 from s2hand.training.step import TrainingStep, build_optimiser, move_batch
 from s2hand.training.workers import Workers

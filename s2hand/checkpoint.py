@@ -8,8 +8,6 @@ of the hand model itself lies in it, and reading it executes nothing.
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -24,6 +22,7 @@ from torch import Tensor
 from s2hand import __version__
 from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
 from s2hand.errors import CheckpointError, ConfigurationError
+from s2hand.files import whole_file
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import ENVIRONMENT_VARIABLE, load_hand_model
 from s2hand.hand.model_data import HandModelData
@@ -55,7 +54,8 @@ class ModelRecord:
     data: Mapping[str, Any]
     """Record of the dataset that it was trained on; empty where it is not known."""
     initial_weights: Mapping[str, Any]
-    """Where the first weights of a part came from, by part; others were random."""
+    """Where the first weights of a part came from, by part: ``name`` of the published file and its
+    ``sha256``, or the name ``none``. Those of other parts were random."""
 
 
 def save_model(model: S2Hand, record: ModelRecord, path: Path) -> None:
@@ -86,17 +86,8 @@ def save_model(model: S2Hand, record: ModelRecord, path: Path) -> None:
     envelope["sha256"] = _digest(envelope, weights)
     content = safetensors.torch.save(weights, {_ENTRY: json.dumps(envelope, allow_nan=False)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def read_model_record(path: Path) -> ModelRecord:

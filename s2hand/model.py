@@ -11,7 +11,7 @@ from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.model_data import HandModelData
-from s2hand.loss_table import active_weights, parts_of_losses
+from s2hand.loss_table import parts_of_losses
 from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
@@ -19,6 +19,7 @@ from s2hand.networks.texture_light_head import TextureLightHead
 from s2hand.parts import HAND_ALONE, PARTS, Output
 from s2hand.prediction import Appearance, HandPrediction, Prediction
 from s2hand.rendering import Lighting, MeshTopology, Rendering, render
+from s2hand.schedule import acting_losses
 
 UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 """Fingers up, palm to the camera: a third of a turn about (1, 1, 1), from MANO's rest frame."""
@@ -69,7 +70,7 @@ class S2Hand(nn.Module):
             rotation_centre=config.model.rotation_centre,
         )
         self.topology = MeshTopology.from_faces(self.hand_layer.faces, len(hand.v_template))
-        needed = parts_of_losses(_acting_losses(config))
+        needed = parts_of_losses(acting_losses(config))
         for name in (part for part in PARTS if part in {"encoder", "head", *needed}):
             # Each part has its own random numbers: its initial weights are the same whichever
             # other parts there are, so that trainings with and without them can share a stage.
@@ -231,21 +232,6 @@ class S2Hand(nn.Module):
         return torch.autocast(
             images.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"
         )
-
-
-def _acting_losses(config: S2HandConfig) -> set[str]:
-    """Name the losses that act in some stage; one that a schedule adds needs the hand alone."""
-    return {
-        name
-        for stage in config.stages
-        if stage.epochs
-        for name in active_weights(
-            config.losses.weights,
-            branch=stage.branch,
-            over_clips=stage.samples == "clips",
-            without=stage.without,
-        )
-    }
 
 
 def memory_format(name: str) -> torch.memory_format:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from s2hand.data.files import IMAGE_SUFFIXES, refuse_dangling
 from s2hand.errors import DataError
+from s2hand.files import whole_file
 
 _MAX_THREADS = 8
 _FILES_PER_TASK = 64
@@ -102,11 +103,7 @@ def _read_cache(path: Path) -> dict[str, _Entry]:
 
 
 def _write_cache(path: Path, entries: dict[str, _Entry]) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(json.dumps(entries), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write(json.dumps(entries).encode())

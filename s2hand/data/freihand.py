@@ -184,7 +184,7 @@ def _detections(
     if path is None:
         return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32), {}
     refuse_dangling(path)
-    detections = read_detections(path, _largest_size_px(files.images))
+    detections = read_detections(path, stored_sizes_px(files.images))
     stored = len(files.stored_intrinsics_px)
     # A detector that ran over the whole training folder saw the recomposed copies as well.
     if len(detections) not in {stored, len(images_by_stem(files.images[0].parent))}:
@@ -193,9 +193,3 @@ def _detections(
         )
     notes = clipping_notes(detections.num_clipped)
     return detections.keypoints_px[:count], detections.confidence[:count], notes
-
-
-def _largest_size_px(images: tuple[Path, ...]) -> tuple[int, int]:
-    """Return the width and the height that all images fit into."""
-    width, height = stored_sizes_px(images).max(axis=0).tolist()
-    return width, height

@@ -1,15 +1,14 @@
 """Write a hand model as the official MANO_RIGHT.pkl is laid out, for other projects' layers."""
 
-import os
 import pickle
 import pickletools
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csc_matrix
 
 from s2hand.errors import HandModelError
+from s2hand.files import whole_file
 from s2hand.hand.model_data import HandModelData
 
 _OLD_NAMES = {
@@ -40,17 +39,13 @@ def export_hand_model(data: HandModelData, path: str | Path) -> None:
     path = Path(path)
     content = _with_old_names(pickle.dumps(official_layout(data), protocol=2))
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as reason:
-        raise _write_error(path, reason) from reason
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with whole_file(path) as file:
             file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
     except OSError as reason:
-        Path(temporary).unlink(missing_ok=True)
-        raise _write_error(path, reason) from reason
+        raise HandModelError(
+            f"{path}: the hand model cannot be written ({reason.strerror or reason}); "
+            "choose a folder that exists, is writable and has 10 MB free"
+        ) from reason
 
 
 def official_layout(data: HandModelData) -> dict[str, object]:
@@ -84,10 +79,3 @@ def _with_old_names(pickled: bytes) -> bytes:
             pieces += [pickled[copied:position], f"c{_OLD_NAMES[module]}\n{name}\n".encode()]
             copied = position + len(f"c{module}\n{name}\n")
     return b"".join((*pieces, pickled[copied:]))
-
-
-def _write_error(path: Path, reason: OSError) -> HandModelError:
-    return HandModelError(
-        f"{path}: the hand model cannot be written ({reason.strerror or reason}); "
-        "choose a folder that exists, is writable and has 10 MB free"
-    )

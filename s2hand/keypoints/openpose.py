@@ -1,15 +1,15 @@
 """Files of detected keypoints, in the layout that the S2HAND code reads."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from s2hand.errors import DataError
+from s2hand.files import whole_file
 
 _DECIMALS_PX, _DECIMALS_CONFIDENCE = 2, 4
 _NUM_KEYPOINTS = 21
@@ -35,7 +35,9 @@ class Detections:
         return len(self.filenames)
 
 
-def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
+def read_detections(
+    path: Path, image_size_px: tuple[int, int] | Int64[np.ndarray, "images 2"]
+) -> Detections:
     """Read one detections file and check every entry.
 
     The file is a JSON list of three lists of equal length: 21 [x, y] per image, 21 [confidence]
@@ -44,8 +46,9 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
 
     Args:
         path: The file.
-        image_size_px: Width and height of the images. A found keypoint may lie outside by half
-            that size: no further, or it belongs to other images.
+        image_size_px: Width and height of all images, or of each of the first ones: what is found
+            in others is not looked at. A found keypoint may lie outside by half its image's size:
+            no further, or it belongs to other images.
 
     Raises:
         DataError: If the file is missing, truncated or not of that layout, or an entry holds NaN,
@@ -57,10 +60,14 @@ def read_detections(path: Path, image_size_px: tuple[int, int]) -> Detections:
     remedy = "write (0, 0) with confidence 0 for a keypoint that was not found"
     _require_range(path, "confidence", confidence, 0.0, np.inf, remedy)
     found = np.where(confidence[..., None] > 0, keypoints, 0)
+    if isinstance(image_size_px, tuple):
+        sizes_px = np.tile(image_size_px, (len(found), 1))
+    else:
+        found, sizes_px = found[: len(image_size_px)], image_size_px[: len(found)]
     for axis, name in enumerate("xy"):
-        size = image_size_px[axis]
-        remedy = f"detect on the stored {image_size_px[0]}x{image_size_px[1]} px images"
-        _require_range(path, f"keypoint {name}", found[..., axis], -size / 2, 1.5 * size, remedy)
+        side = sizes_px[:, axis]
+        remedy = "detect on the images as they are stored"
+        _require_range(path, f"keypoint {name}", found[..., axis], -side / 2, 1.5 * side, remedy)
     return Detections(
         keypoints_px=keypoints.astype(np.float32),
         confidence=confidence.clip(max=1.0).astype(np.float32),
@@ -79,13 +86,8 @@ def write_detections(path: Path, detections: Detections) -> None:
         [[name] for name in detections.filenames],
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def _read_lists(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
@@ -131,14 +133,22 @@ def _stack(path: Path, field: str, entries: list[Any], shape: tuple[int, int]) -
 
 
 def _require_range(
-    path: Path, field: str, values: np.ndarray, low: float, high: float, remedy: str
+    path: Path,
+    field: str,
+    values: np.ndarray,
+    low: float | np.ndarray,
+    high: float | np.ndarray,
+    remedy: str,
 ) -> None:
-    outside = np.argwhere((values < low) | (values > high))
+    """Check values by entry and keypoint; ``low`` and ``high`` may differ between entries."""
+    lows, highs = np.broadcast_to(low, len(values)), np.broadcast_to(high, len(values))
+    outside = np.argwhere((values < lows[:, None]) | (values > highs[:, None]))
     if len(outside):
         entry, keypoint = outside[0]
         raise DataError(
-            f"{path}: entry {entry}, {field} of keypoint {keypoint} must lie in {low:g}..{high:g}, "
-            f"got {values[entry, keypoint]:g} ({len(outside)} such values); {remedy}"
+            f"{path}: entry {entry}, {field} of keypoint {keypoint} must lie in "
+            f"{lows[entry]:g}..{highs[entry]:g}, got {values[entry, keypoint]:g} "
+            f"({len(outside)} such values); {remedy}"
         )
 
 

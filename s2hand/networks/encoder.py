@@ -5,7 +5,6 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from efficientnet_pytorch import EfficientNet
@@ -24,6 +23,9 @@ _WEIGHTS_FILES = {
     "efficientnet-b3": "efficientnet-b3-5fb5a3c3.pth",
 }
 """File names that end in the first digits of the file's own SHA-256."""
+
+RANDOM_WEIGHTS = {"name": "none"}
+"""Origin of initial weights that are random."""
 
 _LOW_LEVEL_CHANNELS = {"efficientnet-b0": 24, "efficientnet-b3": 32}
 
@@ -76,6 +78,8 @@ class EfficientNetEncoder(nn.Module):
         self.network.set_swish(memory_efficient=False)
         self.num_features: int = self.network._bn1.num_features  # noqa: SLF001
         self.num_low_level_channels = _LOW_LEVEL_CHANNELS[name]
+        self.initial_weights = RANDOM_WEIGHTS
+        """Where they came from: ``name`` of the published file, and its ``sha256``."""
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> ImageFeatures:
         """Encode images with values in 0 to 1; no mean or deviation is taken out first."""
@@ -91,9 +95,13 @@ class EfficientNetEncoder(nn.Module):
         Raises:
             ConfigurationError: if none of the three has the right file.
         """
-        state = _imagenet_state(self.name)
+        file_name = _WEIGHTS_FILES[self.name]
+        path = _find_weights_file(file_name)
+        sha256 = _require_published(path, file_name)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         features = {key: value for key, value in state.items() if not key.startswith("_fc.")}
         self.network.load_state_dict(features)
+        self.initial_weights = {"name": file_name, "sha256": sha256}
 
 
 class ConvNetEncoder(nn.Module):
@@ -105,6 +113,7 @@ class ConvNetEncoder(nn.Module):
     """
 
     num_low_level_channels = 32
+    initial_weights = RANDOM_WEIGHTS
 
     def __init__(self, *, image_size_px: int) -> None:
         super().__init__()
@@ -167,40 +176,45 @@ def check_image_size(images: Float[Tensor, "batch 3 height width"], image_size_p
         )
 
 
-def _imagenet_state(name: str) -> dict[str, Tensor]:
-    path = os.environ.get(WEIGHTS_VARIABLE)
-    file_name = _WEIGHTS_FILES[name]
-    if path:
-        return _load_weights_file(Path(path), file_name)
-    try:
-        return torch.hub.load_state_dict_from_url(
-            _WEIGHTS_URL + file_name,
-            map_location="cpu",
-            progress=False,
-            check_hash=True,
-            weights_only=True,
-        )
-    except (URLError, OSError, RuntimeError) as error:
-        raise ConfigurationError(
-            f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
-            f"({torch.hub.get_dir()}/checkpoints) nor to be had from {_WEIGHTS_URL} ({error}); "
-            f"set {WEIGHTS_VARIABLE} to the file's path, or choose model.pretrained='none'"
-        ) from error
+def _find_weights_file(file_name: str) -> Path:
+    """Return the path of the user's copy, of torch's, or of one downloaded to torch's cache."""
+    if path := os.environ.get(WEIGHTS_VARIABLE):
+        if not Path(path).is_file():
+            raise ConfigurationError(
+                f"{WEIGHTS_VARIABLE} must name the file {file_name}, got {path}, which does not "
+                "exist"
+            )
+        return Path(path)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
+    if not cached.is_file():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                _WEIGHTS_URL + file_name, str(cached), _digits(file_name), progress=False
+            )
+        except (OSError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
+                f"({cached.parent}) nor to be had from {_WEIGHTS_URL} ({error}); "
+                f"set {WEIGHTS_VARIABLE} to the file's path, or choose model.pretrained='none'"
+            ) from error
+    return cached
 
 
-def _load_weights_file(path: Path, file_name: str) -> dict[str, Tensor]:
-    """Load a local copy, which must be the published file: its content enters no identity."""
-    if not path.is_file():
-        raise ConfigurationError(
-            f"{WEIGHTS_VARIABLE} must name the file {file_name}, got {path}, which does not exist"
-        )
-    digits = file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]
+def _require_published(path: Path, file_name: str) -> str:
+    """Return a file's SHA-256; it must be the published file: its content enters no identity."""
+    digits = _digits(file_name)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(digits):
         raise ConfigurationError(
             f"{path}: expected the published {file_name}, whose SHA-256 begins with {digits}, "
-            f"got one that begins with {found[:8]}; download it from {_WEIGHTS_URL}{file_name}"
+            f"got one that begins with {found[:8]}; delete it, or download it from "
+            f"{_WEIGHTS_URL}{file_name}"
         )
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+    return found
+
+
+def _digits(file_name: str) -> str:
+    """Return the first digits of a published file's SHA-256."""
+    return file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]

@@ -10,11 +10,11 @@ from collections.abc import Collection
 from s2hand.config import S2HandConfig
 from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
-from s2hand.training.schedule import losses_of
+from s2hand.schedule import acting_losses, losses_of
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "parts", "prediction", "model"),
+    *("config", "parts", "prediction", "schedule", "model"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
@@ -25,7 +25,7 @@ _DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "dat
 """From tables of frames to batches; what reads the tables is the layout's to declare."""
 
 _TRAINING = (
-    *("data.clips", "training.loop", "training.stage_run", "training.stages", "training.schedule"),
+    *("data.clips", "training.loop", "training.stage_run", "training.stages"),
     *("training.step", "training.determinism", "training.workers", "training.sharing"),
     "training.checkpoint",
 )
@@ -78,7 +78,7 @@ def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
 
 def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
     """Name the modules that can change what is measured of a finished training."""
-    losses = frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
+    losses = acting_losses(config)
     data = config.data
     measured = {data.dataset, data.evaluation_dataset or data.dataset}
     reading = frozenset(module for name in measured for module in LAYOUTS[name].modules)

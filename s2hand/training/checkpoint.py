@@ -1,7 +1,5 @@
 """A stage's checkpoints: written whole, read without executing anything, refused when foreign."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import torch
 
 from s2hand.errors import CheckpointError
+from s2hand.files import whole_file
 
 FORMAT = "s2hand-checkpoint-2"
 
@@ -39,16 +38,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     content = {"format": FORMAT} | {
         name: getattr(checkpoint, name) for name in Checkpoint.__slots__
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:

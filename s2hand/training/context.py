@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 
-@runtime_checkable
 class TrainingContext(Protocol):
     """Where a training runs, where it writes and whom it tells."""
 

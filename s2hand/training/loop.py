@@ -115,13 +115,12 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
 def _record(
     config: S2HandConfig, identities: dict[str, dict[str, Any]], model: S2Hand
 ) -> ModelRecord:
-    is_pretrained = config.model.pretrained != "none"
     return ModelRecord(
         config=config,
         identity={"stages": identities},
         hand_fingerprint=model.hand_fingerprint,
         data=describe_training_data(config).to_plain(),
-        initial_weights={"encoder": config.model.pretrained} if is_pretrained else {},
+        initial_weights={"encoder": model.encoder.initial_weights},
     )
 
 

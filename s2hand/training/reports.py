@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from s2hand.errors import CheckpointError
+from s2hand.files import whole_file
 
 REPORTS_NAME = "stages.json"
 """The file in a training's folder."""
@@ -82,7 +81,5 @@ def read_stage_reports(folder: Path) -> tuple[StageReport, ...]:
 def _write(reports: Iterable[StageReport], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps([dataclasses.asdict(report) for report in reports], indent=1)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{REPORTS_NAME}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(content)
-    Path(temporary).replace(folder / REPORTS_NAME)
+    with whole_file(folder / REPORTS_NAME) as file:
+        file.write(content.encode())

@@ -18,6 +18,7 @@ from s2hand.errors import ConfigurationError
 from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.model import S2Hand
+from s2hand.schedule import Phase, learning_rate, phase_of
 from s2hand.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -28,7 +29,6 @@ from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.pictures import draw_reconstructions
 from s2hand.training.reports import StageReports
-from s2hand.training.schedule import Phase, learning_rate, phase_of
 from s2hand.training.stages import stage_id, stage_parts, stream_of
 from s2hand.training.step import TrainingStep, build_optimiser, move_batch
 from s2hand.training.workers import Workers

@@ -8,8 +8,8 @@ from s2hand.config import EVALUATION_FIELDS, ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import parts_of_losses, settings_of_losses
+from s2hand.schedule import losses_of
 from s2hand.source import sha256_of
-from s2hand.training.schedule import losses_of
 
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "pretrained", "image_size_px"),

@@ -18,7 +18,7 @@ from s2hand.config import (
     StageConfig,
 )
 from s2hand.errors import ConfigurationError
-from s2hand.training.schedule import learning_rate, losses_of
+from s2hand.schedule import learning_rate, losses_of
 
 
 def stage(**changes):

@@ -236,7 +236,7 @@ from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
 from s2hand.loss_table import TERMS, modules_of_losses
 from s2hand.model import S2Hand
-from s2hand.training.schedule import phase_of
+from s2hand.schedule import phase_of
 from s2hand.training.stages import stage_id, stage_identity
 from s2hand.training.step import TrainingStep, build_optimiser
 from s2hand.training.workers import Workers

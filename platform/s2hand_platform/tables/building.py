@@ -132,7 +132,7 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         "Cells: measured mean ± half of the 95 % t interval (number of seeds) / printed in the "
         "paper."
     )
-    yield f"Measured on {plan.measured_on}, as '{plan.label}', with {plan.device_type}."
+    yield f"Measured on {plan.measured_on}, as '{plan.label}'; trained on {plan.device_type}."
     yield from _comparability(plan)
     if plan.contrasts:
         yield (

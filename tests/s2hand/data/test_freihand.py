@@ -120,6 +120,26 @@ def test_empty_and_truncated_json_are_refused(make_freihand):
         load_freihand(root, "train")
 
 
+def test_a_detection_must_lie_near_its_own_image(make_freihand):
+    """Here of half the others' size."""
+    root = make_freihand(size=48)
+    Image.new("RGB", (24, 24)).save(root / "training/rgb/00000003.jpg")
+
+    def detect(index, x):
+        def change(content):
+            content[0][:4] = [[[10, 10]] * 21] * 4
+            content[0][index] = [[x, 10]] * 21
+            return content
+
+        change_json(root / "openpose_v2/training/detect_all.json", change)
+
+    detect(2, 40)
+    assert len(load_freihand(root, "train")) == 5
+    detect(3, 40)
+    with pytest.raises(DataError, match=r"entry 3, keypoint x of keypoint 0 must lie in -12..36"):
+        load_freihand(root, "train")
+
+
 def test_detections_of_another_length_are_refused(make_freihand):
     root = make_freihand()
     change_json(root / "openpose_v2/training/detect_all.json", lambda c: [p[:3] for p in c])

@@ -107,6 +107,16 @@ def test_faults_are_named_with_file_entry_and_remedy(tmp_path, content, message)
     assert str(path) in str(caught.value)
 
 
+def test_every_image_has_its_own_size_and_further_entries_none(tmp_path):
+    path = tmp_path / "detect.json"
+    path.write_text(json.dumps(replaced(0, 1, 4, [100, 3])))
+    assert len(read_detections(path, np.array([[64, 48]]))) == 3  # of one image of the three
+    assert len(read_detections(path, np.array([[64, 48], [80, 48], [64, 48]]))) == 3
+    assert len(read_detections(path, np.array([[64, 48], [80, 48], [64, 48], [9, 9]]))) == 3
+    with pytest.raises(DataError, match=r"entry 1, keypoint x of keypoint 4 must lie in -32..96"):
+        read_detections(path, np.array([[80, 48], [64, 48], [80, 48]]))
+
+
 def test_missing_and_truncated_files_are_named(tmp_path):
     path = tmp_path / "detect.json"
     with pytest.raises(DataError, match=r"detect.json: file of detected keypoints is missing"):

@@ -109,6 +109,42 @@ def test_imagenet_weights_come_from_the_named_file(weights_file):
     encoder = build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
     saved = torch.load(weights_file, weights_only=True)
     assert torch.equal(encoder.network._conv_stem.weight, saved["_conv_stem.weight"])
+    digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
+    name = f"efficientnet-b0-{digest[:8]}.pth"
+    assert encoder.initial_weights == {"name": name, "sha256": digest}
+
+
+def test_random_weights_come_from_nowhere():
+    for name in ("efficientnet-b0", "convnet"):
+        assert build_encoder(configure(name)).initial_weights == {"name": "none"}
+
+
+@pytest.fixture
+def torch_cache(weights_file, monkeypatch, tmp_path):
+    """The published file where torch keeps downloads, and no other way to get it."""
+    monkeypatch.delenv(WEIGHTS_VARIABLE)
+    monkeypatch.setattr(encoder_module, "_WEIGHTS_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    cached = tmp_path / "checkpoints" / encoder_module._WEIGHTS_FILES["efficientnet-b0"]
+    cached.parent.mkdir()
+    return weights_file.rename(cached)
+
+
+def test_imagenet_weights_come_from_torch_s_cache_if_they_are_whole_there(torch_cache):
+    config = configure("efficientnet-b0", pretrained="imagenet")
+    assert build_encoder(config).initial_weights["name"] == torch_cache.name
+    torch_cache.write_bytes(torch_cache.read_bytes()[:-1])
+    with pytest.raises(ConfigurationError, match=r"whose SHA-256 begins with .*; delete it, or"):
+        build_encoder(config)
+
+
+def test_imagenet_weights_are_downloaded_once_into_torch_s_cache(torch_cache, monkeypatch):
+    elsewhere = torch_cache.rename(torch_cache.parents[1] / torch_cache.name)
+    monkeypatch.setattr(encoder_module, "_WEIGHTS_URL", f"file://{elsewhere.parent}/")
+    config = configure("efficientnet-b0", pretrained="imagenet")
+    assert build_encoder(config).initial_weights["name"] == torch_cache.name
+    elsewhere.unlink()
+    assert build_encoder(config).initial_weights["name"] == torch_cache.name
 
 
 def test_a_file_with_other_weights_is_refused(weights_file):

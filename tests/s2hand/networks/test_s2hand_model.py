@@ -5,9 +5,17 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from s2hand.config import PRESETS, ModelConfig, S2HandConfig
+from s2hand.config import (
+    PRESETS,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    QuaternionPhase,
+    S2HandConfig,
+)
 from s2hand.geometry.cameras import CameraView, project, turn_in_plane, turned_view
 from s2hand.geometry.rotations import axis_angle_to_matrix, axis_angle_to_quaternion
+from s2hand.loss_table import TERMS, LossWeights
 from s2hand.losses.motion import quaternion_loss
 from s2hand.model import REFERENCE_FOCAL, UPRIGHT_ORIENT, S2Hand, reference_to_camera
 from s2hand.networks.geometry_head import HandParameters
@@ -108,6 +116,21 @@ def test_parts_that_no_loss_needs_are_not_there_and_change_nothing():
     whole, part = states
     assert {name.split(".")[0] for name in part} == {"encoder", "head"}
     assert all(torch.equal(whole[name], value) for name, value in part.items())
+
+
+def test_a_loss_that_a_schedule_adds_brings_its_parts(monkeypatch):
+    term = replace(TERMS["quaternion"], outputs=frozenset({"heatmaps"}))
+    monkeypatch.setitem(TERMS, "quaternion", term)
+    weights = LossWeights(**dict.fromkeys(TERMS, 0.0))
+    later = QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=2, weight=0.5)
+    stage = replace(SMALL.stages[-1], samples="clips", branch="both", epochs=2)
+    config = replace(
+        SMALL, losses=LossConfig(weights=weights), data=DataConfig(dataset="ho3d"),
+        stages=(stage,), quaternion_schedule=(later,),
+    )  # fmt: skip
+    assert "keypoint_estimator" in S2Hand(config).parts
+    before = replace(config, stages=(replace(stage, epochs=1),))
+    assert "keypoint_estimator" not in S2Hand(before).parts
 
 
 def test_the_untrained_hand_has_the_mean_colour_and_is_seen(model):

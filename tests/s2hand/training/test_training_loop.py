@@ -15,6 +15,7 @@ from s2hand.config import LossConfig, LossWeights, QuaternionPhase
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError, SourceError
 from s2hand.model import S2Hand
+from s2hand.networks.encoder import ConvNetEncoder
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train
@@ -68,7 +69,9 @@ def assert_same_weights(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
-def test_a_training_reports_every_term_and_leaves_its_weights(config, make_context):
+def test_a_training_reports_every_term_and_leaves_its_weights(config, make_context, monkeypatch):
+    origin = {"name": "published.pth", "sha256": "ab" * 32}
+    monkeypatch.setattr(ConvNetEncoder, "initial_weights", origin)
     reports = []
     context = make_context(on_report=recorder(reports))
     train(config, seed=0, context=context)
@@ -92,6 +95,8 @@ def test_a_training_reports_every_term_and_leaves_its_weights(config, make_conte
         )
     files = {path.name for path in context.checkpoint_dir.iterdir() if path.is_file()}
     assert files == {MODEL_NAME, "stages.json"}
+    record = read_model_record(context.checkpoint_dir / MODEL_NAME)
+    assert record.initial_weights == {"encoder": origin}
     # Of a finished stage its parts are kept, without the optimiser.
     left = sorted(path.name for path in context.stage_dir.glob("*/*"))
     assert left == ["final.pt"] * 3 + ["lock"] * 3

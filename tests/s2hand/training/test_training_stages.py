@@ -10,9 +10,9 @@ from s2hand.config import LossConfig, LossWeights, ModelConfig, QuaternionPhase,
 from s2hand.errors import ConfigurationError
 from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
+from s2hand.schedule import learning_rate, losses_of, phase_of
 from s2hand.training import stages
 from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.schedule import learning_rate, losses_of, phase_of
 from s2hand.training.sharing import first_free
 from s2hand.training.stages import (
     stage_id,

@@ -18,7 +18,7 @@ from s2hand.metrics.baselines import mean_pose_predictions
 from s2hand.metrics.evaluate import SetEvaluation, evaluate
 from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE, Output
-from s2hand.training.schedule import clips_of
+from s2hand.schedule import clips_of
 from s2hand_platform.experiments.protocol import Evaluation, TrialContext
 
 KEPT_SPLITS = ("test", "validation")

@@ -1,4 +1,4 @@
-"""What holds in an epoch: its learning rate, its clips, its weights."""
+"""What holds in an epoch: its learning rate, its clips, its weights; and so, what acts at all."""
 
 from dataclasses import dataclass, replace
 
@@ -62,3 +62,8 @@ def losses_of(config: S2HandConfig, stage: StageConfig) -> frozenset[str]:
         if epoch < stage.epochs
         for name in phase_of(config, stage, epoch).weights
     )
+
+
+def acting_losses(config: S2HandConfig) -> frozenset[str]:
+    """Name every loss that acts in some epoch of some stage."""
+    return frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
