@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import (
     ClipConfig,
     DataConfig,
@@ -33,6 +32,7 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.geometry.rotations import axis_angle_to_quaternion
 from s2hand.losses.motion import quaternion_loss, smooth_loss, temporal_loss
 from s2hand.model import S2Hand
+from s2hand.trained_model import MODEL_NAME, load_model
 from s2hand.training.context import LocalContext
 from s2hand.training.loop import train
 

@@ -26,7 +26,7 @@ def load(
         HandModelError: If the hand model's file cannot be used.
     """
     # Here, so that importing the package alone stays quick: these bring torch.
-    from s2hand.checkpoint import load_model
     from s2hand.inference import Predictor
+    from s2hand.trained_model import load_model
 
     return Predictor(load_model(Path(path), hand_model=hand_model, device=device))

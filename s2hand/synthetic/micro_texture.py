@@ -8,8 +8,6 @@ common edge, so a texture that is a function of the place on the surface has no 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-CHANNELS = 5
-"""Red, green, blue (square roots of linear albedo), gloss, height (0.5 is level)."""
 SKIN_SUBDIVISIONS = 12
 """Grid of a face of the hand; texels lie about 0.6 mm apart."""
 OBJECT_SUBDIVISIONS = 8
@@ -29,7 +27,10 @@ def pack_texels(
     gloss: Float[np.ndarray, "faces texels"],
     height_m: Float[np.ndarray, "faces texels"],
 ) -> UInt8[np.ndarray, "faces texels 5"]:
-    """Pack linear albedo (0..1), gloss (0..1) and height (m) into bytes."""
+    """Pack linear albedo (0..1), gloss (0..1) and height (m) into bytes.
+
+    The channels are red, green, blue (square roots of albedo), gloss, height (0.5 is level).
+    """
     level = 0.5 + height_m / HEIGHT_RANGE_M
     channels = [np.sqrt(np.clip(albedo, 0, 1)), gloss[..., None], level[..., None]]
     packed = np.clip(np.concatenate(channels, axis=-1), 0, 1) * 255 + 0.5

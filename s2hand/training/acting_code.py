@@ -31,7 +31,7 @@ _TRAINING = (
 )
 
 _EVALUATION = (
-    *("checkpoint", "plain_data", "inference", "evaluation"),
+    *("trained_model", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.baselines", "metrics.alignment", "metrics.appearance"),
     *("metrics.errors", "metrics.f_score", "metrics.keypoints_2d", "metrics.pck"),
     *("metrics.rendering", "metrics.smoothness"),

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 
+@runtime_checkable  # the tests check annotations as the code runs
 class TrainingContext(Protocol):
     """Where a training runs, where it writes and whom it tells."""
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from s2hand.checkpoint import MODEL_NAME, ModelRecord, read_model_record, save_model
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
@@ -17,6 +16,7 @@ from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
 from s2hand.source import module_digests, sha256_of
+from s2hand.trained_model import MODEL_NAME, ModelRecord, read_model_record, save_model
 from s2hand.training.acting_code import stage_modules
 from s2hand.training.checkpoint import require_same
 from s2hand.training.context import TrainingContext

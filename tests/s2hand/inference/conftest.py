@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from s2hand.checkpoint import ModelRecord, save_model
 from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.data.sample import FrameTable
 from s2hand.geometry.rotations import axis_angle_to_matrix
@@ -18,6 +17,7 @@ from s2hand.hand.export import export_hand_model
 from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.layer import HandLayer
 from s2hand.model import S2Hand
+from s2hand.trained_model import ModelRecord, save_model
 
 SIZE_PX = 32
 NUM_FRAMES = 12

@@ -135,5 +135,5 @@ def test_importing_the_package_alone_brings_no_torch():
 def test_a_trained_model_is_used_without_training_data_sets_and_metrics(saved):
     modules = _modules_after(f"import s2hand; s2hand.load({str(saved)!r})")
     rooms = {name.split(".")[1] for name in modules if name.startswith("s2hand.")}
-    assert {"checkpoint", "inference", "model"} <= rooms
+    assert {"trained_model", "inference", "model"} <= rooms
     assert not rooms & {"training", "data", "metrics", "synthetic", "evaluation"}

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from s2hand import checkpoint
-from s2hand.checkpoint import load_model, read_model_record, save_model
+from s2hand import trained_model
 from s2hand.config import LossConfig, LossWeights, RuntimeConfig
 from s2hand.errors import CheckpointError, HandModelError
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.model_data import SHAPES
+from s2hand.trained_model import load_model, read_model_record, save_model
 
 ONE_FILE_FOR_ALL_EXAMPLES = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -32,7 +32,7 @@ def _rewrite(path, edit, *, keep_digest=False):
         envelope = json.loads(file.metadata()["s2hand"])
     edit(envelope, weights)
     if not keep_digest:
-        envelope["sha256"] = checkpoint._digest(envelope, weights)
+        envelope["sha256"] = trained_model._digest(envelope, weights)
     path.write_bytes(safetensors.torch.save(weights, {"s2hand": json.dumps(envelope)}))
 
 

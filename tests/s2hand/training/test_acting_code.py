@@ -14,7 +14,6 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import s2hand
-from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import LossWeights, S2HandConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.evaluation import evaluate_model, predict_frames
@@ -26,6 +25,7 @@ from s2hand.metrics.evaluate import evaluate
 from s2hand.metrics.rendering import true_silhouettes
 from s2hand.model import S2Hand
 from s2hand.source import module_digests
+from s2hand.trained_model import MODEL_NAME, load_model
 from s2hand.training.acting_code import evaluation_modules, stage_modules, training_modules
 from s2hand.training.loop import train
 from s2hand.training.stage_run import StageRun
@@ -171,7 +171,7 @@ def test_what_runs_in_a_stage_is_declared_for_it(config, make_context, monkeypat
         assert trace.modules - CANNOT_ACT <= declared
         assert trace.touched - CANNOT_ACT <= declared
         assert len(trace.modules & declared) > 10  # the trace sees something
-    assert whole.modules - CANNOT_ACT <= training_modules(config, "cpu") | {"s2hand.checkpoint"}
+    assert whole.modules - CANNOT_ACT <= training_modules(config, "cpu") | {"s2hand.trained_model"}
     if kind == "every loss":
         seen = {name for t in (whole, *traces.values()) for name in t.modules | t.touched}
         # Nothing is declared that does nothing, but for what acts when it is imported, and what

@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 
 import s2hand.training.loop
 import s2hand.training.stage_run
-from s2hand.checkpoint import MODEL_NAME, read_model_record
 from s2hand.config import LossConfig, LossWeights, QuaternionPhase
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError, SourceError
 from s2hand.model import S2Hand
 from s2hand.networks.encoder import ConvNetEncoder
+from s2hand.trained_model import MODEL_NAME, read_model_record
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.determinism import seed_epoch
 from s2hand.training.loop import stage_identities, train

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from s2hand.checkpoint import MODEL_NAME, load_model
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_test, load_train, load_validation
 from s2hand.data.clips import sequences_with_clips
@@ -19,6 +18,7 @@ from s2hand.metrics.evaluate import SetEvaluation, evaluate
 from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE, Output
 from s2hand.schedule import clips_of
+from s2hand.trained_model import MODEL_NAME, load_model
 from s2hand_platform.experiments.protocol import Evaluation, TrialContext
 
 KEPT_SPLITS = ("test", "validation")
