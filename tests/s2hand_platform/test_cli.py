@@ -234,7 +234,7 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
     capsys.readouterr()
     assert call(monkeypatch, "table", "tiny") == EXIT_USER_ERROR
     message = capsys.readouterr().err.replace("\n", " ")
-    assert "it was planned on 'there', 'here'; name one by --data and --scale" in message
+    assert "was run on 'there (full)', 'here (full)'; name one by --data and --scale" in message
     assert call(monkeypatch, "table", "tiny", "--data", "here", "--format", "csv") == 0
 
 
@@ -248,7 +248,7 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
         (["run", "tiny", "--address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
         (["run", "tiny", "--without-ray", "--device", "cuda"], "run it where torch finds a GPU"),
-        (["table", "tiny"], "has no plan of it; plan it with: s2hand plan tiny"),
+        (["table", "tiny"], "device; make one with: s2hand plan tiny"),
         (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
@@ -310,9 +310,10 @@ def test_reproduce_runs_only_what_is_missing(project: Path) -> None:
     assert list(store.trials()["attempt"]) == [0] * 6
 
 
-def test_scale_that_is_not_full_never_counts_as_the_published_data() -> None:
-    place = Place.choose(data="curve", scale="demo")
-    assert place.label == "curve (demo)"
+def test_what_was_not_asked_for_is_what_the_experiment_usually_takes() -> None:
+    assert Place.choose().label == "made (demo)"
+    assert Place.choose(data="curve").label == "curve (full)"
+    assert Place.choose(data="curve", scale="demo").label == "curve (demo)"
 
 
 def test_optuna_needs_ray(project: Path) -> None:

@@ -58,6 +58,10 @@ class TinyExperiment:
     user_errors: tuple[type[Exception], ...] = ()
     operational_fields = frozenset({"points.source"})
     evaluation_fields = frozenset({"grid"})
+    usual_data = "made"
+
+    def usual_scale(self, data: str) -> str:
+        return "demo" if data == "made" else "full"
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
         faults: list[str] = []

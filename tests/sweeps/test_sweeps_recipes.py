@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from s2hand.training.schedule import losses_of
+from s2hand.schedule import losses_of
 from s2hand.training.stages import trained_stages
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand import S2HandExperiment

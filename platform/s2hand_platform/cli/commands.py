@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def plan(
     recipe: TableArgument,
     *,
-    data: DataOption = "synthetic",
+    data: DataOption = None,
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
@@ -57,7 +57,7 @@ def plan(
 def run(
     recipe: TableArgument,
     *,
-    data: DataOption = "synthetic",
+    data: DataOption = None,
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
@@ -92,7 +92,7 @@ def run(
 def sweep(
     recipe: SearchArgument,
     *,
-    data: DataOption = "synthetic",
+    data: DataOption = None,
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the trials and of the search.")] = 0,
@@ -135,9 +135,7 @@ def sweep(
 def table(
     name: TableNameArgument,
     *,
-    data: Annotated[
-        str | None, typer.Option(metavar="synthetic|freihand|ho3d|PATH", help="As it was run.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
@@ -161,14 +159,14 @@ def table(
 ) -> None:
     """Print what has been measured of a table that was planned or run; the store is enough."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.runs.place import label_of
     from s2hand_platform.runs.tables import show_table
     from s2hand_platform.workspace import Workspace
 
     measured = show_table(
         Workspace.resolve(workspace),
         name.removesuffix(".toml").rpartition("/")[2],
-        label=None if data is None and scale is None else label_of(data, scale),
+        data=data,
+        scale=scale,
         device_type=device,
         seeds=range(seeds) if seeds else None,
         other_code=other_code,

@@ -24,11 +24,14 @@ SearchArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str, typer.Option(metavar="synthetic|freihand|ho3d|PATH", help="What to measure on.")
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH", help="A dataset, or its folder; else the experiment's usual one."
+    ),
 ]
 ScaleOption = Annotated[
     str | None,
-    typer.Option(help="A name in sweeps/scales; else demo on synthetic data, full on other."),
+    typer.Option(help="A name in sweeps/scales; else the usual one for the data."),
 ]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"],
@@ -64,7 +67,7 @@ WithoutRayOption = Annotated[
 
 
 def choose_place(
-    data: str,
+    data: str | None,
     scale: str | None,
     workspace: Path | None,
     device: Literal["auto", "cpu", "cuda"],

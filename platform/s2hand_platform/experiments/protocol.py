@@ -175,6 +175,12 @@ class Experiment(Protocol):
     def baselines(self, config: Any) -> dict[str, Evaluation]:
         """Evaluate what needs no training (label → evaluation), shown beside the rows."""
 
+    usual_data: str
+    """What is measured on unless told otherwise."""
+
+    def usual_scale(self, data: str) -> str:
+        """Name the scale at which some data is measured unless told otherwise."""
+
     def dataset_overrides(self, dataset: str) -> Mapping[str, Any]:
         """Say what a recipe's word ``dataset`` means, as overrides of a config."""
 

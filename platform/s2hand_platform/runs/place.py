@@ -16,9 +16,6 @@ from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.workspace import Workspace
 
-FULL = "full"
-SYNTHETIC = "synthetic"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
@@ -26,7 +23,7 @@ class Place:
 
     experiment: Experiment
     workspace: Workspace
-    data: str = SYNTHETIC
+    data: str
     scale: ScaleSpec
     device_type: DeviceType
     """Where trials are to run; part of their identity."""
@@ -35,7 +32,7 @@ class Place:
     def choose(
         cls,
         *,
-        data: str = SYNTHETIC,
+        data: str | None = None,
         scale: str | None = None,
         workspace: str | Path | None = None,
         experiment: Experiment | None = None,
@@ -44,18 +41,19 @@ class Place:
         """Fill in what was not asked for.
 
         Args:
-            data: ``synthetic``, a dataset's name, or a folder.
-            scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+            data: a dataset's name, or a folder; None is what the experiment usually takes.
+            scale: a name in ``sweeps/scales``; None is the experiment's usual one for the data.
             workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
             experiment: None is the one that the command line runs.
             device: what trials train on; ``auto`` is CUDA where this machine has it.
         """
         experiment = experiment or default_experiment()
+        data = data or experiment.usual_data
         return cls(
             experiment=experiment,
             workspace=Workspace.resolve(workspace),
             data=data,
-            scale=load_scale(scale or _usual_scale(data), experiment),
+            scale=load_scale(scale or experiment.usual_scale(data), experiment),
             device_type=choose_device_type(device),
         )
 
@@ -66,8 +64,8 @@ class Place:
 
     @property
     def label(self) -> str:
-        """What is measured on, and at which scale."""
-        return label_of(self.data, self.scale.name)
+        """What is measured on and at which scale, in the words of the command."""
+        return f"{self.data} ({self.scale.name})"
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
@@ -87,15 +85,11 @@ class Place:
         return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
 
 
-def label_of(data: str | None, scale: str | None) -> str:
-    """Say in the words of the command what is measured on, and at which scale."""
-    data = data or SYNTHETIC
-    scale = scale or _usual_scale(data)
-    return data if scale == FULL else f"{data} ({scale})"
-
-
-def _usual_scale(data: str) -> str:
-    return "demo" if data == SYNTHETIC else FULL
+def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
+    """Say whether a place's label tells of this data and this scale; None fits all."""
+    return (data is None or label.startswith(f"{data} (")) and (
+        scale is None or label.endswith(f" ({scale})")
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
-from s2hand_platform.runs.place import SYNTHETIC, HowToRun, Place
+from s2hand_platform.runs.place import HowToRun, Place, is_label_of
 from s2hand_platform.runs.running import run_plan, tracker_of
 from s2hand_platform.spec.expansion import expand_table
 from s2hand_platform.spec.schema import TableSpec
@@ -24,7 +24,7 @@ from s2hand_platform.workspace import Workspace
 def reproduce(
     table: str | Path,
     *,
-    data: str = SYNTHETIC,
+    data: str | None = None,
     seeds: int | None = None,
     scale: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -36,9 +36,9 @@ def reproduce(
 
     Args:
         table: a name in ``sweeps/tables``, or the path of a TOML file.
-        data: ``synthetic``, a dataset's name, or a folder in its layout.
+        data: a dataset's name, or a folder; None is what the experiment usually takes.
         seeds: how many; None is what the scale takes.
-        scale: a name in ``sweeps/scales``; None is ``demo`` on synthetic data, else ``full``.
+        scale: a name in ``sweeps/scales``; None is the experiment's usual one for the data.
         device: what trials train on; ``auto`` is CUDA where this machine has it.
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is the one that the command line runs.
@@ -111,7 +111,8 @@ def show_table(
     workspace: Workspace,
     name: str,
     *,
-    label: str | None = None,
+    data: str | None = None,
+    scale: str | None = None,
     device_type: DeviceType | None = None,
     seeds: Collection[int] | None = None,
     other_code: bool = False,
@@ -121,7 +122,8 @@ def show_table(
     Args:
         workspace: whose store.
         name: the table's name.
-        label: what was measured on, as ``Place.label`` says it; None where there is only one.
+        data: what it was measured on, as it was run; None where that is clear.
+        scale: the scale, as it was run; None where that is clear.
         device_type: where its trials ran; None is the latest.
         seeds: the seeds to take; None takes all that are there.
         other_code: show results of other code, data, device or evaluation too, marked.
@@ -130,22 +132,20 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    labels = tuple(dict.fromkeys(each for each, _ in store.table_labels(name)))
-    wanted = label if label is not None or len(labels) != 1 else labels[0]
-    plan = (
-        store.latest_table_plan(name, label=wanted, device_type=device_type)
-        if wanted in labels
-        else None
+    known = dict.fromkeys(
+        label
+        for label, device in store.table_labels(name)
+        if device_type in {None, device} and is_label_of(label, data, scale)
     )
+    if len(known) > 1:
+        listed = ", ".join(f"'{label}'" for label in known)
+        raise SpecError([f"{name}: was run on {listed}; name one by --data and --scale"])
+    plan = None
+    for label in known:
+        plan = store.latest_table_plan(name, label=label, device_type=device_type)
     if plan is None:
-        known = ", ".join(f"'{each}'" for each in labels)
-        what = f"{name} on '{wanted}'" if wanted else name
-        remedy = (
-            f"it was planned on {known}; name one by --data and --scale"
-            if known and wanted not in labels
-            else f"plan it with: s2hand plan {name}"
-        )
-        raise SpecError([f"{what}: the store at {store.path} has no plan of it; {remedy}"])
+        fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
+        raise SpecError([f"{fault} device; make one with: s2hand plan {name}"])
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

@@ -19,6 +19,11 @@ STORED_IMAGE_SIZE_PX: dict[SizeName, int] = {"demo": 96, "compact": 96, "small":
 made for it, which bears its name."""
 
 
+def usual_scale(data: str) -> str:
+    """Name the scale that data is measured at unless told otherwise."""
+    return "demo" if data == SYNTHETIC else "full"
+
+
 def synthetic_folder(workspace: Workspace, size: str) -> Path:
     """Return where the synthetic benchmark of a size lies, one folder per layout in it."""
     return workspace.data_dir / f"{SYNTHETIC}-{size}"

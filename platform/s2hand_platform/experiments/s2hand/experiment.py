@@ -50,6 +50,7 @@ class S2HandExperiment:
     operational_fields = OPERATIONAL_FIELDS
     evaluation_fields = frozenset(f"data.{name}" for name in EVALUATION_FIELDS)
     user_errors = (S2HandError,)
+    usual_data = datasets.SYNTHETIC
 
     def __init__(self) -> None:
         self._known_sets: dict[tuple[DataConfig, str], _Sets] = {}
@@ -104,6 +105,10 @@ class S2HandExperiment:
     def world_size(self, config: S2HandConfig) -> int:
         """Return the number of training workers."""
         return config.optimiser.world_size
+
+    def usual_scale(self, data: str) -> str:
+        """Return the smallest scale for synthetic data, the paper's training for other."""
+        return datasets.usual_scale(data)
 
     def dataset_overrides(self, dataset: str) -> dict[str, Any]:
         """Name the dataset in a config."""
