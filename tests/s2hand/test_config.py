@@ -105,7 +105,7 @@ def test_the_paper_s_schedule():
     config = PRESETS["paper"]
     assert [each.epochs for each in config.stages] == [90, 90, 60]
     assert config.losses.shape_prior == "norm"
-    assert PRESETS["small"].losses.shape_prior == "squared"
+    assert PRESETS["cpu"].losses.shape_prior == "squared"
 
 
 GEOMETRY = {"keypoint_2d", "bone_direction", "bone_length_prior", "joint_angle_prior"}
