@@ -5,6 +5,10 @@ Inside this project joints are in OpenPose order; every other order is converted
 
 from typing import Literal
 
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
 JointOrder = Literal["openpose", "mano_tips", "s2hand"]
 """``openpose``: OpenPose's, FreiHAND's and ours. ``mano_tips``: smplx's joints with the tips after
 them, which is HO-3D's. ``s2hand``: the released code's raw order."""
@@ -50,3 +54,11 @@ def joint_permutation(source: JointOrder, target: JointOrder) -> list[int]:
     """
     position = {name: index for index, name in enumerate(JOINT_NAMES[source])}
     return [position[name] for name in JOINT_NAMES[target]]
+
+
+def reorder_joints(
+    joints: Shaped[Tensor, "*batch 21 values"], *, source: JointOrder, target: JointOrder
+) -> Shaped[Tensor, "*batch 21 values"]:
+    """Bring joints, or anything that is kept per joint, from one order to another."""
+    permutation = torch.tensor(joint_permutation(source, target), device=joints.device)
+    return joints.index_select(-2, permutation)
