@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 SCALE ?= demo
 SEEDS ?= 3
 
-.PHONY: help setup demo test format lint types imports unit bench lock clean
+.PHONY: help setup demo test format format-fix lint types imports unit bench hand-asset lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12

@@ -226,6 +226,26 @@ def test_a_table_needs_neither_recipe_nor_data_nor_experiment(
     assert json.loads(there)["rows"][0]["cells"]
 
 
+def test_a_plan_takes_the_place_of_one_that_has_no_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    recipe = project / "sweeps" / "tables" / "tiny.toml"
+
+    def shown() -> str:
+        capsys.readouterr()
+        assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
+        return capsys.readouterr().out
+
+    call(monkeypatch, "plan", "tiny")
+    recipe.write_text(TABLE.replace('"Flat"', '"Plane"'))
+    call(monkeypatch, "plan", "tiny")
+    assert "Plane" in shown()
+    call(monkeypatch, "run", "tiny", "--without-ray", "--seeds", "1")
+    recipe.write_text(TABLE.replace('"Flat"', '"Even"'))
+    call(monkeypatch, "plan", "tiny", "--seeds", "5")
+    assert "Plane" in shown()
+
+
 def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,12 +336,27 @@ def test_what_was_not_asked_for_is_what_the_experiment_usually_takes() -> None:
     assert Place.choose(data="curve", scale="demo").label == "curve (demo)"
 
 
+def test_a_search_over_what_changes_no_training_is_refused(project: Path) -> None:
+    text = GRID.replace("learning_rate = [0.01, 0.1, 0.3]", "grid = [11, 21]")
+    (project / "sweeps" / "searches" / "rates.toml").write_text(text)
+    place = Place.choose()
+    with pytest.raises(SpecError, match=r"rates: space\.grid: changes no training"):
+        run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+    assert place.store.latest_search_plan("rates") is None
+
+
 def test_optuna_needs_ray(project: Path) -> None:
     text = GRID.replace('"grid"', '"optuna"').replace("[space]", "num_trials = 2\n[space]")
     (project / "sweeps" / "searches" / "rates.toml").write_text(text)
     place = Place.choose()
     with pytest.raises(SpecError, match="this search needs Ray"):
         run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+    assert place.store.latest_search_plan("rates") is None
+
+
+def test_at_least_one_seed_is_wanted() -> None:
+    with pytest.raises(SpecError, match="seeds: must be at least 1, got 0"):
+        s2hand_platform.reproduce("tiny", seeds=0, how=HowToRun(without_ray=True))
 
 
 def test_unknown_name_of_the_package() -> None:

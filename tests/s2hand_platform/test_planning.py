@@ -332,6 +332,16 @@ def test_a_stage_that_rows_share_is_paid_once_a_seed(
     assert later.estimated_hours == pytest.approx(2 * (1 + 0.5 + 0.5))
 
 
+def test_each_evaluation_of_a_training_is_paid(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    fine = RowSpec(id="fine", label="fine", overrides={"grid": 401})
+    plan = plan_table(table("t", FULL, fine), tiny, store, [0])
+    record(plan.trials[0], stages=[stage("fit", "s", 3600)], evaluation_s=360)
+    later = plan_table(table("t", FULL, fine), tiny, store, [1])
+    assert later.estimated_hours == pytest.approx(1 + 2 * 0.1)
+
+
 def test_evaluating_again_costs_the_evaluation(store: ResultStore, record: Record) -> None:
     before, after = Changed(evaluation_pck="1"), Changed(evaluation_pck="2")
     trial = plan_table(table(), before, store, [0]).trials[0]

@@ -1,9 +1,11 @@
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.store.results import ResultStore
@@ -113,9 +115,12 @@ def test_a_damaged_plan_gives_way_to_the_one_before(store: ResultStore) -> None:
     assert str(second) in store.remarks[0]
 
 
+@pytest.mark.parametrize("newer", [{"rows": 1}, "one more field"])
 def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
-    store: ResultStore,
+    store: ResultStore, newer: Any
 ) -> None:
+    if newer == "one more field":
+        newer = {**table(title="Changed").to_plain(), "primary_column": "error"}
     store.write_plan(table())
     (known,) = files(store)
     store.write_plan(table(title="Changed"))
@@ -123,7 +128,9 @@ def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
     content = pq.read_table(path)
     path.unlink()
     column = content.schema.get_field_index("document_json")
-    content = content.set_column(column, content.schema.field(column), pa.array(['{"rows": 1}']))
+    content = content.set_column(
+        column, content.schema.field(column), pa.array([json.dumps(newer)])
+    )
     unknown = path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".0.parquet")
     pq.write_table(content, unknown)
     assert store.latest_table_plan("t") == table()

@@ -282,6 +282,7 @@ def test_evaluators_are_never_mixed(
         table = build(measured, other_code=other_code)
         assert set(cell(table, "full").values) == {0, 1, 2}
         assert "Evaluator: tiny-1." in table.footnotes
+        assert "Row 'full': seeds 3 were measured by another evaluator (tiny-2)." in table.footnotes
 
 
 def test_cards_and_versions_are_shown_and_never_left_out(

@@ -75,7 +75,6 @@ def run(
 
     place = choose_place(data, scale, workspace, device)
     how = how_to_run(
-        place,
         address=address,
         tracking_uri=tracking_uri,
         max_concurrent=max_concurrent,
@@ -115,7 +114,6 @@ def sweep(
     place = choose_place(data, scale, workspace, device)
     spec = _with_trials(place.sweep(recipe), trials)
     how = how_to_run(
-        place,
         address=address,
         tracking_uri=tracking_uri,
         max_concurrent=max_concurrent,

@@ -79,7 +79,6 @@ def choose_place(
 
 
 def how_to_run(
-    place: "Place",
     *,
     address: str | None,
     tracking_uri: str | None,
@@ -88,14 +87,14 @@ def how_to_run(
     gpus_per_worker: float | None,
     without_ray: bool,
 ) -> "HowToRun":
-    """Gather the options of a run; on the CPU a worker takes no GPU."""
+    """Gather the options of a run."""
     from s2hand_platform.execution.settings import RunSettings
     from s2hand_platform.runs.place import HowToRun
 
     settings = RunSettings(
         address=address,
         cpus_per_worker=cpus_per_worker,
-        gpus_per_worker=0 if place.device_type == "cpu" else gpus_per_worker,
+        gpus_per_worker=gpus_per_worker,
         max_concurrent=max_concurrent,
     )
     return HowToRun(settings=settings, without_ray=without_ray, tracking_uri=tracking_uri)

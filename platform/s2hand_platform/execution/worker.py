@@ -246,8 +246,8 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
         on_report=report,
     )
     if run_trial(job.trial, job.experiment, context, job.store):
-        outcome = outcome_of(job.store, job.trial)
-        metrics = outcome.metrics if rank == 0 and outcome is not None else {}
+        outcome = outcome_of(job.store, job.trial) if rank == 0 else None
+        metrics = outcome.metrics if outcome is not None else {}
         place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}
         ray.train.report({**last, **metrics, **place})
 

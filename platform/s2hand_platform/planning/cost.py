@@ -38,7 +38,7 @@ class Costs:
 
     def of(self, trials: Iterable[PlannedTrial]) -> float | None:
         """Return the hours of what is to run of ``trials``; None if one was never run."""
-        total: dict[tuple[str, str, int], float] = {}
+        total: dict[tuple[object, str, int], float] = {}
         for trial in trials:
             if trial.status == "cached":
                 continue
@@ -47,7 +47,7 @@ class Costs:
                 return None
             for name, seconds in parts.items():
                 own = name == _EVALUATION
-                owner = trial.trial_id if own else self._owner[trial.identity.config_hash, name]
+                owner = trial.key if own else self._owner[trial.identity.config_hash, name]
                 total[owner, name, trial.seed] = seconds
         return sum(total.values()) / 3600
 
@@ -62,9 +62,6 @@ class Costs:
 
 def _parts(line: Any) -> Iterable[tuple[str, str, float]]:
     """Yield the stages of a finished attempt, and its evaluation: name, id, seconds."""
-    if line.store_version == 1:  # nothing but the whole is known
-        yield "whole", line.trial_id, line.duration_s
-        return
     for stage in json.loads(line.stages_json):
         yield stage["name"], stage["stage_id"], stage["training_s"]
     if pd.notna(line.evaluation_s):

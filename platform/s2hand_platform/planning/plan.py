@@ -1,7 +1,7 @@
 """What a plan consists of: trials, what each is for, and why it is to be run or reused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from s2hand_platform.identity import CodeFingerprint, TrainingIdentity
@@ -136,7 +136,7 @@ class Plan:
                 turns.append(free := {})
             free[trial.trial_id] = trial
         return tuple(
-            replace(self, trials=tuple(turn.values()), rows=() if number else self.rows)
+            Plan(trials=tuple(turn.values()), rows=() if number else self.rows)
             for number, turn in enumerate(turns)
         )
 

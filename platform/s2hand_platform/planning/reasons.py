@@ -83,8 +83,9 @@ class Reasons:
             return "evaluate", "the evaluation cannot be fingerprinted: never reused"
         if (finished["evaluation_fingerprint"] == evaluation.sha256).any():
             return "cached", "finished with the same configuration, seed, data and code"
-        before = self._store.code_files(finished.iloc[-1]["evaluation_fingerprint"])
-        what = _changed_modules(before, evaluation) if before else "it is of an older version"
+        fingerprint = finished.iloc[-1]["evaluation_fingerprint"]
+        before = self._store.code_files(fingerprint) if fingerprint is not None else None
+        what = _changed_modules(before, evaluation) if before else "which is not known any more"
         return "evaluate", f"trained already; its evaluation is of other code or data: {what}"
 
     def _stale(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from s2hand_platform.devices import DeviceType, choose_device_type
+from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.settings import RunSettings
 from s2hand_platform.experiments import default_experiment
 from s2hand_platform.experiments.protocol import Experiment
@@ -78,7 +79,13 @@ class Place:
         return replace(spec.over(self._data(spec.dataset)), label=self.label)
 
     def seeds(self, count: int | None) -> range:
-        """Return the first ``count`` seeds, or as many as the scale takes."""
+        """Return the first ``count`` seeds, or as many as the scale takes.
+
+        Raises:
+            SpecError: if none is asked for.
+        """
+        if count is not None and count < 1:
+            raise SpecError([f"seeds: must be at least 1, got {count}"])
         return range(count if count is not None else self.scale.seeds)
 
     def _data(self, dataset: str) -> Mapping[str, Any]:

@@ -52,6 +52,13 @@ def run_search(
     Raises:
         SpecError: if a search that Ray must run is to run without it.
     """
+    if how.without_ray and spec.search != "grid":
+        raise SpecError([f"{spec.name}: this search needs Ray; only grids can do without"])
+    outside = sorted(set(spec.space) & place.experiment.evaluation_fields)
+    if outside:
+        raise SpecError(
+            [f"{spec.name}: space.{path}: changes no training; measure it" for path in outside]
+        )
     tried: dict[tuple[str, str | None], _Tried] = {}
     plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
@@ -72,7 +79,8 @@ def run_search(
             else:
                 summary = _run_drawn(spec, plan_point, place, tracker, how, seed)
         finally:
-            place.store.write_plan(_persisted_search(spec, place, tried.values()))
+            if tried:
+                place.store.write_plan(_persisted_search(spec, place, tried.values()))
         ranked = _ranked(spec, tried.values(), place.store)
         if ranked and ranked[0].value is not None:
             best = {f"{spec.metric}.best": ranked[0].value, "num_trials": float(len(ranked))}
@@ -137,8 +145,6 @@ def _run_drawn(
     seed: int,
 ) -> RunSummary:
     """Run a search whose points are drawn while it runs."""
-    if how.without_ray:
-        raise SpecError([f"{spec.name}: this search needs Ray; only grids can do without"])
     from s2hand_platform.execution.tuner import run_search as run_with_tune
 
     progress = ProgressSink(how.console, num_trials=spec.num_trials)

@@ -74,13 +74,14 @@ def run_table(
 def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     """Plan a table without running it.
 
-    The plan is kept for ``show_table`` only where there is none yet: what was run is what a table
-    shows, and what a later plan tells changes from.
+    The plan is kept for ``show_table``, but not in the place of one that has results: what was
+    run is what a table shows, and what a later plan tells changes from.
     """
     spec, plan = _plan_table(place, table, seeds=seeds)
     store = place.store
-    known = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
-    if known is None:
+    kept = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
+    hashes = {row.config_hash for row in kept.rows} if kept is not None else set()
+    if kept is None or store.attempts(config_hashes=hashes).empty:
         store.write_plan(_persisted_table(spec, plan, place))
     return plan
 
@@ -145,7 +146,9 @@ def show_table(
         plan = store.latest_table_plan(name, label=label, device_type=device_type)
     if plan is None:
         fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
-        raise SpecError([f"{fault} device; make one with: s2hand plan {name}"])
+        options = {"--data": data, "--scale": scale, "--device": device_type}
+        asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+        raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

@@ -76,14 +76,16 @@ class PlanFiles:
 
     def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
         """Read a plan; one that only another program can read stays where it is."""
+        document = json.loads(line["document_json"])
         try:
-            return kind.from_plain(json.loads(line["document_json"]))
-        except ValidationError as error:
-            reason = (
-                f"a plan of other fields than this program knows ({error.error_count()} faults)"
-            )
-            self._set_aside.pass_over(UnusableFile(line["path"], "foreign", reason))
-            return None
+            plan = kind.from_plain(document)
+        except ValidationError:
+            plan = None
+        if plan is not None and json.loads(json.dumps(plan.to_plain())) == document:
+            return plan
+        reason = "a plan of other fields than this program knows"
+        self._set_aside.pass_over(UnusableFile(line["path"], "foreign", reason))
+        return None
 
     def _latest_first(
         self, kind: type[Plan], name: str, label: str | None, device_type: str | None

@@ -22,8 +22,7 @@ class RowResults:
     trial_ids: Mapping[int, str]
     """Seed → trial."""
     of_other_code: frozenset[int]
-    """Seeds whose results are of other code, data, device or evaluation than "
-                "planned."""
+    """Seeds whose results are of other code, data, device or evaluation than planned."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +82,9 @@ def select_results(
         environments=tuple(sorted(everything["environment_kind"].dropna().unique())),
         remarks=(
             *_failures(of_row, counted),
-            *_set_aside(plan, store, counted),
+            *_set_aside(plan, store, counted, seeds),
             *_about_others(others, shown=other_code),
+            *_of_other_evaluators(attempts, plan, counted, others),
             *_notes(everything),
             *_older(store),
             *store.remarks,
@@ -170,8 +170,34 @@ def _failures(of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataF
     return remarks
 
 
+def _of_other_evaluators(
+    attempts: pd.DataFrame,
+    plan: TablePlan,
+    counted: Mapping[str, pd.DataFrame],
+    others: Mapping[str, pd.DataFrame],
+) -> list[str]:
+    """Name what can stand beside nothing here, so that no cell is empty without a word."""
+    remarks = []
+    for row in plan.rows:
+        shown = {*counted[row.id]["seed"], *others[row.id]["seed"]}
+        left = attempts[
+            (attempts["config_hash"] == row.config_hash)
+            & (attempts["status"] == "finished")
+            & ~attempts["seed"].isin(shown)
+        ]
+        if len(left):
+            remarks.append(
+                f"Row '{row.id}': seeds {_numbers(sorted(set(left['seed'])))} were measured by "
+                f"another evaluator ({', '.join(sorted(set(left['evaluator_id'].dropna())))})."
+            )
+    return remarks
+
+
 def _set_aside(
-    plan: TablePlan, store: ResultStore, counted: Mapping[str, pd.DataFrame]
+    plan: TablePlan,
+    store: ResultStore,
+    counted: Mapping[str, pd.DataFrame],
+    seeds: Collection[int] | None,
 ) -> list[str]:
     """Name the planned trials whose results lie in damaged files and were not measured again."""
     measured = {name for found in counted.values() for name in found["trial_id"]}
@@ -179,7 +205,7 @@ def _set_aside(
         trial_id: f"row '{row.id}', seed {seed}"
         for row in plan.rows
         for seed, trial_id in row.trial_ids.items()
-        if trial_id not in measured
+        if trial_id not in measured and (seeds is None or seed in seeds)
     }
     return [
         f"Not measured: {planned[name]}: its result was set aside: {file.path}: {file.reason}"

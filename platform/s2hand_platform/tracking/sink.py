@@ -14,7 +14,7 @@ class Sink(Protocol):
         """Told once, before the first trial."""
 
     def started(self, trial: PlannedTrial, attempt: int) -> None:
-        """Told when a trial has its first report."""
+        """Told when an attempt begins."""
 
     def reported(
         self, trial: PlannedTrial, attempt: int, epoch: int, metrics: Mapping[str, float]

@@ -76,7 +76,11 @@ class S2HandExperiment:
         return sha256_of([self._sets(config).everything, _hand_fingerprint(config)])
 
     def _sets(self, config: S2HandConfig) -> "_Sets":
-        """Look at a config's sets, once while this object lives: a plan asks for every row."""
+        """Look at a config's sets, once while this object lives: a plan asks for every row.
+
+        Whoever changes data and plans again in one process makes a new object, as every command
+        does; workers of Ray look for themselves.
+        """
         key = (config.data, config.runtime.cache_dir)
         if key not in self._known_sets:
             self._known_sets[key] = _Sets(
