@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ("torch", "numba", "ray", "mlflow", "pandas", "pyarrow", "scipy", "optuna", "s2hand")
+SLOW = ("torch", "numba", "ray", "mlflow", "numpy", "pandas", "pyarrow", "scipy", "optuna")
 PROGRAM = """
 import sys
 from s2hand_platform.cli import main
