@@ -33,14 +33,16 @@ def fingerprint_evaluation_data(config: S2HandConfig) -> str:
     return _fingerprint(evaluation_source(config), cache_dir_of(config))
 
 
-def fingerprint_data(config: S2HandConfig) -> str:
+def fingerprint_data(config: S2HandConfig, *, training: str | None = None) -> str:
     """Return one SHA-256 of what a configuration trains on, is evaluated and validated on.
+
+    Where the fingerprint of what it trains on is known already, ``training`` saves reading it.
 
     Raises:
         DataError: If a file is missing or cannot be read.
     """
     parts = {
-        "training": fingerprint_training_data(config),
+        "training": training or fingerprint_training_data(config),
         "evaluation": fingerprint_evaluation_data(config),
     }
     validation = validation_source(config)

@@ -9,11 +9,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import s2hand.synthetic
+from s2hand.config import S2HandConfig
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import S2HandExperiment
+from s2hand_platform.experiments.s2hand import S2HandExperiment, experiment
 from s2hand_platform.experiments.s2hand.datasets import STORED_IMAGE_SIZE_PX, SizeName
 from s2hand_platform.workspace import Workspace
 
@@ -109,3 +110,29 @@ def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
         assert column[32:].std() > 0
     assert CliRunner().invoke(hand, ["export", str(model)]).exit_code == 0
     assert load_hand_model(model).fingerprint == embedded_hand().fingerprint
+
+
+def test_a_worker_that_verifies_its_data_reads_no_set_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = []
+
+    def read_training(config: S2HandConfig) -> str:
+        reads.append("training")
+        return "a"
+
+    def read_all(config: S2HandConfig, *, training: str | None = None) -> str:
+        reads.append("others" if training == "a" else "everything")
+        return "b"
+
+    monkeypatch.setattr(experiment, "fingerprint_training_data", read_training)
+    monkeypatch.setattr(experiment, "fingerprint_data", read_all)
+    monkeypatch.setattr(experiment, "describe_datasets", lambda config: reads.append("record"))
+    worker = S2HandExperiment()
+    config = worker.build_config({})
+    trained, measured = (
+        worker.fingerprint_training_data(config),
+        worker.fingerprint_evaluation_data(config),
+    )
+    assert trained != measured
+    assert reads == ["training", "others"]

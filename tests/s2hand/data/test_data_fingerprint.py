@@ -141,6 +141,9 @@ def test_what_is_validated_on_counts_in_the_whole(make_ho3d, tmp_path):
     assert fingerprint_data(validated) != fingerprint_data(plain)
     assert fingerprint_training_data(validated) == fingerprint_training_data(plain)
     before = fingerprint_data(validated)
+    known = fingerprint_training_data(validated)
+    assert fingerprint_data(validated, training=known) == before
+    assert fingerprint_data(validated, training="of another set") != before
     change(copy / "evaluation_xyz.json")
     assert fingerprint_data(validated) != before
 

@@ -1,7 +1,7 @@
 """The adapter: S2HAND and S2HAND(V) as an experiment that the platform can run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import s2hand.training.loop
@@ -83,11 +83,7 @@ class S2HandExperiment:
         """
         key = (config.data, config.runtime.cache_dir)
         if key not in self._known_sets:
-            self._known_sets[key] = _Sets(
-                training=fingerprint_training_data(config),
-                everything=fingerprint_data(config),
-                record=_describe(config),
-            )
+            self._known_sets[key] = _Sets(config)
         return self._known_sets[key]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,15 +169,29 @@ _CAUSES: Mapping[type[S2HandError], FailureCause] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Sets:
-    """What is to be known of a configuration's sets."""
+    """What is to be known of a configuration's sets, each looked at when it is asked for.
 
-    training: str
-    """Fingerprint of what is trained on."""
-    everything: str
-    """Of all sets: frames of training are measured too (Table 5, Figure 6)."""
-    record: DataRecord
+    A worker that verifies its data asks for no record, and reads no set twice.
+    """
+
+    def __init__(self, config: S2HandConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def training(self) -> str:
+        """Fingerprint of what is trained on."""
+        return fingerprint_training_data(self._config)
+
+    @cached_property
+    def everything(self) -> str:
+        """Fingerprint of all sets: frames of training are measured too (Table 5, Figure 6)."""
+        return fingerprint_data(self._config, training=self.training)
+
+    @cached_property
+    def record(self) -> DataRecord:
+        """What the sets are."""
+        return _describe(self._config)
 
 
 def _describe(config: S2HandConfig) -> DataRecord:
