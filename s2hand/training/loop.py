@@ -10,8 +10,7 @@ from torch import nn
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
-from s2hand.data.fingerprint import fingerprint_training_data
-from s2hand.data.record import describe_training_data
+from s2hand.data.record import DatasetRecord, identify_training_data
 from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
@@ -67,7 +66,13 @@ def train(
             f"got {context.world_size}"
         )
     workers = Workers(rank=context.rank, world_size=context.world_size)
-    identities = stage_identities(config, seed=seed, device_type=torch.device(context.device).type)
+    data = identify_training_data(config)
+    identities = stage_identities(
+        config,
+        seed=seed,
+        device_type=torch.device(context.device).type,
+        data_fingerprint=data.fingerprint,
+    )
     ids = [stage_id(identity) for identity in identities.values()]
     reports = StageReports(folder=context.checkpoint_dir, is_writer=workers.rank == 0)
     path = context.checkpoint_dir / MODEL_NAME
@@ -101,7 +106,7 @@ def train(
             ready[place].run()
         pending = [run for run in pending if run is not ready[place]]
     if workers.rank == 0:
-        save_model(model, _record(config, identities, model), path)
+        save_model(model, _record(config, identities, model, data.record), path)
     workers.wait()
     return reports.of(ids)
 
@@ -113,13 +118,16 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
 
 
 def _record(
-    config: S2HandConfig, identities: dict[str, dict[str, Any]], model: S2Hand
+    config: S2HandConfig,
+    identities: dict[str, dict[str, Any]],
+    model: S2Hand,
+    data: DatasetRecord,
 ) -> ModelRecord:
     return ModelRecord(
         config=config,
         identity={"stages": identities},
         hand_fingerprint=model.hand_fingerprint,
-        data=describe_training_data(config).to_plain(),
+        data=data.to_plain(),
         initial_weights={"encoder": model.encoder.initial_weights},
     )
 
@@ -134,15 +142,15 @@ def _require_same_stages(
 
 
 def stage_identities(
-    config: S2HandConfig, *, seed: int, device_type: str
+    config: S2HandConfig, *, seed: int, device_type: str, data_fingerprint: str
 ) -> dict[str, dict[str, Any]]:
-    """Collect what identifies each stage that is trained, by its name, data and code included.
+    """Collect what identifies each stage that is trained, by its name, code included.
 
     Raises:
         SourceError: if a module's source is not to be had.
     """
     fingerprints = {
-        "data": fingerprint_training_data(config),
+        "data": data_fingerprint,
         "hand": load_hand_model(config.model.hand_model or None).fingerprint,
     }
     identities: dict[str, dict[str, Any]] = {}
