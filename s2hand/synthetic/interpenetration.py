@@ -98,26 +98,39 @@ def _measure(
         smooth_normals(points, faces, normals)
         for other in range(_NUM_PARTS):
             members = order[(ends[other - 1] if other else 0) : ends[other]]
-            low, high = np.full(3, np.inf), np.full(3, -np.inf)
-            for member in members:
-                for axis in range(3):
-                    low[axis] = min(low[axis], points[member, axis])
-                    high[axis] = max(high[axis], points[member, axis])
+            low, high = _bounds(points, members)
             for own in range(len(points)):
                 x, y, z = points[own, 0], points[own, 1], points[own, 2]
-                if not compared[own] or part[own] == other:
-                    continue
-                if not (low[0] < x < high[0] and low[1] < y < high[1] and low[2] < z < high[2]):
-                    continue
-                nearest, least = 0, np.inf
-                for member in members:
-                    dx, dy, dz = points[member, 0] - x, points[member, 1] - y, points[member, 2] - z
-                    squared = dx * dx + dy * dy + dz * dz
-                    if squared < least:
-                        nearest, least = member, squared
-                if compared[nearest]:
-                    depth = 0.0
-                    for axis in range(3):
-                        apart = points[nearest, axis] - points[own, axis]
-                        depth += apart * normals[nearest, axis]
-                    depths[hand, part[own], other] = max(depths[hand, part[own], other], depth)
+                near = low[0] < x < high[0] and low[1] < y < high[1] and low[2] < z < high[2]
+                if near and compared[own] and part[own] != other:
+                    nearest = _nearest(points, members, own)
+                    if compared[nearest]:
+                        depth = ((points[nearest] - points[own]) * normals[nearest]).sum()
+                        depths[hand, part[own], other] = max(depths[hand, part[own], other], depth)
+
+
+@compiled(nogil=True, error_model="numpy")
+@no_type_check
+def _bounds(points: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the corners of the box around some of the points."""
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for member in members:
+        for axis in range(3):
+            low[axis] = min(low[axis], points[member, axis])
+            high[axis] = max(high[axis], points[member, axis])
+    return low, high
+
+
+@compiled(nogil=True, error_model="numpy")
+@no_type_check
+def _nearest(points: np.ndarray, members: np.ndarray, own: int) -> int:
+    """Find the member nearest to a point."""
+    nearest, least = 0, np.inf
+    for member in members:
+        dx = points[member, 0] - points[own, 0]
+        dy = points[member, 1] - points[own, 1]
+        dz = points[member, 2] - points[own, 2]
+        squared = dx * dx + dy * dy + dz * dz
+        if squared < least:
+            nearest, least = member, squared
+    return nearest
