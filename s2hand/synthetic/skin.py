@@ -218,7 +218,7 @@ class _Painter:
 
 def _palmarity(surface: HandSurface, faces: np.ndarray) -> np.ndarray:
     """Say per vertex how much it belongs to the palm's skin, smooth across parts and the wrist."""
-    wrist = np.where(surface.face_part[:, None] > 0, 1.0, _step(-1.1, -0.55, surface.corner_along))
+    wrist = np.where(surface.face_part[:, None] > 0, 1.0, _step(-0.9, -0.25, surface.corner_along))
     corners = _step(0.25, -0.45, surface.corner_around[..., 0]) * wrist
     count = np.bincount(faces.ravel(), minlength=len(surface.rest_positions))
     for _ in range(3):  # the mean over the faces around each vertex, three times
