@@ -57,7 +57,7 @@ def part_fingers(
     left = np.arange(len(result))
     for _ in range(_ROUNDS):
         deep = penetration_depths(data, result[left]) > TOUCH_M
-        involved = (deep | deep.transpose(0, 2, 1)).any(2)
+        involved = np.any(deep | deep.transpose(0, 2, 1), axis=2)
         left, involved = left[involved.any(1)], involved[involved.any(1)]
         if not len(left):
             break
