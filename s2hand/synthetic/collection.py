@@ -150,7 +150,8 @@ def _things(stage: Stage, exposure: Exposure, generator: np.random.Generator) ->
     palm = rotation_matrices(exposure.global_orient[1])
     if generator.random() < _HELD:
         model = int(generator.integers(len(stage.things)))
-        things.append(held_thing(model, joints, palm, generator))
+        shape, skin = stage.things[model], exposure.vertices[1]
+        things.append(held_thing(model, shape, skin, joints, palm, generator))
     if generator.random() < _IN_FRONT:
         model = int(generator.integers(len(stage.things)))
         things.append(free_thing(model, joints, generator, in_front=True))

@@ -156,7 +156,10 @@ def _cast_things(
     palms = rotation_matrices(video.rotations[:, :, 0])
     at = int(generator.integers(len(video.frames)))
     if generator.random() < _HELD:
-        thing = held_thing(model, video.joints[at, 1], palms[at, 1], generator)
+        thing = held_thing(
+            model, stage.things[model], video.vertices[at, 1], video.joints[at, 1], palms[at, 1],
+            generator,
+        )  # fmt: skip
         wrist, palm = video.joints[at, 1, 0], palms[at, 1]
         place, axes = palm.T @ (thing.centre - wrist), palm.T @ thing.axes
 
