@@ -14,7 +14,6 @@ from s2hand.geometry.rotations import (
     quaternion_to_axis_angle,
     slerp,
 )
-from s2hand.hand.model_data import HandModelData
 
 FRAMES_PER_SECOND = 30
 _DELAY_S = 0.07  # fingers do not start together
@@ -39,14 +38,12 @@ class HandMotion:
 
 
 def sample_postures(
-    data: HandModelData, count: int, generator: np.random.Generator
+    examples: Float[np.ndarray, "examples 15 3"], count: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "count 15 3"]:
-    """Draw hand postures: the model's own example postures, and mixtures of two of them."""
-    rows = data.hands_coeffs[generator.integers(0, len(data.hands_coeffs), (2, count))]
-    share = generator.uniform(0, 0.5, (count, 1)) * (generator.random((count, 1)) < 0.5)
-    coefficients = rows[0] * (1 - share) + rows[1] * share
-    pose = data.hands_mean + coefficients @ data.hands_components
-    return pose.reshape(count, 15, 3)
+    """Draw hand postures: a namespace's example postures, and mixtures of two of them."""
+    rows = examples[generator.integers(0, len(examples), (2, count))]
+    share = generator.uniform(0, 0.5, (count, 1, 1)) * (generator.random((count, 1, 1)) < 0.5)
+    return rows[0] * (1 - share) + rows[1] * share
 
 
 def sample_orientations(count: int, generator: np.random.Generator) -> Float[np.ndarray, "count 3"]:
@@ -87,14 +84,14 @@ def sample_frames(count: int, generator: np.random.Generator) -> Int[np.ndarray,
 
 
 def sample_motion(
-    data: HandModelData,
+    examples: Float[np.ndarray, "examples 15 3"],
     times_s: Float[np.ndarray, "times"],
     generator: np.random.Generator,
 ) -> HandMotion:
     """Move a hand: fingers, orientation and place each follow a course of their own."""
     duration = float(times_s.max()) + 1.0
     fingers = _Course(duration, generator)
-    postures = sample_postures(data, fingers.num_keys, generator)
+    postures = sample_postures(examples, fingers.num_keys, generator)
     delays = np.repeat(generator.uniform(-_DELAY_S, _DELAY_S, 5), 3)
     hand_pose = fingers.rotations(postures, times_s[:, None] + delays)
     turning = _Course(duration, generator)

@@ -1,4 +1,4 @@
-"""What the pictures of one split are made of: people, backgrounds, things, the posed hand."""
+"""What the pictures of one namespace are made of: people, backgrounds, things, the posed hand."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -14,9 +14,10 @@ from s2hand.hand.layer import HandLayer
 from s2hand.hand.model_data import HandModelData
 from s2hand.synthetic.backgrounds import make_background
 from s2hand.synthetic.body import BodyMesh, Person, body_mesh, make_person
+from s2hand.synthetic.namespaces import ROLES, Namespace, Role, posture_examples
 from s2hand.synthetic.objects import ObjectModel, make_object
 from s2hand.synthetic.seeds import named_generator
-from s2hand.synthetic.sizes import Split, SplitSize
+from s2hand.synthetic.sizes import NamespaceSize
 
 _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 192, 576
 _Made = TypeVar("_Made")
@@ -24,11 +25,13 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Stage:
-    """Everything that the pictures of one split share."""
+    """Everything that the pictures of one namespace share."""
 
-    split: Split
+    namespace: Namespace
     seed: int
     hand: HandModelData
+    postures: Float[np.ndarray, "examples 15 3"]
+    """The namespace's own part of the hand model's example postures."""
     layer: HandLayer
     mesh: BodyMesh
     people: tuple[Person, ...]
@@ -36,9 +39,14 @@ class Stage:
     things: tuple[ObjectModel, ...]
     thing_texels: UInt8[np.ndarray, "things faces texels 5"]
 
-    def generator(self, *path: str | int) -> np.random.Generator:
-        """Give the random generator of one named thing of this split."""
-        return named_generator(self.seed, self.split, *path)
+    @property
+    def role(self) -> Role:
+        """How the namespace is written."""
+        return ROLES[self.namespace]
+
+    def generator(self, kind: str, index: int) -> np.random.Generator:
+        """Give the random generator of one named thing of this namespace."""
+        return named_generator(self.seed, self.namespace, kind, index)
 
     def pose(
         self,
@@ -56,9 +64,9 @@ class Stage:
 
 
 def build_stage(
-    split: Split, size: SplitSize, seed: int, image_size_px: int, executor: Executor
+    namespace: Namespace, size: NamespaceSize, seed: int, image_size_px: int, executor: Executor
 ) -> Stage:
-    """Make the people, backgrounds and things of a split; different ones for train and test."""
+    """Make the people, backgrounds and things of a namespace."""
     hand, mesh = embedded_hand(), body_mesh()
     background_px = int(np.clip(4 * image_size_px, _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX))
 
@@ -66,15 +74,16 @@ def build_stage(
         count: int, name: str, make: Callable[[int, np.random.Generator], _Made]
     ) -> tuple[_Made, ...]:
         def one(index: int) -> _Made:
-            return make(index, named_generator(seed, split, name, index))
+            return make(index, named_generator(seed, namespace, name, index))
 
         return tuple(executor.map(one, range(count)))
 
-    things = make_many(size.objects, "thing", lambda k, g: make_object(f"{split}_{k:03d}", g))
+    things = make_many(size.objects, "thing", lambda k, g: make_object(f"{namespace}_{k:03d}", g))
     return Stage(
-        split=split,
+        namespace=namespace,
         seed=seed,
         hand=hand,
+        postures=posture_examples(hand, namespace),
         layer=HandLayer(hand, use_mean_pose=False, dtype=torch.float64),
         mesh=mesh,
         people=make_many(size.subjects, "person", lambda _, g: make_person(mesh, g)),
