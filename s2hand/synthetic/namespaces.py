@@ -66,6 +66,5 @@ def posture_examples(
     ends = np.rint(count * np.cumsum([0.0, *shares])).astype(int)
     start, end = dict(zip(NAMESPACES, pairwise(ends), strict=True))[namespace]
     dealt = sorted(range(count), key=lambda number: sha256(str(number).encode()).digest())
-    rows = dealt[start:end]
-    poses = hand.hands_mean + hand.hands_coeffs[rows] @ hand.hands_components
-    return poses.reshape(-1, 15, 3)
+    poses = hand.hands_mean + hand.hands_coeffs @ hand.hands_components
+    return poses[dealt[start:end]].reshape(-1, 15, 3)
