@@ -47,7 +47,7 @@ def pictures_per_s(size_px: int, threads: int) -> tuple[float, float]:
     )
     count, best, best_alone = 2 * threads * SHARD_IMAGES, 0.0, 0.0
     with ThreadPoolExecutor(threads) as executor, tempfile.TemporaryDirectory() as folder:
-        stage = build_stage("training", size, 0, size_px, executor)
+        stage = build_stage("training", size, 0, size_px)
 
         def make(shard: int) -> None:
             make_collection_shard(stage, Path(folder), shard, SHARD_IMAGES, size_px)

@@ -83,7 +83,7 @@ def _sample_hands(
     middle = np.concatenate(
         [
             sample_orientations(count, generator)[:, None],
-            sample_postures(stage.postures, count, generator),
+            sample_postures(stage.hand, stage.postures, count, generator),
         ],
         axis=1,
     )

@@ -137,7 +137,7 @@ def _make_set(
         missing = [shard for shard in shards if load_record(shard.record_path(root)) is None]
         reporter.add(sum(shard.count for shard in set(shards) - set(missing)))
         if missing:
-            stage = build_stage(namespace, counts[namespace], seed, image_size_px, executor)
+            stage = build_stage(namespace, counts[namespace], seed, image_size_px)
             _work_off(root, stage, missing, image_size_px, executor, reporter)
     hashes = _finish(made)
     sizes = {name: (root / name).stat().st_size for name in hashes}

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 
 from s2hand.geometry.rotations import (
-    axis_angle_to_matrix,
     axis_angle_to_quaternion,
     quaternion_multiply,
     quaternion_to_axis_angle,
     slerp,
 )
+from s2hand.hand.model_data import HandModelData
 
 FRAMES_PER_SECOND = 30
 _DELAY_S = 0.07  # fingers do not start together
@@ -38,12 +39,17 @@ class HandMotion:
 
 
 def sample_postures(
-    examples: Float[np.ndarray, "examples 15 3"], count: int, generator: np.random.Generator
+    data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
+    count: int,
+    generator: np.random.Generator,
 ) -> Float[np.ndarray, "count 15 3"]:
-    """Draw hand postures: a namespace's example postures, and mixtures of two of them."""
-    rows = examples[generator.integers(0, len(examples), (2, count))]
-    share = generator.uniform(0, 0.5, (count, 1, 1)) * (generator.random((count, 1, 1)) < 0.5)
-    return rows[0] * (1 - share) + rows[1] * share
+    """Draw hand postures: some of the model's own example postures, and mixtures of two of them."""
+    rows = data.hands_coeffs[examples[generator.integers(0, len(examples), (2, count))]]
+    share = generator.uniform(0, 0.5, (count, 1)) * (generator.random((count, 1)) < 0.5)
+    coefficients = rows[0] * (1 - share) + rows[1] * share
+    pose = data.hands_mean + coefficients @ data.hands_components
+    return pose.reshape(count, 15, 3)
 
 
 def sample_orientations(count: int, generator: np.random.Generator) -> Float[np.ndarray, "count 3"]:
@@ -84,14 +90,15 @@ def sample_frames(count: int, generator: np.random.Generator) -> Int[np.ndarray,
 
 
 def sample_motion(
-    examples: Float[np.ndarray, "examples 15 3"],
+    data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
     times_s: Float[np.ndarray, "times"],
     generator: np.random.Generator,
 ) -> HandMotion:
     """Move a hand: fingers, orientation and place each follow a course of their own."""
     duration = float(times_s.max()) + 1.0
     fingers = _Course(duration, generator)
-    postures = sample_postures(examples, fingers.num_keys, generator)
+    postures = sample_postures(data, examples, fingers.num_keys, generator)
     delays = np.repeat(generator.uniform(-_DELAY_S, _DELAY_S, 5), 3)
     hand_pose = fingers.rotations(postures, times_s[:, None] + delays)
     turning = _Course(duration, generator)
@@ -108,7 +115,7 @@ def rotation_matrices(
     axis_angle: Float[np.ndarray, "*batch 3"],
 ) -> Float[np.ndarray, "*batch 3 3"]:
     """Turn axis-angle vectors into matrices."""
-    return axis_angle_to_matrix(torch.from_numpy(np.ascontiguousarray(axis_angle))).numpy()
+    return Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix().reshape(*axis_angle.shape, 3)
 
 
 def _turned(base: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Int
 
 from s2hand.hand.model_data import HandModelData
 from s2hand.layouts import Split
@@ -52,10 +52,8 @@ settings, has the fewest.
 """
 
 
-def posture_examples(
-    hand: HandModelData, namespace: Namespace
-) -> Float[np.ndarray, "examples 15 3"]:
-    """Give the hand model's example postures that belong to a namespace, axis-angle.
+def posture_examples(hand: HandModelData, namespace: Namespace) -> Int[np.ndarray, "examples"]:
+    """Give the rows of ``hands_coeffs``, the hand's example postures, that are a namespace's own.
 
     The examples are dealt out in the order of a hash of their numbers, which nothing else enters.
     The embedded hand's are independent draws in no order, without near-duplicates (the closest two
@@ -66,5 +64,4 @@ def posture_examples(
     ends = np.rint(count * np.cumsum([0.0, *shares])).astype(int)
     start, end = dict(zip(NAMESPACES, pairwise(ends), strict=True))[namespace]
     dealt = sorted(range(count), key=lambda number: sha256(str(number).encode()).digest())
-    poses = hand.hands_mean + hand.hands_coeffs @ hand.hands_components
-    return poses[dealt[start:end]].reshape(-1, 15, 3)
+    return np.sort(dealt[start:end])

@@ -121,7 +121,7 @@ def _film(
     frames = sample_frames(count, generator)
     open_share = generator.uniform(0.08, 0.5) / FRAMES_PER_SECOND
     times = frames[:, None] / FRAMES_PER_SECOND + open_share * np.array([-0.5, 0, 0.5])
-    motion = sample_motion(stage.postures, times.ravel(), generator)
+    motion = sample_motion(stage.hand, stage.postures, times.ravel(), generator)
     person = stage.people[int(generator.integers(len(stage.people)))]
     betas = np.broadcast_to(person.betas, (3 * count, 10)).copy()
     vertices, joints = stage.pose(betas, motion.rotations)
