@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from s2hand.layouts import Split
 from s2hand.synthetic.detector import DetectorInput, detect
 from s2hand.synthetic.files import write_file
 from s2hand.synthetic.motion import (
@@ -16,7 +17,6 @@ from s2hand.synthetic.motion import (
 from s2hand.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
 from s2hand.synthetic.scene import PlacedThing, free_thing, held_thing, sample_scene
 from s2hand.synthetic.shard import ShardRecord
-from s2hand.synthetic.sizes import Split
 from s2hand.synthetic.stage import Stage
 
 SHARD_IMAGES = 64
@@ -53,7 +53,7 @@ def make_collection_shard(
     hashes, pictures = {}, []
     for k in range(count):
         picture, quality = _take(stage, hands, k, image_size_px, generator)
-        name = f"{FOLDERS[stage.split]}/rgb/{shard * SHARD_IMAGES + k:08d}.jpg"
+        name = f"{FOLDERS[stage.role.split]}/rgb/{shard * SHARD_IMAGES + k:08d}.jpg"
         hashes[name] = write_file(root / name, encode_jpeg(picture.pixels, quality))
         pictures.append(picture)
     given = DetectorInput(
@@ -65,17 +65,14 @@ def make_collection_shard(
         unit_px=image_size_px / _OFFICIAL_SIZE_PX,
     )
     keypoints, confidence = detect(given, generator)
-    return ShardRecord(
-        hashes=hashes,
-        arrays={
-            "K": hands.intrinsics_px,
+    arrays = {"K": hands.intrinsics_px, "keypoints": keypoints, "confidence": confidence}
+    if stage.role.has_truth:
+        arrays |= {
             "xyz": hands.joints[:, 1],
             "verts": hands.vertices[:, 1].astype(np.float32),
             "mano": _mano(stage, hands, given.truth_px),
-            "keypoints": keypoints,
-            "confidence": confidence,
-        },
-    )
+        }
+    return ShardRecord(hashes=hashes, arrays=arrays)
 
 
 def _sample_hands(
@@ -86,7 +83,7 @@ def _sample_hands(
     middle = np.concatenate(
         [
             sample_orientations(count, generator)[:, None],
-            sample_postures(stage.hand, count, generator),
+            sample_postures(stage.hand, stage.postures, count, generator),
         ],
         axis=1,
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 
 from s2hand.geometry.rotations import (
-    axis_angle_to_matrix,
     axis_angle_to_quaternion,
     quaternion_multiply,
     quaternion_to_axis_angle,
@@ -42,13 +42,16 @@ class HandMotion:
 
 
 def sample_postures(
-    data: HandModelData, count: int, generator: np.random.Generator
+    data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
+    count: int,
+    generator: np.random.Generator,
 ) -> Float[np.ndarray, "count 15 3"]:
-    """Draw hand postures: the model's own example postures, and mixtures of two of them.
+    """Draw hand postures: some of the model's own example postures, and mixtures of two of them.
 
     Fingers that would run into each other or into the palm are opened until they touch.
     """
-    rows = data.hands_coeffs[generator.integers(0, len(data.hands_coeffs), (2, count))]
+    rows = data.hands_coeffs[examples[generator.integers(0, len(examples), (2, count))]]
     share = generator.uniform(0, 0.5, (count, 1)) * (generator.random((count, 1)) < 0.5)
     coefficients = rows[0] * (1 - share) + rows[1] * share
     pose = data.hands_mean + coefficients @ data.hands_components
@@ -94,13 +97,14 @@ def sample_frames(count: int, generator: np.random.Generator) -> Int[np.ndarray,
 
 def sample_motion(
     data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
     times_s: Float[np.ndarray, "times"],
     generator: np.random.Generator,
 ) -> HandMotion:
     """Move a hand: fingers, orientation and place each follow a course of their own."""
     duration = float(times_s.max()) + 1.0
     fingers = _Course(duration, generator)
-    postures = _sample_keys(data, fingers, generator)
+    postures = _sample_keys(data, examples, fingers, generator)
     delays = np.repeat(generator.uniform(-_DELAY_S, _DELAY_S, 5), 3)
     hand_pose = fingers.rotations(postures, times_s[:, None] + delays)
     turning = _Course(duration, generator)
@@ -114,11 +118,14 @@ def sample_motion(
 
 
 def _sample_keys(
-    data: HandModelData, course: "_Course", generator: np.random.Generator
+    data: HandModelData,
+    examples: np.ndarray,
+    course: "_Course",
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Draw a course's key postures: of a few for each, the one whose way there is the freest."""
     shares = np.linspace(0, 1, _LOOKS + 2)[1:-1]
-    drawn = sample_postures(data, course.num_keys * _CHOICES, generator)
+    drawn = sample_postures(data, examples, course.num_keys * _CHOICES, generator)
     choices = drawn.reshape(course.num_keys, _CHOICES, 15, 3)
     keys = choices[:, 0].copy()
     for key in range(1, course.num_keys):
@@ -140,7 +147,7 @@ def rotation_matrices(
     axis_angle: Float[np.ndarray, "*batch 3"],
 ) -> Float[np.ndarray, "*batch 3 3"]:
     """Turn axis-angle vectors into matrices."""
-    return axis_angle_to_matrix(torch.from_numpy(np.ascontiguousarray(axis_angle))).numpy()
+    return Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix().reshape(*axis_angle.shape, 3)
 
 
 def _turned(base: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

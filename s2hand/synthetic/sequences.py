@@ -16,6 +16,7 @@ from s2hand.geometry.rotations import (
 )
 from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
+from s2hand.layouts import Split
 from s2hand.synthetic.body import Person
 from s2hand.synthetic.detector import DetectorInput, detect
 from s2hand.synthetic.files import pickle_official, write_file
@@ -34,7 +35,6 @@ from s2hand.synthetic.scene import (
     sample_scene,
 )
 from s2hand.synthetic.shard import ShardRecord
-from s2hand.synthetic.sizes import Split
 from s2hand.synthetic.stage import Stage
 
 FOLDERS: dict[Split, str] = {"train": "ho3d/train", "test": "ho3d/evaluation"}
@@ -85,7 +85,7 @@ def make_sequence(
         generator,
     )  # fmt: skip
     main_thing, others = _cast_things(stage, video, generator)
-    folder = f"{FOLDERS[stage.split]}/{video.name}"
+    folder = f"{FOLDERS[stage.role.split]}/{video.name}"
     hashes, pictures = {}, []
     for k, frame in enumerate(video.frames):
         things = [main_thing[k], *others]
@@ -121,7 +121,7 @@ def _film(
     frames = sample_frames(count, generator)
     open_share = generator.uniform(0.08, 0.5) / FRAMES_PER_SECOND
     times = frames[:, None] / FRAMES_PER_SECOND + open_share * np.array([-0.5, 0, 0.5])
-    motion = sample_motion(stage.hand, times.ravel(), generator)
+    motion = sample_motion(stage.hand, stage.postures, times.ravel(), generator)
     person = stage.people[int(generator.integers(len(stage.people)))]
     betas = np.broadcast_to(person.betas, (3 * count, 10)).copy()
     vertices, joints = stage.pose(betas, motion.rotations)
@@ -136,7 +136,7 @@ def _film(
     transl = middle + motion.offset * reach - joints[:, 9]
     steady = transl.reshape(count, 3, 3)
     return _Video(
-        name=f"SYN{'' if stage.split == 'train' else 'E'}{index:04d}",
+        name=f"SYN{'' if stage.role.split == 'train' else 'E'}{index:04d}",
         person=person,
         frames=frames,
         rotations=motion.rotations.reshape(count, 3, 16, 3),
@@ -224,7 +224,7 @@ def _meta(
         "objCorners3DRest": corners,
         "camIDList": ["0"],
     }
-    if stage.split == "test":
+    if stage.role.split == "test":
         low, high = picture.truth_px.min(0), picture.truth_px.max(0)
         return {**meta, "handJoints3D": joints[0], "handBoundingBox": [*low, *high]}
     pose = video.rotations[k, 1].copy()

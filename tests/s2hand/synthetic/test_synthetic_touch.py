@@ -19,6 +19,7 @@ from s2hand.synthetic.skin import sample_tone
 HAND, SURFACE = embedded_hand(), embedded_surface()
 LAYER = HandLayer(HAND, use_mean_pose=False, dtype=torch.float64)
 DEEP_M = 0.004
+EXAMPLES = np.arange(len(HAND.hands_coeffs))
 
 
 def examples(count: int, seed: int) -> np.ndarray:
@@ -97,15 +98,18 @@ def test_only_the_fingers_that_collide_are_moved() -> None:
 
 
 def test_drawn_hands_and_hands_in_motion_touch_at_most() -> None:
-    drawn = sample_postures(HAND, 100, np.random.default_rng(0))
+    drawn = sample_postures(HAND, EXAMPLES, 100, np.random.default_rng(0))
     assert (penetration_depths(HAND, drawn).max((1, 2)) > 0.002).mean() < 0.03
-    motions = [sample_motion(HAND, np.arange(40) / 10, np.random.default_rng(k)) for k in range(5)]
+    motions = [
+        sample_motion(HAND, EXAMPLES, np.arange(40) / 10, np.random.default_rng(k))
+        for k in range(5)
+    ]
     frames = np.concatenate([np.ascontiguousarray(m.rotations[:, 1:]) for m in motions])
     assert (penetration_depths(HAND, frames).max((1, 2)) > 0.002).mean() < 0.03
 
 
 def test_held_things_touch_the_skin() -> None:
-    postures = sample_postures(HAND, 40, np.random.default_rng(1))
+    postures = sample_postures(HAND, EXAMPLES, 40, np.random.default_rng(1))
     things = [make_object("thing", np.random.default_rng(k)) for k in range(10)]
     weights = texel_weights(6)
     for k, (skin, joints) in enumerate(zip(*pose(postures), strict=True)):

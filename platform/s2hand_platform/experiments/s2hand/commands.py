@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
+    VALIDATION,
     SizeName,
     synthetic_folder,
 )
@@ -93,4 +94,5 @@ def make_data(
             verify=verify,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    Console().print(f"{root} holds the sets freihand and ho3d")
+    made = [str(path) for path in (root, root / VALIDATION) if path.is_dir()]
+    Console().print(f"made {' and '.join(made)}")
