@@ -16,6 +16,7 @@ from s2hand.hand.embedded import embedded_hand
 from s2hand.rendering import rasterise
 from s2hand.synthetic import NamespaceSize, make_synthetic
 from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
+from s2hand.synthetic.detector import DETECTORS
 from s2hand.synthetic.stage import build_stage
 
 TARGET_PER_S = 100.0
@@ -50,7 +51,9 @@ def pictures_per_s(size_px: int, threads: int) -> tuple[float, float]:
         stage = build_stage("training", size, 0, size_px)
 
         def make(shard: int) -> None:
-            make_collection_shard(stage, Path(folder), shard, SHARD_IMAGES, size_px)
+            make_collection_shard(
+                stage, Path(folder), shard, SHARD_IMAGES, size_px, DETECTORS["simulated"]
+            )
 
         for _ in range(REPEATS):
             start, cpu = time.perf_counter(), time.process_time()

@@ -26,7 +26,8 @@ class Manifest:
     """Of the manifest's own file."""
     generator_version: int
     parameters: Mapping[str, Any]
-    """What determines the set: ``generator_version``, ``seed``, ``image_size_px``, ``size``."""
+    """What determines the set: ``generator_version``, ``seed``, ``image_size_px``,
+    ``detections``, ``size``."""
     files: Mapping[str, str]
     """SHA-256 of every file by its path from ``folder``."""
     sizes: Mapping[str, int]

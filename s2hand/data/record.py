@@ -31,6 +31,8 @@ class Generation:
     image_size_px: int
     size: Mapping[str, Any]
     """Counts of images, sequences, subjects and so on, of both splits."""
+    detections: str
+    """Whose errors the detected keypoints have."""
     is_unchanged: bool
     """Whether the files that are read are those that the manifest lists."""
 
@@ -190,6 +192,7 @@ def _generation(manifest: Manifest, prefix: str, digests: Mapping[str, str]) -> 
         seed=parameters["seed"],
         image_size_px=parameters["image_size_px"],
         size=parameters["size"],
+        detections=parameters.get("detections", "simulated"),  # the only ones of earlier versions
         is_unchanged=all(
             manifest.files.get(prefix + name) == digest for name, digest in digests.items()
         ),

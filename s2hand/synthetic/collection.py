@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from s2hand.layouts import Split
-from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.synthetic.detector import Detector, DetectorInput, detect
 from s2hand.synthetic.files import write_file
 from s2hand.synthetic.motion import (
     rotation_matrices,
@@ -41,7 +41,7 @@ class _Hands:
 
 
 def make_collection_shard(
-    stage: Stage, root: Path, shard: int, count: int, image_size_px: int
+    stage: Stage, root: Path, shard: int, count: int, image_size_px: int, detector: Detector
 ) -> ShardRecord:
     """Make ``count`` pictures, the first of which has the number ``shard · SHARD_IMAGES``.
 
@@ -64,7 +64,7 @@ def make_collection_shard(
         image_size_px=(image_size_px, image_size_px),
         unit_px=image_size_px / _OFFICIAL_SIZE_PX,
     )
-    keypoints, confidence = detect(given, generator)
+    keypoints, confidence = detect(given, detector, generator)
     arrays = {"K": hands.intrinsics_px, "keypoints": keypoints, "confidence": confidence}
     if stage.role.has_truth:
         arrays |= {

@@ -19,6 +19,7 @@ from s2hand.synthetic.annotations import (
     write_sequence_annotations,
 )
 from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
+from s2hand.synthetic.detector import DETECTORS, Detector, DetectorName
 from s2hand.synthetic.existing import UNFINISHED, is_finished
 from s2hand.synthetic.files import write_file
 from s2hand.synthetic.namespaces import ROLES, Namespace
@@ -68,6 +69,7 @@ def make_synthetic(
     size: SizeName | SyntheticSize,
     seed: int,
     image_size_px: int,
+    detections: DetectorName = "simulated",
     progress: Progress | None = None,
     num_workers: int | None = None,
     verify: bool = False,
@@ -85,6 +87,8 @@ def make_synthetic(
         image_size_px: Stored side of the collection's pictures and side of the sequences' crops:
             a sequence is stored as large as it must be for its crops to have this resolution, at
             224 as HO-3D's 640 × 480.
+        detections: Which detector's errors the detected keypoints have, see
+            :data:`~s2hand.synthetic.detector.DETECTORS`; the pictures are the same.
         progress: Is told how many pictures are done, from the calling thread.
         num_workers: Threads (None: one per core).
         verify: Check a finished set's files by content, instead of by size alone.
@@ -94,10 +98,10 @@ def make_synthetic(
             are not those that were made, or something cannot be written.
     """
     counts = SIZES[size] if isinstance(size, str) else size
-    _check(seed, image_size_px, num_workers)
+    _check(seed, image_size_px, detections, num_workers)
     sets = [
         each
-        for each in _sets(root, counts, seed, image_size_px)
+        for each in _sets(root, counts, seed, image_size_px, detections)
         if not is_finished(each.root, each.parameters, verify=verify)
     ]
     reporter = _Reporter(sum(each.num_pictures for each in sets), progress)
@@ -106,7 +110,9 @@ def make_synthetic(
             _make_set(each, counts, seed, image_size_px, executor, reporter)
 
 
-def _sets(root: Path, counts: SyntheticSize, seed: int, image_size_px: int) -> list[_Set]:
+def _sets(
+    root: Path, counts: SyntheticSize, seed: int, image_size_px: int, detections: DetectorName
+) -> list[_Set]:
     """Group the namespaces by the root that they are written to."""
     sets = []
     for folder in dict.fromkeys(ROLES[namespace].folder for namespace in counts):
@@ -115,6 +121,7 @@ def _sets(root: Path, counts: SyntheticSize, seed: int, image_size_px: int) -> l
             "generator_version": GENERATOR_VERSION,
             "seed": seed,
             "image_size_px": image_size_px,
+            "detections": detections,
             "size": {namespace: asdict(size) for namespace, size in own.items()},
         }
         plans = {namespace: _plan(namespace, size, seed) for namespace, size in own.items()}
@@ -131,14 +138,14 @@ def _make_set(
     reporter: "_Reporter",
 ) -> None:
     """Make what is missing of one set, then its annotations and its manifest."""
-    root = made.root
+    root, detector = made.root, DETECTORS[made.parameters["detections"]]
     write_file(root / UNFINISHED / "parameters.json", _to_json(made.parameters))
     for namespace, shards in made.plans.items():
         missing = [shard for shard in shards if load_record(shard.record_path(root)) is None]
         reporter.add(sum(shard.count for shard in set(shards) - set(missing)))
         if missing:
             stage = build_stage(namespace, counts[namespace], seed, image_size_px)
-            _work_off(root, stage, missing, image_size_px, executor, reporter)
+            _work_off(root, stage, missing, image_size_px, detector, executor, reporter)
     hashes = _finish(made)
     sizes = {name: (root / name).stat().st_size for name in hashes}
     write_file(root / MANIFEST_NAME, manifest_content(made.parameters, hashes, sizes))
@@ -155,7 +162,7 @@ class _Reporter:
             self._progress(self._done, self._total)
 
 
-def _check(seed: int, image_size_px: int, num_workers: int | None) -> None:
+def _check(seed: int, image_size_px: int, detections: str, num_workers: int | None) -> None:
     if seed < 0:
         raise DataError(f"seed must not be negative, got {seed}")
     if not MIN_IMAGE_SIZE_PX <= image_size_px <= MAX_IMAGE_SIZE_PX:
@@ -163,6 +170,8 @@ def _check(seed: int, image_size_px: int, num_workers: int | None) -> None:
             f"image_size_px must lie in {MIN_IMAGE_SIZE_PX}..{MAX_IMAGE_SIZE_PX}, "
             f"got {image_size_px}"
         )
+    if detections not in DETECTORS:
+        raise DataError(f"detections must be one of {', '.join(DETECTORS)}, got {detections!r}")
     if num_workers is not None and num_workers < 1:
         raise DataError(f"num_workers must be at least 1, got {num_workers}")
 
@@ -189,6 +198,7 @@ def _work_off(
     stage: Stage,
     missing: list[Shard],
     image_size_px: int,
+    detector: Detector,
     executor: Executor,
     reporter: _Reporter,
 ) -> None:
@@ -196,7 +206,7 @@ def _work_off(
 
     def work(shard: Shard) -> int:
         make = make_collection_shard if shard.kind == "collection" else make_sequence
-        record = make(stage, root, shard.index, shard.count, image_size_px)
+        record = make(stage, root, shard.index, shard.count, image_size_px, detector)
         save_record(shard.record_path(root), record)
         return shard.count
 

@@ -18,7 +18,7 @@ from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
 from s2hand.layouts import Split
 from s2hand.synthetic.body import Person
-from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.synthetic.detector import Detector, DetectorInput, detect
 from s2hand.synthetic.files import pickle_official, write_file
 from s2hand.synthetic.motion import (
     FRAMES_PER_SECOND,
@@ -71,7 +71,7 @@ def stored_size_px(crop_size_px: int) -> tuple[int, int]:
 
 
 def make_sequence(
-    stage: Stage, root: Path, index: int, count: int, crop_size_px: int
+    stage: Stage, root: Path, index: int, count: int, crop_size_px: int, detector: Detector
 ) -> ShardRecord:
     """Make one sequence of ``count`` annotated frames.
 
@@ -98,7 +98,7 @@ def make_sequence(
         meta = _meta(stage, video, k, main_thing[k][0], picture)
         hashes[name] = write_file(root / name, pickle_official(meta))
     name = f"ho3d/openpose/{video.name}/detect.json"
-    hashes[name] = write_file(root / name, _detections(video, pictures, generator))
+    hashes[name] = write_file(root / name, _detections(video, pictures, detector, generator))
     vertices = video.vertices[:, 1]
     return ShardRecord(
         hashes=hashes,
@@ -257,7 +257,9 @@ def _axis_angle(matrix: np.ndarray) -> Float[np.ndarray, "3"]:
     return Rotation.from_matrix(matrix).as_rotvec()
 
 
-def _detections(video: _Video, pictures: list[Picture], generator: np.random.Generator) -> bytes:
+def _detections(
+    video: _Video, pictures: list[Picture], detector: Detector, generator: np.random.Generator
+) -> bytes:
     """Write the detector's file: one entry per frame number; nothing is found in the gaps."""
     keypoints, confidence = detect(
         DetectorInput(
@@ -268,6 +270,7 @@ def _detections(video: _Video, pictures: list[Picture], generator: np.random.Gen
             image_size_px=video.image_size_px,
             unit_px=video.image_size_px[0] / _OFFICIAL_WIDTH_PX,
         ),
+        detector,
         generator,
     )
     count = int(video.frames[-1]) + 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -79,6 +80,22 @@ def test_other_seed_gives_other_pictures(benchmark_root: Path, tmp_path: Path) -
     assert (tmp_path / name).read_bytes() != (benchmark_root / name).read_bytes()
 
 
+def test_other_detections_are_another_set_of_the_same_pictures(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    make(tmp_path, detections="calibrated")
+    usual, other = (
+        json.loads((root / "manifest.json").read_text()) for root in (benchmark_root, tmp_path)
+    )
+    assert usual["parameters"]["detections"] == "simulated"
+    assert other["parameters"] == usual["parameters"] | {"detections": "calibrated"}
+    files = usual["files"]
+    changed = {name for name in files if other["files"][name] != files[name]}
+    assert changed == {name for name in files if "openpose" in name}
+    with pytest.raises(DataError, match="detections: found calibrated, wanted simulated; choose"):
+        make(tmp_path)
+
+
 def test_interrupted_generation_continues_to_the_same_bytes(
     benchmark_root: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +168,15 @@ def test_bad_arguments_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"manifest.json: must be what `s2hand data make"):
         make(tmp_path)
+
+
+def test_unknown_detections_are_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse them first
+    with pytest.raises(DataError, match="one of simulated, calibrated, got 'perfect'"):
+        make(tmp_path, detections="perfect")
+    assert not list(tmp_path.iterdir())
 
 
 def test_full_disk_is_reported_and_leaves_nothing_half_written(

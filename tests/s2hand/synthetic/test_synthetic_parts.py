@@ -13,6 +13,7 @@ from s2hand.hand.joints import BONES
 from s2hand.rendering import rasterise
 from s2hand.synthetic.body import body_mesh, extend_with_forearm
 from s2hand.synthetic.collection import make_collection_shard
+from s2hand.synthetic.detector import DETECTORS
 from s2hand.synthetic.files import format_entries, write_json_arrays
 from s2hand.synthetic.micro_texture import texel_weights
 from s2hand.synthetic.motion import (
@@ -221,7 +222,7 @@ def test_held_things_leave_room_for_the_fingers(stage: Stage) -> None:
 
 
 def test_things_reach_the_visibility_of_joints(stage: Stage, tmp_path: Path) -> None:
-    record = make_collection_shard(stage, tmp_path, 0, 12, PX)
+    record = make_collection_shard(stage, tmp_path, 0, 12, PX, DETECTORS["simulated"])
     assert record.arrays["keypoints"].shape == (12, 21, 2)
     assert len(record.hashes) == 12
 

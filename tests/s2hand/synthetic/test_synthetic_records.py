@@ -43,6 +43,7 @@ def test_a_generated_set_says_so(root: Path, dataset: str) -> None:
         assert record.generation.seed == 7
         assert record.generation.image_size_px == 32
         assert record.generation.size["training"]["subjects"] == 2
+        assert record.generation.detections == "simulated"
         assert record.generation.is_unchanged
         assert record.detections
         assert record.kind == ("collection" if dataset == "freihand" else "sequences")

@@ -15,6 +15,7 @@ OFFICIAL = tuple(LAYOUTS)
 """Datasets that ``--data`` may name; each lies in the workspace under its name."""
 
 SizeName = Literal["demo", "compact", "small", "full", "pretraining"]
+DetectorName = Literal["simulated", "calibrated"]
 
 STORED_IMAGE_SIZE_PX: dict[SizeName, int] = {
     "demo": 96,
@@ -35,9 +36,15 @@ def usual_scale(data: str) -> str:
     return "demo" if data == SYNTHETIC else "full"
 
 
-def synthetic_folder(workspace: Workspace, size: str) -> Path:
-    """Return where the synthetic benchmark of a size lies, one folder per layout in it."""
-    return workspace.data_dir / f"{SYNTHETIC}-{size}"
+def synthetic_folder(
+    workspace: Workspace, size: str, detections: DetectorName = "simulated"
+) -> Path:
+    """Return where the synthetic benchmark of a size lies, one folder per layout in it.
+
+    That with other detections than the usual ones is a set of its own, given as ``--data PATH``.
+    """
+    suffix = "" if detections == "simulated" else f"-{detections}"
+    return workspace.data_dir / f"{SYNTHETIC}-{size}{suffix}"
 
 
 def scale_data_faults(data: Mapping[str, Any]) -> list[str]:
