@@ -31,7 +31,7 @@ class Generation:
     seed: int
     image_size_px: int
     size: Mapping[str, Any]
-    """Counts of images, sequences, subjects and so on, of both splits."""
+    """Counts of images, sequences, subjects and so on, of each namespace in the set."""
     is_unchanged: bool
     """Whether the files that are read are those that the manifest lists."""
 
