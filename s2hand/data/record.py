@@ -30,7 +30,7 @@ class Generation:
     seed: int
     image_size_px: int
     size: Mapping[str, Any]
-    """Counts of images, sequences, subjects and so on, of both splits."""
+    """Counts of images, sequences, subjects and so on, of each namespace in the set."""
     detections: str
     """Whose errors the detected keypoints have."""
     is_unchanged: bool

@@ -336,6 +336,25 @@ def test_what_was_not_asked_for_is_what_the_experiment_usually_takes() -> None:
     assert Place.choose(data="curve", scale="demo").label == "curve (demo)"
 
 
+def test_the_experiment_says_what_searches_are_steered_by(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del project
+    place = Place.choose()
+    asked: list[tuple[object, ...]] = []
+
+    def steer(*where: object) -> dict[str, object]:
+        asked.append(where)
+        return {"grid": 7}
+
+    monkeypatch.setattr(place.experiment, "search_overrides", steer)
+    sweep = place.sweep("rates")
+    assert place.experiment.build_config(dict(sweep.base)).grid == 7
+    table = place.table("tiny")
+    assert place.experiment.build_config(dict(table.base)).grid == 21
+    assert asked == [(place.data, sweep.dataset, place.workspace, place.scale.data)]
+
+
 def test_a_search_over_what_changes_no_training_is_refused(project: Path) -> None:
     text = GRID.replace("learning_rate = [0.01, 0.1, 0.3]", "grid = [11, 21]")
     (project / "sweeps" / "searches" / "rates.toml").write_text(text)

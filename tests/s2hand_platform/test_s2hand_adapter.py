@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import s2hand.synthetic
 from s2hand.config import S2HandConfig
+from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
 from s2hand.synthetic.detector import DETECTORS
@@ -68,6 +69,10 @@ def test_every_detector_s_set_has_a_folder_of_its_own(tmp_path: Path) -> None:
         ({"size": "demo"}, []),
         ({}, ["size: is missing"]),
         ({"size": "dem"}, ["size: unknown size 'dem'; did you mean 'demo'?"]),
+        (
+            {"size": "pretraining"},
+            ["size: unknown size 'pretraining'; known here: demo, compact, small, full"],
+        ),
         ({"size": "demo", "sise": 1}, ["sise: unknown key 'sise'; did you mean 'size'?"]),
     ],
 )
@@ -92,6 +97,39 @@ def test_where_data_lies(tmp_path: Path) -> None:
     assert overrides("freihand", "freihand")["data.root"] == str(workspace.data_dir / "freihand")
     config = EXPERIMENT.dataset_overrides("ho3d") | overrides("synthetic")
     assert config["data.dataset"] == "ho3d"
+
+
+def test_searches_on_synthetic_data_are_validated_on_its_own_set(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    root = workspace.data_dir / "synthetic-demo"
+
+    def overrides(data: str) -> dict[str, object]:
+        return EXPERIMENT.search_overrides(data, "ho3d", workspace, {"size": "demo"})
+
+    with pytest.raises(SpecError, match=r"expected the ho3d validation set at .*--size demo"):
+        overrides("synthetic")
+    (root / "validation" / "ho3d").mkdir(parents=True)
+    search = {"data": {"validation_fraction": 0.1}}
+    assert EXPERIMENT.build_config(search).data.validation_fraction == 0.1
+    for path, value in overrides("synthetic").items():
+        search["data"][path.removeprefix("data.")] = value
+    data = EXPERIMENT.build_config(search).data
+    assert data.validation_root == str(root / "validation" / "ho3d")
+    assert data.validation_fraction == 0
+    assert overrides(str(tmp_path)) == overrides("ho3d") == {}
+
+
+def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    root = workspace.data_dir / "synthetic-demo"
+    (root / "ho3d").mkdir(parents=True)
+    for version in (GENERATOR_VERSION, GENERATOR_VERSION - 1):
+        content = manifest_content({"generator_version": version}, {"ho3d/train.txt": ""}, {})
+        (root / "manifest.json").write_bytes(content)
+        if version == GENERATOR_VERSION:
+            EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
+    with pytest.raises(SpecError, match=rf"of version {version} .* make it with: s2hand data make"):
+        EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
 
 
 @pytest.mark.parametrize(
