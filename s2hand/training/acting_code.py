@@ -14,7 +14,7 @@ from s2hand.schedule import losses_of, losses_of_model
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "parts", "prediction", "schedule", "model", "starting_weights", "plain_data"),
+    *("config", "parts", "prediction", "schedule", "model", "starting_weights"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
@@ -31,7 +31,7 @@ _TRAINING = (
 )
 
 _EVALUATION = (
-    *("trained_model", "inference", "evaluation"),
+    *("trained_model", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.baselines", "metrics.alignment", "metrics.appearance"),
     *("metrics.errors", "metrics.f_score", "metrics.keypoints_2d", "metrics.pck"),
     *("metrics.rendering", "metrics.smoothness"),
