@@ -63,7 +63,7 @@ class Card:
     """Pictures that these steps saw, all epochs together."""
     hours: float
     """Training time, in all parts that it was done in."""
-    curve: tuple[Mapping[str, float], ...]
+    curve: tuple[Mapping[str, Any], ...]
     """What was reported while it was trained."""
     scores: Mapping[str, float]
     """Validation metrics of the weights as they lie in the file."""

@@ -221,7 +221,7 @@ class _Curve:
             self._report(epoch, metrics)
 
     @property
-    def points(self) -> tuple[Mapping[str, float], ...]:
+    def points(self) -> tuple[Mapping[str, Any], ...]:
         """Every epoch as it was reported last: one that was repeated counts once."""
         if not self._path.is_file():
             return ()
