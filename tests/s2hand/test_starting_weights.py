@@ -1,4 +1,4 @@
-"""The project's own starting weights: what a file holds, what models make of it, what is refused."""
+"""The project's own starting weights: files, what models make of them, refusals."""
 
 from dataclasses import replace
 
@@ -30,7 +30,10 @@ GEOMETRY = replace(
     CONFIG,
     losses=LossConfig(
         weights=LossWeights(
-            pixel=0.0, ssim=0.0, texture_prior=0.0, heatmap_keypoint=0.0,
+            pixel=0.0,
+            ssim=0.0,
+            texture_prior=0.0,
+            heatmap_keypoint=0.0,
             keypoint_consistency=0.0,
         )
     ),
@@ -200,7 +203,7 @@ def test_files_that_cannot_be_used_are_told(tmp_path):
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         read_weights(path)
     safetensors.torch.save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="expected format s2hand-weights/1 .* got another"):
+    with pytest.raises(CheckpointError, match=r"expected format s2hand-weights/1 .* got another"):
         find_starting_weights(config, HAND)
     path.write_bytes(whole.replace(b"s2hand-weights/1", b"s2hand-weights/2"))
     with pytest.raises(CheckpointError, match=r"got s2hand-weights/2; give a file that"):
