@@ -17,9 +17,6 @@ INITIAL_DEPTH_M = 0.65
 INITIAL_SCALE = 0.95
 """The scale before training (released code)."""
 
-TRUNK_FEATURES = 512
-"""Length of what the trunk makes of an image."""
-
 _SMALL_STD = 0.001  # released code: initial weights of the translation and scale branches
 
 
@@ -64,7 +61,7 @@ class GeometryHead(nn.Module):
             start = axis_angle_to_quaternion(start)
         self.trunk = nn.Sequential(
             *(nn.Linear(num_features, 1024), nn.BatchNorm1d(1024), nn.ReLU()),
-            *(nn.Linear(1024, TRUNK_FEATURES), nn.BatchNorm1d(TRUNK_FEATURES), nn.ReLU()),
+            *(nn.Linear(1024, 512), nn.BatchNorm1d(512), nn.ReLU()),
         )
         self.pose = _branch(128, 30)
         self.shape = _branch(128, 10)
@@ -92,8 +89,8 @@ class GeometryHead(nn.Module):
 
 
 def _branch(hidden: int, *sizes: int) -> nn.Sequential:
-    """Linear trunk→hidden, ReLU, then linear layers without activations between them."""
-    layers: list[nn.Module] = [nn.Linear(TRUNK_FEATURES, hidden), nn.ReLU()]
+    """Linear 512→hidden, ReLU, then linear layers without activations between them."""
+    layers: list[nn.Module] = [nn.Linear(512, hidden), nn.ReLU()]
     for before, after in zip((hidden, *sizes[:-1]), sizes, strict=True):
         layers.append(nn.Linear(before, after))
     return nn.Sequential(*layers)

@@ -1,1 +1,1 @@
-"""Makes the project's own starting weights (:mod:`s2hand.starting_weights`)."""
+"""Starting weights of our own: what the compact networks know of hands before a training."""

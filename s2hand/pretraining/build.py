@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from s2hand.config import S2HandConfig
 from s2hand.data.build import load_train, load_validation
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.fingerprint import fingerprint_training_data
-from s2hand.data.record import describe_datasets
+from s2hand.data.record import DatasetRecord, describe_datasets
 from s2hand.errors import DataError
 from s2hand.evaluation import evaluate_model
 from s2hand.hand.loader import EMBEDDED, load_hand_model
 from s2hand.inference import Predictor
 from s2hand.model import S2Hand
-from s2hand.parts import HAND_ALONE, Output, WeightsName
-from s2hand.pretraining.features import TrainedWeights, train_features
+from s2hand.parts import Output, WeightsName
+from s2hand.pretraining.features import KeypointClassifier, keypoint_error_px, pretrain_features
 from s2hand.pretraining.recipes import RECIPES, Recipe
 from s2hand.source import module_digests, sha256_of
 from s2hand.starting_weights import (
@@ -30,20 +31,25 @@ from s2hand.starting_weights import (
     fits_of,
     initial_weights,
     open_weights,
-    read_weights,
     save_weights,
     weights_path,
 )
 from s2hand.trained_model import MODEL_NAME, load_model
 from s2hand.training.acting_code import training_modules
 from s2hand.training.context import LocalContext
+from s2hand.training.determinism import derive_seed, use_deterministic_algorithms
 from s2hand.training.loop import train
 from s2hand.training.stages import trained_stages
 
+KEYPOINT_ERROR = "validation/keypoint_px"
+"""Score of features: distance of keypoints read off them to the true ones, px of 224."""
+
 Report = Callable[[int, Mapping[str, float]], None]
 
-_CURVE_NAME = "curve.jsonl"
-_MODULES = ("s2hand.pretraining.features", "s2hand.pretraining.recipes")
+_MODULES = tuple(
+    f"s2hand.pretraining.{name}" for name in ("coordinate_classes", "features", "muon", "recipes")
+)
+"""What acts in these trainings alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,43 +86,36 @@ def build_weights(
         places: Where everything lies.
         seed: Of the training.
         device: A torch device string.
-        report: Told of every epoch's metrics.
+        report: Told now and then of the steps, or epochs, so far, and of metrics.
         recipe: In place of the project's own.
 
     Raises:
         DataError: If a set is missing or cannot be read.
         ConfigurationError: If weights that the recipe begins with are missing, or do not fit.
+        NonFiniteLossError: If a loss becomes NaN or infinite.
     """
     recipe = recipe or RECIPES[name]
     config = _placed(recipe.config, places)
     identity = _identity(recipe, config, seed, device)
     folder = places.work_dir / name / sha256_of(identity)[:16]
-    curve = _Curve(folder / _CURVE_NAME, report)
-    if recipe.features is not None:
-        trained = train_features(
-            config,
-            recipe.features,
-            seed=seed,
-            folder=folder,
-            device=device,
-            report=curve.add,
-        )
-    else:
-        trained = _train_whole(config, seed=seed, folder=folder, device=device, curve=curve)
+    folder.mkdir(parents=True, exist_ok=True)
+    curve = _Curve(path=folder / "curve.jsonl", report=report)
+    train_it = _train_whole if recipe.features is None else _train_features
+    trained = train_it(recipe, config, seed=seed, folder=folder, device=device, curve=curve)
     records = describe_datasets(config)
-    assert records.validation is not None  # _placed gives it
+    assert records.validation is not None  # _placed names one
     card = Card(
         name=name,
         fits=fits_of(config.model, name),
         hand_fingerprint=identity["hand"] if name == "s2hand" else "",
-        recipe=identity["recipe"] | {"seed": seed},
-        data={"title": records.training.title, **records.training.to_plain()},
-        validation_data={"title": records.validation.title, **records.validation.to_plain()},
+        recipe={**identity["recipe"], "seed": seed},
+        data=_titled(records.training),
+        validation_data=_titled(records.validation),
         steps=trained.steps,
         pictures=trained.pictures,
-        hours=trained.seconds / 3600,
+        hours=curve.hours,
         curve=curve.points,
-        scores=trained.scores,
+        scores={},
         code={
             "s2hand": __version__,
             "torch": torch.__version__,
@@ -125,122 +124,33 @@ def build_weights(
         },
     )
     path = weights_path(name, places.weights_dir)
-    save_weights(trained.state, card, path)
-    if name == "s2hand":
-        # Of the weights as they lie in the file, rounded.
-        card = replace(card, scores=_scores(config, device))
-        save_weights(read_weights(path), card, path)
+    state = trained.model.state_dict()
+    save_weights(state, card, path)
+    # Measured as they lie in the file, rounded.
+    open_weights(name, places.weights_dir).load_into(trained.model)
+    save_weights(state, replace(card, scores=trained.measure()), path)
     return open_weights(name, places.weights_dir)
 
 
 def _placed(config: S2HandConfig, places: Places) -> S2HandConfig:
     """Fill in a recipe's paths; weights are of the embedded hand, whatever the machine has."""
-    root = str(places.validation_root)
+    validation_root = str(places.validation_root)
     return replace(
         config,
         model=replace(config.model, hand_model=EMBEDDED, weights_dir=str(places.weights_dir)),
         data=replace(
             config.data,
             root=str(places.data_root),
-            evaluation_root=root,
-            validation_root=root,
+            evaluation_root=validation_root,
+            validation_root=validation_root,
         ),
         runtime=replace(config.runtime, cache_dir=str(places.cache_dir or "")),
     )
 
 
-def _train_whole(
-    config: S2HandConfig, *, seed: int, folder: Path, device: str, curve: "_Curve"
-) -> TrainedWeights:
-    """Train a whole model by the stages of its configuration."""
-    context = LocalContext(
-        checkpoint_dir=folder, stage_dir=folder / "stages", device=device, on_report=curve.add
-    )
-    held_out = _HeldOut(config)
-    stages = train(config, seed=seed, context=context, validate=held_out.validate)
-    frames = len(load_train(config))
-    steps = pictures = 0
-    for stage in (config.stages[index] for index in trained_stages(config)):
-        if stage.samples == "clips":
-            batch = config.clips.frames_per_batch
-        else:
-            batch = config.optimiser.batch_size
-        steps += stage.epochs * (frames // batch)
-        pictures += stage.epochs * (frames // batch) * batch
-    return TrainedWeights(
-        state=load_model(folder / MODEL_NAME, hand_model=EMBEDDED).state_dict(),
-        steps=steps,
-        pictures=pictures,
-        seconds=sum(stage.training_s for stage in stages),
-        scores={},
-    )
-
-
-def _scores(config: S2HandConfig, device: str) -> dict[str, float]:
-    """Measure a whole model that begins with the weights that were just written."""
-    model = S2Hand(replace(config, model=replace(config.model, pretrained="s2hand")))
-    model.to(device, memory_format=model.memory_format)  # type: ignore[call-overload]
-    return _HeldOut(config).measure(model.eval(), model.outputs)
-
-
-class _HeldOut:
-    """What models are measured on, read when it is first needed."""
-
-    def __init__(self, config: S2HandConfig) -> None:
-        self._config = config
-        self._frames: FrameDataset | None = None
-
-    def validate(self, model: S2Hand) -> dict[str, float]:
-        return self.measure(model, HAND_ALONE)
-
-    def measure(self, model: S2Hand, outputs: Collection[Output]) -> dict[str, float]:
-        if self._frames is None:
-            table = load_validation(self._config)
-            assert table is not None
-            self._frames = FrameDataset.from_config(table, self._config)
-        measured = evaluate_model(
-            Predictor(model),
-            self._frames,
-            batch_size=self._config.runtime.evaluation_batch_size,
-            outputs=outputs,
-        )
-        return {f"validation/{name}": value for name, value in measured.metrics.items()}
-
-
-class _Curve:
-    """What a training reported, kept beside its checkpoints for the attempts that come after."""
-
-    def __init__(self, path: Path, report: Report | None) -> None:
-        self._path, self._report = path, report
-
-    def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(f"{json.dumps({'epoch': epoch, **metrics})}\n")
-        if self._report is not None:
-            self._report(epoch, metrics)
-
-    @property
-    def points(self) -> tuple[Mapping[str, Any], ...]:
-        """Every epoch as it was reported last: one that was repeated counts once."""
-        if not self._path.is_file():
-            return ()
-        by_epoch = {}
-        for line in self._path.read_text().splitlines():
-            try:
-                point = json.loads(line)
-            except ValueError as error:
-                raise DataError(
-                    f"{self._path}: must hold a JSON object per line, got {line!r}; delete the line"
-                ) from error
-            by_epoch[point["epoch"]] = point
-        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
-
-
 def _identity(recipe: Recipe, config: S2HandConfig, seed: int, device: str) -> dict[str, Any]:
     """Collect what a training follows from, as plain data."""
     device_type = torch.device(device).type
-    modules = {*training_modules(config, device_type), *_MODULES}
     hand = load_hand_model(config.model.hand_model).fingerprint
     return {
         "recipe": json.loads(json.dumps(dataclasses.asdict(recipe))),
@@ -249,5 +159,136 @@ def _identity(recipe: Recipe, config: S2HandConfig, seed: int, device: str) -> d
         "data": fingerprint_training_data(config),
         "hand": hand,
         "initial": initial_weights(config, hand),
-        "code": sha256_of(module_digests(modules)),
+        "code": sha256_of(module_digests({*training_modules(config, device_type), *_MODULES})),
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trained:
+    """A training that has come to its end."""
+
+    model: S2Hand
+    steps: int
+    pictures: int
+    measure: Callable[[], dict[str, float]]
+    """Measures the model, with the weights that it has then, on validation frames."""
+
+
+def _train_features(
+    recipe: Recipe, config: S2HandConfig, *, seed: int, folder: Path, device: str, curve: "_Curve"
+) -> _Trained:
+    """Train an encoder and a trunk on keypoints."""
+    assert recipe.features is not None
+    use_deterministic_algorithms()
+    torch.manual_seed(derive_seed(seed, "weights"))
+    model = S2Hand(config)
+    classifier = KeypointClassifier(model.encoder, model.head.trunk)
+    held_out = _held_out(config)
+
+    def measure() -> dict[str, float]:
+        classifier.eval()
+        return {KEYPOINT_ERROR: keypoint_error_px(classifier, held_out, device=device)}
+
+    def report(steps: int, metrics: Mapping[str, float]) -> None:
+        curve.add(steps, {**metrics, **measure()})
+        classifier.train()
+
+    pretrain_features(
+        classifier,
+        FrameDataset.from_config(load_train(config), config),
+        recipe.features,
+        seed=seed,
+        state_path=folder / "latest.pt",
+        device=device,
+        report=report,
+    )
+    steps = recipe.features.steps
+    return _Trained(
+        model=model, steps=steps, pictures=steps * recipe.features.batch_size, measure=measure
+    )
+
+
+def _train_whole(
+    recipe: Recipe, config: S2HandConfig, *, seed: int, folder: Path, device: str, curve: "_Curve"
+) -> _Trained:
+    """Train a whole model by the stages of its configuration."""
+    held_out = _held_out(config)
+
+    def measure(model: S2Hand, outputs: Collection[Output]) -> dict[str, float]:
+        size = config.runtime.evaluation_batch_size
+        found = evaluate_model(Predictor(model), held_out, batch_size=size, outputs=outputs)
+        return {f"validation/{name}": value for name, value in found.metrics.items()}
+
+    context = LocalContext(
+        checkpoint_dir=folder, stage_dir=folder / "stages", device=device, on_report=curve.add
+    )
+    train(
+        config,
+        seed=seed,
+        context=context,
+        validate=lambda model: measure(model, model.outputs & {"hand", "heatmaps"}),
+    )
+    frames = len(load_train(config))
+    steps = pictures = 0
+    for stage in (config.stages[index] for index in trained_stages(config)):
+        is_clips = stage.samples == "clips"
+        size = config.clips.frames_per_batch if is_clips else config.optimiser.batch_size
+        steps += stage.epochs * (frames // size)
+        pictures += stage.epochs * (frames // size) * size
+    model = load_model(folder / MODEL_NAME, hand_model=EMBEDDED, device=device)
+    return _Trained(
+        model=model,
+        steps=steps,
+        pictures=pictures,
+        measure=lambda: measure(model, model.outputs),
+    )
+
+
+def _held_out(config: S2HandConfig) -> FrameDataset:
+    table = load_validation(config)
+    assert table is not None  # _placed names a set
+    return FrameDataset.from_config(table, config)
+
+
+def _titled(record: DatasetRecord) -> dict[str, Any]:
+    return {"title": record.title, **record.to_plain()}
+
+
+@dataclass(kw_only=True, slots=True)
+class _Curve:
+    """What a training reports, kept on the disk for the attempts that come after."""
+
+    path: Path
+    report: Report | None
+    points: tuple[dict[str, Any], ...] = field(init=False)
+    """What was reported last of each place; ``hours`` counts all attempts up to their last
+    report."""
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        lines = self.path.read_text().splitlines() if self.path.is_file() else []
+        try:
+            found = [json.loads(line) for line in lines]
+            self.points = tuple({point["place"]: point for point in found}.values())
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{self.path}: must hold a JSON object with a place in every line ({error}); "
+                "delete its last line"
+            ) from error
+        self._started = time.monotonic() - 3600 * self.hours
+
+    @property
+    def hours(self) -> float:
+        """Time up to the last report."""
+        return self.points[-1]["hours"] if self.points else 0.0
+
+    def add(self, place: int, metrics: Mapping[str, float]) -> None:
+        """Keep what was measured at a place, a number of steps or of an epoch, and pass it on."""
+        hours = (time.monotonic() - self._started) / 3600
+        point = {"place": place, "hours": hours, **metrics}
+        before = (each for each in self.points if each["place"] < place)
+        self.points = (*before, point)
+        with self.path.open("a") as file:
+            file.write(f"{json.dumps(point)}\n")
+        if self.report is not None:
+            self.report(place, metrics)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from s2hand.config import PRESETS, DataConfig, OptimiserConfig, S2HandConfig, StageConfig
+from s2hand.config import PRESETS, DataConfig, S2HandConfig, StageConfig
 from s2hand.parts import WeightsName
-from s2hand.pretraining.features import FeatureSettings
+from s2hand.pretraining.features import FeaturePretraining
 
 _CPU = PRESETS["cpu"]
 
@@ -17,7 +17,7 @@ class Recipe:
 
     config: S2HandConfig
     """With all paths empty."""
-    features: FeatureSettings | None = None
+    features: FeaturePretraining | None = None
     """Of features alone; None: the project's own training, by the stages of ``config``."""
 
 
@@ -30,10 +30,8 @@ _PICTURE = _CPU.stages[0].without
 RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
     {
         "hands": Recipe(
-            config=replace(
-                _CPU, model=_MODEL, data=_DATA, optimiser=OptimiserConfig(weight_decay=0.05)
-            ),
-            features=FeatureSettings(epochs=20, learning_rate=1.5e-3),
+            config=replace(_CPU, model=_MODEL, data=_DATA),
+            features=FeaturePretraining(steps=100_000),
         ),
         "s2hand": Recipe(
             config=replace(

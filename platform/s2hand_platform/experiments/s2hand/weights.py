@@ -28,7 +28,7 @@ weights_app = typer.Typer(
 
 _SHOWN_POINTS = 10
 _SHOWN_METRICS = {
-    "loss/keypoints": "loss",
+    "loss": "loss",
     "loss/total": "loss",
     "validation/keypoint_px": "keypoints, px",
     "validation/pa_mpjpe_cm": "aligned joints, cm",
@@ -104,8 +104,8 @@ def build(
         cache_dir=place.cache_dir,
     )
 
-    def report(epoch: int, metrics: Mapping[str, float]) -> None:
-        typer.echo(f"epoch {epoch:<6} {_told(metrics)}")
+    def report(place: int, metrics: Mapping[str, float]) -> None:
+        typer.echo(f"{place:>12} {_told(metrics)}")
 
     made = build_weights(name, places, seed=seed, device=choose_device_type(device), report=report)
     typer.echo(f"wrote {made.path}")
@@ -139,7 +139,7 @@ def _show(name: WeightsName, *, as_json: bool) -> None:
         typer.echo(f"{label:<12} {text}")
     step = max(1, -(-len(card.curve) // _SHOWN_POINTS))
     for point in [*card.curve[:-1:step], *card.curve[-1:]]:
-        typer.echo(f"epoch {point['epoch']:<6} {_told(point)}")
+        typer.echo(f"{point['place']:>12} {_told(point)}")
 
 
 def _told(metrics: Mapping[str, float]) -> str:
