@@ -173,8 +173,11 @@ class DataConfig:
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
+    picture_jitter: float = 0.0
+    """Random enlargement and shift of image collections, in training only: by e to the power of
+    plus or minus this, and up to a quarter of this times the side; ours."""
     sequence_rotation_deg: float = 0.0
-    """The same for sequences, shared by a clip's frames; the released code does not rotate them."""
+    """In-plane rotation of sequences, shared by a clip's frames; the released code has none."""
     crop_size_per_reach: float = 4.0
     """Side of a sequence's crop over the hand's reach from its centre (released code: 4)."""
     colour_jitter: float = 0.0
@@ -198,6 +201,11 @@ class DataConfig:
             0 <= self.colour_jitter < 1,
             "data.colour_jitter must lie in 0 up to 1",
             colour_jitter=self.colour_jitter,
+        )
+        _require(
+            0 <= self.picture_jitter < 1,
+            "data.picture_jitter must lie in 0 up to 1",
+            picture_jitter=self.picture_jitter,
         )
         _require(
             2 <= self.crop_size_per_reach <= 8,

@@ -96,6 +96,7 @@ class FrameDataset:
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
+                picture_jitter=data.picture_jitter,
                 colour_jitter=data.colour_jitter,
                 crop_size_per_reach=data.crop_size_per_reach,
             ),

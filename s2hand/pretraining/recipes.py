@@ -23,7 +23,7 @@ class Recipe:
 
 _MODEL = replace(_CPU.model, image_size_px=64, rotation_output="quaternion")
 
-_DATA = DataConfig(rotation_deg=30.0, colour_jitter=0.2)
+_DATA = DataConfig(rotation_deg=30.0, picture_jitter=0.25, colour_jitter=0.2)
 
 _PICTURE = _CPU.stages[0].without
 
