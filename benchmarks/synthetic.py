@@ -14,8 +14,9 @@ import numpy as np
 
 from s2hand.hand.embedded import embedded_hand
 from s2hand.rendering import rasterise
-from s2hand.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic import NamespaceSize, make_synthetic
 from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
+from s2hand.synthetic.detector import DETECTORS
 from s2hand.synthetic.stage import build_stage
 
 TARGET_PER_S = 100.0
@@ -42,15 +43,17 @@ def pictures_per_s(size_px: int, threads: int) -> tuple[float, float]:
 
     The second number is what the processor time would allow if no one else used the cores.
     """
-    size = SplitSize(
+    size = NamespaceSize(
         images=1, sequences=1, min_frames=1, max_frames=1, subjects=4, backgrounds=8, objects=4
     )
     count, best, best_alone = 2 * threads * SHARD_IMAGES, 0.0, 0.0
     with ThreadPoolExecutor(threads) as executor, tempfile.TemporaryDirectory() as folder:
-        stage = build_stage("train", size, 0, size_px, executor)
+        stage = build_stage("training", size, 0, size_px)
 
         def make(shard: int) -> None:
-            make_collection_shard(stage, Path(folder), shard, SHARD_IMAGES, size_px)
+            make_collection_shard(
+                stage, Path(folder), shard, SHARD_IMAGES, size_px, DETECTORS["simulated"]
+            )
 
         for _ in range(REPEATS):
             start, cpu = time.perf_counter(), time.process_time()
@@ -62,10 +65,10 @@ def pictures_per_s(size_px: int, threads: int) -> tuple[float, float]:
 
 def whole_set_s(size_px: int, threads: int) -> tuple[float, int]:
     """Seconds and pictures of a small whole set, the making of people and things included."""
-    split = SplitSize(
+    split = NamespaceSize(
         images=128, sequences=2, min_frames=60, max_frames=60, subjects=4, backgrounds=8, objects=4
     )
-    size = SyntheticSize(train=split, test=split)
+    size = {"training": split, "test": split}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         make_synthetic(Path(folder), size=size, seed=0, image_size_px=size_px, num_workers=threads)

@@ -19,6 +19,7 @@ COMPILED_MODULES = (
     *("s2hand.synthetic.files", "s2hand.synthetic.noise", "s2hand.synthetic.sensor"),
     *("s2hand.synthetic.shading", "s2hand.synthetic.visibility"),
     *("s2hand.rendering.topology", "s2hand.synthetic.micro_texture"),
+    "s2hand.synthetic.interpenetration",
 )
 """Modules with compiled functions, or with constants that such functions hold."""
 

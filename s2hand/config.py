@@ -113,9 +113,11 @@ class LossConfig:
     keypoint_2d: Literal["paper", "released"] = "paper"
     """``paper``: mean of confidence-weighted distances. ``released``: weights (con·w)² with the
     wrist ×2 and tips ×1.5, divided by their sum over the batch."""
-    photometric: Literal["paper", "released"] = "paper"
+    photometric: Literal["paper", "two_layers", "released"] = "paper"
     """How ``pixel`` and ``texture_prior`` are averaged. ``paper``: per picture inside the rendered
-    silhouette, times the summed confidence. ``released``: over whole pictures, the hand on white
+    silhouette, times the summed confidence. ``two_layers``, ours: as ``paper``, but that ``pixel``
+    is averaged over whole pictures, with a background of one colour behind the hand, so that it
+    does not pay to leave pixels uncovered. ``released``: over whole pictures, the hand on white
     against the masked input on black, weighted with the squared mean confidence."""
     photometric_min_confidence: float = 0.0
     """Pictures with a keypoint that does not exceed this count nothing in ``released`` averages

@@ -89,7 +89,7 @@ def read_json_array(
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by their name without ending."""
     try:
-        files = sorted(folder.iterdir())
+        files = sorted(folder.iterdir(), key=lambda file: file.name)
     except OSError as error:
         refuse_dangling(folder)
         raise DataError(f"{folder}: folder of images is missing; {_LAYOUT}") from error

@@ -1,6 +1,7 @@
 """Fingerprints of the data that a configuration uses: of exactly the files that are read."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from s2hand.config import S2HandConfig
@@ -21,7 +22,8 @@ def fingerprint_training_data(config: S2HandConfig) -> str:
     Raises:
         DataError: If a file is missing or cannot be read.
     """
-    return _fingerprint(training_source(config), cache_dir_of(config))
+    source = training_source(config)
+    return fingerprint_of(source, content_digests(source, cache_dir_of(config)))
 
 
 def fingerprint_evaluation_data(config: S2HandConfig) -> str:
@@ -30,7 +32,8 @@ def fingerprint_evaluation_data(config: S2HandConfig) -> str:
     Raises:
         DataError: If a file is missing or cannot be read.
     """
-    return _fingerprint(evaluation_source(config), cache_dir_of(config))
+    source = evaluation_source(config)
+    return fingerprint_of(source, content_digests(source, cache_dir_of(config)))
 
 
 def fingerprint_data(config: S2HandConfig, *, training: str | None = None) -> str:
@@ -47,7 +50,8 @@ def fingerprint_data(config: S2HandConfig, *, training: str | None = None) -> st
     }
     validation = validation_source(config)
     if validation is not None:
-        parts["validation"] = _fingerprint(validation, cache_dir_of(config))
+        digests = content_digests(validation, cache_dir_of(config))
+        parts["validation"] = fingerprint_of(validation, digests)
     return _combined(parts)
 
 
@@ -71,13 +75,14 @@ def cache_dir_of(config: S2HandConfig) -> Path | None:
     return Path(config.runtime.cache_dir) if config.runtime.cache_dir else None
 
 
-def _fingerprint(source: Source, cache_dir: Path | None) -> str:
-    digests = content_digests(source, cache_dir)
+def fingerprint_of(source: Source, digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a source whose files have these digests."""
     found = find_manifest(source.folder)
-    return _combined(digests if found is None else digests | {"/manifest": found[0].sha256})
+    manifest = {} if found is None else {"/manifest": found[0].sha256}
+    return _combined({**digests, **manifest})
 
 
-def _combined(digests: dict[str, str]) -> str:
+def _combined(digests: Mapping[str, str]) -> str:
     digest = hashlib.sha256(_FORMAT)
     for name, value in sorted(digests.items()):
         digest.update(f"{name}\0{value}\n".encode())

@@ -13,6 +13,9 @@ from s2hand.errors import DataError
 MANIFEST_NAME = "manifest.json"
 """It stands beside the folders ``freihand`` and ``ho3d``, and is written last."""
 
+GENERATOR_VERSION = 3
+"""Of the sets that are made now; raised whenever the same parameters give other bytes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
@@ -23,7 +26,8 @@ class Manifest:
     """Of the manifest's own file."""
     generator_version: int
     parameters: Mapping[str, Any]
-    """What determines the set: ``generator_version``, ``seed``, ``image_size_px``, ``size``."""
+    """What determines the set: ``generator_version``, ``seed``, ``image_size_px``,
+    ``detections``, ``size``."""
     files: Mapping[str, str]
     """SHA-256 of every file by its path from ``folder``."""
     sizes: Mapping[str, int]

@@ -7,12 +7,11 @@ A record comes from the files, not from the words of a command: a synthetic set 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from s2hand.config import S2HandConfig
 from s2hand.data.build import Source, evaluation_source, training_source, validation_source
-from s2hand.data.fingerprint import cache_dir_of, content_digests
+from s2hand.data.fingerprint import cache_dir_of, content_digests, fingerprint_of
 from s2hand.data.loader import Survey
 from s2hand.data.manifest import MANIFEST_NAME, Manifest, find_manifest
 from s2hand.layouts import LAYOUTS, DatasetName, Kind, PublishedSplit, PublishedVersion, Split
@@ -32,6 +31,8 @@ class Generation:
     image_size_px: int
     size: Mapping[str, Any]
     """Counts of images, sequences, subjects and so on, of both splits."""
+    detections: str
+    """Whose errors the detected keypoints have."""
     is_unchanged: bool
     """Whether the files that are read are those that the manifest lists."""
 
@@ -111,13 +112,26 @@ class DatasetRecords:
         return f"{evaluation.title}, trained on {training.title}"
 
 
-def describe_training_data(config: S2HandConfig) -> DatasetRecord:
-    """Describe the set that a configuration trains on; see ``describe_datasets``.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingData:
+    """What a training says of its set."""
+
+    fingerprint: str
+    """See ``fingerprint_training_data``."""
+    record: DatasetRecord
+
+
+def identify_training_data(config: S2HandConfig) -> TrainingData:
+    """Fingerprint and describe what a configuration trains on, its files read once.
 
     Raises:
-        DataError: If a list or a folder is missing, or a file of a synthetic set unreadable.
+        DataError: If a list, a folder or a file is missing or cannot be read.
     """
-    return _describe(training_source(config), cache_dir_of(config))
+    source = training_source(config)
+    digests = content_digests(source, cache_dir_of(config))
+    return TrainingData(
+        fingerprint=fingerprint_of(source, digests), record=_describe(source, digests)
+    )
 
 
 def describe_datasets(config: S2HandConfig) -> DatasetRecords:
@@ -129,16 +143,19 @@ def describe_datasets(config: S2HandConfig) -> DatasetRecords:
     Raises:
         DataError: If a list or a folder is missing, or a file of a synthetic set unreadable.
     """
+
+    def describe(source: Source) -> DatasetRecord:
+        return _describe(source, content_digests(source, cache_dir_of(config)))
+
     validation = validation_source(config)
-    cache_dir = cache_dir_of(config)
     return DatasetRecords(
-        training=describe_training_data(config),
-        evaluation=_describe(evaluation_source(config), cache_dir),
-        validation=None if validation is None else _describe(validation, cache_dir),
+        training=describe(training_source(config)),
+        evaluation=describe(evaluation_source(config)),
+        validation=None if validation is None else describe(validation),
     )
 
 
-def _describe(source: Source, cache_dir: Path | None) -> DatasetRecord:
+def _describe(source: Source, digests: Mapping[str, str]) -> DatasetRecord:
     layout, survey = source.layout, source.survey()
     version, why_not_official = _release(source, survey)
     found = find_manifest(source.folder)
@@ -148,7 +165,7 @@ def _describe(source: Source, cache_dir: Path | None) -> DatasetRecord:
         manifest, prefix = found
         origin, version = "synthetic", ""
         why_not_official = f"{MANIFEST_NAME} says that the set was generated"
-        generation = _generation(manifest, prefix, content_digests(source, cache_dir))
+        generation = _generation(manifest, prefix, digests)
     return DatasetRecord(
         name=layout.name,
         version=version,
@@ -175,6 +192,7 @@ def _generation(manifest: Manifest, prefix: str, digests: Mapping[str, str]) -> 
         seed=parameters["seed"],
         image_size_px=parameters["image_size_px"],
         size=parameters["size"],
+        detections=parameters.get("detections", "simulated"),  # the only ones of earlier versions
         is_unchanged=all(
             manifest.files.get(prefix + name) == digest for name, digest in digests.items()
         ),

@@ -27,7 +27,7 @@ def texture_prior(
     Args:
         texture: colour of each vertex or face, as the network gives it, before tanh.
         detection_confidence: 0 to 1.
-        form: ``paper`` is the mean over frames; ``released`` weights them, see
+        form: ``paper`` and ``two_layers`` are the mean over frames; ``released`` weights them, see
             :func:`~s2hand.losses.photometric.photometric_weights`.
         min_confidence: see there; ``released`` only.
 

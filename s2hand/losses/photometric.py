@@ -10,13 +10,17 @@ from s2hand.losses.formula import Formula, per_frame
 from s2hand.losses.loss_sum import count_like
 from s2hand.losses.norm import safe_norm
 
-PhotometricForm = Literal["paper", "released"]
+PhotometricForm = Literal["paper", "two_layers", "released"]
 
 Images = Float[Tensor, "batch 3 height width"]
 """RGB, 0 to 1; a rendered image is black where there is no hand and may exceed 1."""
 
 Silhouettes = Float[Tensor, "batch height width"]
 """The part of each pixel that the rendered hand covers, 0 to 1."""
+
+_RING = 5 / 6
+"""The background's colour is the mean over a ring inside the picture: from here to the circle that
+touches its sides, both in halves of them. Turned pictures have no black corners there."""
 
 _SSIM_RADIUS_PX = 5
 _SSIM_SIGMA_PX = 1.5
@@ -31,11 +35,11 @@ def photometric_weights(
 ) -> Float[Tensor, "batch"]:
     """Turn detection confidences into weights of the frames' pixels.
 
-    ``paper``: the sum of the confidences. ``released``: the square of their mean, and 0 where the
-    least of them does not exceed ``min_confidence``; 0 admits every frame. The released code has
-    0.1 for FreiHAND and no limit for HO-3D.
+    ``paper``, ``two_layers``: the sum of the confidences. ``released``: the square of their mean,
+    and 0 where the least of them does not exceed ``min_confidence``; 0 admits every frame. The
+    released code has 0.1 for FreiHAND and no limit for HO-3D.
     """
-    if form == "paper":
+    if form != "released":
         return detection_confidence.sum(dim=-1)
     weights = detection_confidence.mean(dim=-1).square()
     if min_confidence > 0:
@@ -51,9 +55,9 @@ def photometric_count(
 ) -> Float[Tensor, ""]:
     """Return what a term per frame is divided by.
 
-    ``paper``: the number of frames. ``released``: the sum of their weights.
+    ``paper``, ``two_layers``: the number of frames. ``released``: the sum of their weights.
     """
-    if form == "paper":
+    if form != "released":
         return count_like(detection_confidence, len(detection_confidence))
     return photometric_weights(detection_confidence, form, min_confidence=min_confidence).sum()
 
@@ -77,29 +81,39 @@ def pixel_loss(
         rendered_silhouette: what the hand covers; differentiable.
         detection_confidence: 0 to 1; a frame without any costs nothing.
         form: ``paper`` averages the Euclidean distance of the colours over the silhouette, and
-            the frames, each times the sum of its confidences; ``released`` averages the absolute
-            difference over the whole image and all channels.
+            the frames, each times the sum of its confidences; ``two_layers`` averages over the
+            whole image, where what the hand leaves free costs its distance from the background's
+            colour; ``released`` averages the absolute difference over the whole image and all
+            channels.
         min_confidence: see :func:`photometric_weights`; ``released`` only.
 
     Convention:
         ``paper``: a pixel of coverage α compares α · image with what is rendered, and the area is
         the sum of α. Both carry gradients: to grow over pixels that fit better than the mean
         lowers the loss, over others it raises it. An area below one pixel is divided by one pixel,
-        so that an empty silhouette costs nothing.
+        so that an empty silhouette costs nothing. A pixel outside the silhouette costs nothing,
+        which is why this pulls silhouettes together wherever the hand does not fit.
+        ``two_layers``: a pixel of coverage α costs ‖α · image − rendered‖ + (1 − α) ‖image − b‖, b
+        the mean colour of a ring near the image's border. To grow lowers the loss over pixels that
+        look more like the hand than like b.
         ``released``: the hand is rendered before white, but the image is black outside the
         silhouette, so that each pixel without a hand costs a constant 1.
 
     References:
-        Paper Eq. 6; released code, ``texture``.
+        Paper Eq. 6; released code, ``texture``; ``two_layers`` is ours.
     """
-    if form == "paper":
-        covered = image * rendered_silhouette[:, None]
-        distance = safe_norm(covered - rendered_image, dim=1)
-        area = rendered_silhouette.sum(dim=(1, 2)).clamp(min=1)
-        per_frame = distance.sum(dim=(1, 2)) / area
-    else:
+    if form == "released":
         before_white, masked = _released_images(image, rendered_image, rendered_silhouette)
         per_frame = (before_white - masked).abs().mean(dim=(1, 2, 3))
+    else:
+        covered = image * rendered_silhouette[:, None]
+        distance = safe_norm(covered - rendered_image, dim=1)
+        if form == "paper":
+            area = rendered_silhouette.sum(dim=(1, 2)).clamp(min=1)
+            per_frame = distance.sum(dim=(1, 2)) / area
+        else:
+            behind = safe_norm(image - _background_colour(image), dim=1)
+            per_frame = (distance + (1 - rendered_silhouette) * behind).mean(dim=(1, 2))
     weights = photometric_weights(detection_confidence, form, min_confidence=min_confidence)
     return (weights * per_frame).sum()
 
@@ -169,6 +183,18 @@ def structural_similarity(first: Images, second: Images) -> Images:
     return ((2 * product_of_means + _SSIM_C1) * (2 * (product - product_of_means) + _SSIM_C2)) / (
         (squares_of_means + _SSIM_C1) * (squares - squares_of_means + _SSIM_C2)
     )
+
+
+def _background_colour(image: Images) -> Float[Tensor, "batch 3 1 1"]:
+    """Return each image's mean colour over the ring."""
+    height, width = image.shape[-2:]
+    rows, columns = (
+        (2 * torch.arange(size, dtype=image.dtype, device=image.device) + 1) / size - 1
+        for size in (height, width)
+    )
+    radius = rows[:, None].square() + columns.square()
+    is_ring = ((radius > _RING**2) & (radius <= 1)).to(image.dtype)
+    return (image * is_ring).sum(dim=(2, 3), keepdim=True) / is_ring.sum()
 
 
 def _released_images(

@@ -1,63 +1,62 @@
 """The annotation files of both layouts, joined from the shards' records."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from s2hand.errors import DataError
+from s2hand.layouts import Split
 from s2hand.synthetic import collection, sequences
-from s2hand.synthetic.files import write_file, write_json_arrays
+from s2hand.synthetic.files import write_file, write_json_arrays, write_pieces
+from s2hand.synthetic.namespaces import Role
 from s2hand.synthetic.shard import ShardRecord, load_record
-from s2hand.synthetic.sizes import Split
 
 _DETECTIONS: dict[Split, str] = {
     "train": "freihand/openpose_v2/training/detect_all.json",
     "test": "freihand/openpose/evaluation/detect.json",
 }
+_ENTRIES_PER_PIECE = 4096
 
 
-def write_collection_annotations(
-    root: Path, split: Split, records: Sequence[Path]
-) -> dict[str, str]:
+def write_collection_annotations(root: Path, role: Role, records: Sequence[Path]) -> dict[str, str]:
     """Write FreiHAND's files of one split; return their hashes.
 
-    ``training_mano.json`` exists for the training set only, as published.
+    ``training_mano.json`` exists for the training set only, as published; without truth there are
+    cameras and detections alone.
 
     Raises:
         DataError: When a record has gone or a file cannot be written.
     """
-    prefix = collection.FOLDERS[split]
-    small = {
-        name: np.concatenate([record.arrays[name] for record in _read(records)])
-        for name in ("K", "xyz", "mano", "keypoints", "confidence")
-    }
+    prefix = collection.FOLDERS[role.split]
+    names = ("K", "keypoints", "confidence", *(("xyz", "mano") if role.has_truth else ()))
+    parts = [{name: record.arrays[name] for name in names} for record in _read(records)]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    detections = _detections(whole["keypoints"], whole["confidence"])
     hashes = {
-        f"{prefix}_{name}.json": write_json_arrays(root / f"{prefix}_{name}.json", [small[name]])
-        for name in ("K", "xyz")
+        f"{prefix}_K.json": write_json_arrays(root / f"{prefix}_K.json", [whole["K"]]),
+        _DETECTIONS[role.split]: write_pieces(root / _DETECTIONS[role.split], detections),
     }
-    if split == "train":
-        name = f"{prefix}_mano.json"
-        hashes[name] = write_json_arrays(root / name, [small["mano"][:, None]])
-    bones = np.linalg.norm(small["xyz"][:, 9] - small["xyz"][:, 10], axis=1)
-    texts = {
-        f"{prefix}_scale.json": bones.round(6).tolist(),
-        _DETECTIONS[split]: [
-            small["keypoints"].round(2).tolist(),
-            small["confidence"].round(4)[..., None].tolist(),
-            [[f"{index:08d}.jpg"] for index in range(len(bones))],
-        ],
+    if not role.has_truth:
+        return hashes
+    bones = np.linalg.norm(whole["xyz"][:, 9] - whole["xyz"][:, 10], axis=1)
+    scales = json.dumps(bones.round(6).tolist()).encode()
+    hashes[f"{prefix}_scale.json"] = write_file(root / f"{prefix}_scale.json", scales)
+    truth: dict[str, Iterable[np.ndarray]] = {
+        "xyz": [whole["xyz"]],
+        "verts": (record.arrays["verts"] for record in _read(records)),
     }
-    for name, content in texts.items():
-        hashes[name] = write_file(root / name, json.dumps(content).encode())
-    name = f"{prefix}_verts.json"
-    vertices = (record.arrays["verts"] for record in _read(records))
-    hashes[name] = write_json_arrays(root / name, vertices)
+    if role.split == "train":
+        truth["mano"] = [whole["mano"][:, None]]
+    for name, blocks in truth.items():
+        path = f"{prefix}_{name}.json"
+        hashes[path] = write_json_arrays(root / path, blocks)
     return hashes
 
 
-def write_sequence_annotations(root: Path, split: Split, records: Sequence[Path]) -> dict[str, str]:
+def write_sequence_annotations(root: Path, role: Role, records: Sequence[Path]) -> dict[str, str]:
     """Write HO-3D's lists of frames, and the truth of the evaluation set; return their hashes.
 
     Raises:
@@ -68,14 +67,29 @@ def write_sequence_annotations(root: Path, split: Split, records: Sequence[Path]
         for record in _read(records)
         for frame in record.arrays["frames"]
     ]
-    name = f"{sequences.FOLDERS[split]}.txt"
+    name = f"{sequences.FOLDERS[role.split]}.txt"
     hashes = {name: write_file(root / name, "".join(lines).encode())}
-    if split == "test":
+    if role.split == "test":
         for name in ("xyz", "verts"):
-            path = f"{sequences.FOLDERS[split]}_{name}.json"
+            path = f"{sequences.FOLDERS[role.split]}_{name}.json"
             blocks = (record.arrays[name] for record in _read(records))
             hashes[path] = write_json_arrays(root / path, blocks)
     return hashes
+
+
+def _detections(
+    keypoints: Float[np.ndarray, "n 21 2"], confidence: Float[np.ndarray, "n 21"]
+) -> Iterator[bytes]:
+    """Write the detector's three lists, some entries at a time: Python's numbers are large."""
+    names = np.array([[f"{index:08d}.jpg"] for index in range(len(keypoints))])
+    opening = "[["
+    for column in (keypoints.round(2), confidence.round(4)[..., None], names):
+        for start in range(0, len(column), _ENTRIES_PER_PIECE):
+            piece = json.dumps(column[start : start + _ENTRIES_PER_PIECE].tolist())
+            yield (opening + piece[1:-1]).encode()
+            opening = ", "
+        opening = "], ["
+    yield b"]]"
 
 
 def _read(records: Sequence[Path]) -> Iterator[ShardRecord]:

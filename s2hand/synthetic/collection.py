@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.layouts import Split
+from s2hand.synthetic.detector import Detector, DetectorInput, detect
 from s2hand.synthetic.files import write_file
 from s2hand.synthetic.motion import (
     rotation_matrices,
@@ -16,7 +17,6 @@ from s2hand.synthetic.motion import (
 from s2hand.synthetic.picture import Exposure, Picture, encode_jpeg, take_picture
 from s2hand.synthetic.scene import PlacedThing, free_thing, held_thing, sample_scene
 from s2hand.synthetic.shard import ShardRecord
-from s2hand.synthetic.sizes import Split
 from s2hand.synthetic.stage import Stage
 
 SHARD_IMAGES = 64
@@ -41,7 +41,7 @@ class _Hands:
 
 
 def make_collection_shard(
-    stage: Stage, root: Path, shard: int, count: int, image_size_px: int
+    stage: Stage, root: Path, shard: int, count: int, image_size_px: int, detector: Detector
 ) -> ShardRecord:
     """Make ``count`` pictures, the first of which has the number ``shard · SHARD_IMAGES``.
 
@@ -53,7 +53,7 @@ def make_collection_shard(
     hashes, pictures = {}, []
     for k in range(count):
         picture, quality = _take(stage, hands, k, image_size_px, generator)
-        name = f"{FOLDERS[stage.split]}/rgb/{shard * SHARD_IMAGES + k:08d}.jpg"
+        name = f"{FOLDERS[stage.role.split]}/rgb/{shard * SHARD_IMAGES + k:08d}.jpg"
         hashes[name] = write_file(root / name, encode_jpeg(picture.pixels, quality))
         pictures.append(picture)
     given = DetectorInput(
@@ -64,18 +64,15 @@ def make_collection_shard(
         image_size_px=(image_size_px, image_size_px),
         unit_px=image_size_px / _OFFICIAL_SIZE_PX,
     )
-    keypoints, confidence = detect(given, generator)
-    return ShardRecord(
-        hashes=hashes,
-        arrays={
-            "K": hands.intrinsics_px,
+    keypoints, confidence = detect(given, detector, generator)
+    arrays = {"K": hands.intrinsics_px, "keypoints": keypoints, "confidence": confidence}
+    if stage.role.has_truth:
+        arrays |= {
             "xyz": hands.joints[:, 1],
             "verts": hands.vertices[:, 1].astype(np.float32),
             "mano": _mano(stage, hands, given.truth_px),
-            "keypoints": keypoints,
-            "confidence": confidence,
-        },
-    )
+        }
+    return ShardRecord(hashes=hashes, arrays=arrays)
 
 
 def _sample_hands(
@@ -86,7 +83,7 @@ def _sample_hands(
     middle = np.concatenate(
         [
             sample_orientations(count, generator)[:, None],
-            sample_postures(stage.hand, count, generator),
+            sample_postures(stage.hand, stage.postures, count, generator),
         ],
         axis=1,
     )
@@ -150,7 +147,8 @@ def _things(stage: Stage, exposure: Exposure, generator: np.random.Generator) ->
     palm = rotation_matrices(exposure.global_orient[1])
     if generator.random() < _HELD:
         model = int(generator.integers(len(stage.things)))
-        things.append(held_thing(model, joints, palm, generator))
+        shape, skin = stage.things[model], exposure.vertices[1]
+        things.append(held_thing(model, shape, skin, joints, palm, generator))
     if generator.random() < _IN_FRONT:
         model = int(generator.integers(len(stage.things)))
         things.append(free_thing(model, joints, generator, in_front=True))

@@ -1,31 +1,95 @@
 """What a 2D keypoint detector would have found: truth with errors, misses, mistakes, confidences.
 
-The errors follow what is reported of convolutional hand detectors: small on visible joints,
-several times larger behind the hand itself or an object, stretched along motion blur, correlated
-over the frames of a video, with rare gross mistakes and points that are not found at all.
+Errors are small on visible joints and several times larger behind the hand itself or an object,
+stretched along motion blur and correlated over the frames of a video, with gross mistakes and
+points or whole hands that are not found. How much of each there is, a :class:`Detector` says.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 VISIBLE, SELF_OCCLUDED, OBJECT_OCCLUDED = 0, 1, 2
 
-_SIGMA = np.array([0.014, 0.036, 0.05])
-"""Standard deviation per axis, as a share of the hand's extent, by kind of visibility."""
-_GROSS = np.array([0.004, 0.03, 0.06])
-"""Chance that a joint is taken for another one or for something else."""
-_MISSING = np.array([0.003, 0.02, 0.07])
-"""Chance that a joint is not found."""
-_CONFIDENCE = np.array([1.5, 0.1, -0.5])
-"""Mean log-odds of the confidence."""
-_MEMORY = 0.88
-"""Correlation of the slow part of the error over one frame."""
-_PERSISTENCE = 0.7
-"""Chance that a gross mistake or a miss lasts to the next frame."""
+DetectorName = Literal["simulated", "calibrated"]
+
+ByKind = tuple[float, float, float]
+"""A value each for joints that are visible, behind the hand itself, behind a thing."""
+
 _BLUR_SHARE = 0.22
 """Error along the motion, as a share of the path during the exposure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detector:
+    """How much a detector errs.
+
+    Lengths are shares of the hand's extent, the diagonal of the box around its joints; chances
+    hold for hands of usual difficulty.
+    """
+
+    sigma: ByKind
+    """Standard deviation of the error per axis."""
+    joint_scale: tuple[float, float, float, float, float]
+    """Factor of that for the wrist and for the first to the last joint of a finger."""
+    difficulty: float
+    """Standard deviation, over hands, of the log of a factor that all errors of a hand share."""
+    slow_share: float
+    """Share of the error's variance that is correlated over the frames of a video."""
+    memory: float
+    """Correlation of that part, of the difficulty and of the confidence's noise over one frame."""
+    gross: ByKind
+    """Chance that a joint is taken for another one or for something else."""
+    missing: ByKind
+    """Chance that a joint is not found."""
+    hand_missing: ByKind
+    """Log-odds that the whole hand is not found: with all joints visible, and what each joint
+    behind the hand itself and each behind a thing adds."""
+    persistence: float
+    """Chance that a gross mistake or a miss lasts to the next frame."""
+    confidence: ByKind
+    """Mean log-odds of the confidence."""
+    confidence_fall: float
+    """How much those fall with the log of 1 + error / ``confidence_knee``."""
+    confidence_knee: float
+
+
+DETECTORS: Mapping[DetectorName, Detector] = {
+    "simulated": Detector(
+        sigma=(0.014, 0.036, 0.05),
+        joint_scale=(1.0, 1.0, 1.0, 1.0, 1.0),
+        difficulty=0.35,
+        slow_share=0.64,
+        memory=0.88,
+        gross=(0.004, 0.03, 0.06),
+        missing=(0.003, 0.02, 0.07),
+        hand_missing=(-5.517, 0.0, 0.0),
+        persistence=0.7,
+        confidence=(1.5, 0.1, -0.5),
+        confidence_fall=1.2,
+        confidence_knee=0.03,
+    ),
+    "calibrated": Detector(
+        sigma=(0.025, 0.048, 0.1),
+        joint_scale=(0.9, 1.1, 0.9, 1.0, 1.6),
+        difficulty=0.7,
+        slow_share=0.99,
+        memory=0.965,
+        gross=(0.09, 0.04, 0.1),
+        missing=(0.0, 0.0, 0.0),
+        hand_missing=(-3.5, 0.165, 0.27),
+        persistence=0.85,
+        confidence=(1.0, 0.4, -0.2),
+        confidence_fall=0.25,
+        confidence_knee=0.06,
+    ),
+}
+"""``simulated`` follows what is reported of convolutional hand detectors. ``calibrated`` is fitted
+to what MediaPipe's hand detector does on 2,378 pictures of this benchmark; the table of
+``docs/synthetic-benchmark.md`` compares the three."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,7 +110,7 @@ class DetectorInput:
 
 
 def detect(
-    given: DetectorInput, generator: np.random.Generator
+    given: DetectorInput, detector: Detector, generator: np.random.Generator
 ) -> tuple[Float[np.ndarray, "frames 21 2"], Float[np.ndarray, "frames 21"]]:
     """Draw detected keypoints and confidences.
 
@@ -58,30 +122,45 @@ def detect(
     num_frames = len(given.truth_px)
     spread = given.truth_px.max(1) - given.truth_px.min(1)
     extent = np.linalg.norm(spread, axis=-1)[:, None]
-    memory = _memory(given.frames, num_frames)
-    difficulty = np.exp(0.35 * _correlated(memory, (1,), generator))
-    sigma = _SIGMA[given.visibility] * extent * difficulty
+    memory = _memory(given.frames, num_frames, detector.memory)
+    difficulty = np.exp(detector.difficulty * _correlated(memory, (1,), generator))
+    wrist, *finger = detector.joint_scale
+    scale = np.array([wrist, *5 * finger])
+    sigma = np.array(detector.sigma)[given.visibility] * scale * extent * difficulty
     slow = _correlated(memory, (21, 2), generator)
     fast = generator.normal(size=(num_frames, 21, 2))
-    error = sigma[..., None] * (0.8 * slow + 0.6 * fast)
+    share = detector.slow_share
+    error = sigma[..., None] * (np.sqrt(share) * slow + np.sqrt(1 - share) * fast)
     error += _BLUR_SHARE * given.blur_px * generator.normal(size=(num_frames, 21, 1))
     found = given.truth_px + error
-    gross = _episodes(_GROSS[given.visibility] * difficulty, memory, generator)
+
+    def episodes(chance: np.ndarray) -> np.ndarray:
+        return _episodes(chance, memory, detector.persistence, generator)
+
+    gross = episodes(np.array(detector.gross)[given.visibility] * difficulty)
     found = np.where(gross[..., None], _mistakes(given, extent, generator), found)
-    missing = _episodes(_MISSING[given.visibility] * difficulty, memory, generator)
-    missing |= _episodes(np.full((num_frames, 1), 0.004), memory, generator)
+    missing = episodes(np.array(detector.missing)[given.visibility] * difficulty)
+    missing |= episodes(_hand_missing(given.visibility, detector))
     missing |= _outside(given.truth_px, given.image_size_px, margin_px=0.03 * extent)
     found = _snap(found, given)
-    confidence = _confidence(given, found, sigma, extent, memory, generator)
+    confidence = _confidence(given, detector, found, sigma, extent, memory, generator)
     found[missing], confidence[missing] = 0, 0
     return found, confidence
 
 
-def _memory(frames: np.ndarray | None, num_frames: int) -> np.ndarray:
+def _memory(frames: np.ndarray | None, num_frames: int, over_a_frame: float) -> np.ndarray:
     """Correlation of each frame with the one before it; zero for unrelated images."""
     if frames is None:
         return np.zeros(num_frames)
-    return np.concatenate([[0.0], _MEMORY ** np.diff(frames)])
+    return np.concatenate([[0.0], over_a_frame ** np.diff(frames)])
+
+
+def _hand_missing(visibility: np.ndarray, detector: Detector) -> Float[np.ndarray, "frames 1"]:
+    """Chance of each frame that nothing of the hand is found."""
+    base, per_self_occluded, per_object_occluded = detector.hand_missing
+    odds = base + per_self_occluded * (visibility == SELF_OCCLUDED).sum(1, keepdims=True)
+    odds = odds + per_object_occluded * (visibility == OBJECT_OCCLUDED).sum(1, keepdims=True)
+    return 1 / (1 + np.exp(-odds))
 
 
 def _correlated(
@@ -95,14 +174,16 @@ def _correlated(
     return noise
 
 
-def _episodes(chance: np.ndarray, memory: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _episodes(
+    chance: np.ndarray, memory: np.ndarray, persistence: float, generator: np.random.Generator
+) -> np.ndarray:
     """Draw events with the given stationary chance that last for some frames of a video."""
     drawn = generator.random(chance.shape)
     event = drawn < chance
     for k in range(1, len(chance)):
         if memory[k]:
-            start = chance[k] * (1 - _PERSISTENCE) / np.maximum(1 - chance[k], 1e-3)
-            event[k] = np.where(event[k - 1], drawn[k] < _PERSISTENCE, drawn[k] < start)
+            start = chance[k] * (1 - persistence) / np.maximum(1 - chance[k], 1e-3)
+            event[k] = np.where(event[k - 1], drawn[k] < persistence, drawn[k] < start)
     return event
 
 
@@ -138,6 +219,7 @@ def _snap(found: np.ndarray, given: DetectorInput) -> np.ndarray:
 
 def _confidence(
     given: DetectorInput,
+    detector: Detector,
     found: np.ndarray,
     sigma: np.ndarray,
     extent: np.ndarray,
@@ -149,7 +231,8 @@ def _confidence(
     blur = np.linalg.norm(given.blur_px, axis=-1) / extent
     own_noise = 0.5 * _correlated(memory, (21,), generator)
     own_noise += 0.4 * generator.normal(size=error.shape)
-    odds = _CONFIDENCE[given.visibility] + own_noise
-    odds = odds - 1.2 * np.log1p(error / 0.03) - 3.0 * blur - 6.0 * (sigma / extent - 0.014)
+    odds = np.array(detector.confidence)[given.visibility] + own_noise
+    odds = odds - detector.confidence_fall * np.log1p(error / detector.confidence_knee)
+    odds = odds - 3.0 * blur - 6.0 * (sigma / extent - detector.sigma[VISIBLE])
     odds = np.where(generator.random(error.shape) < 0.04, 1.5 + own_noise, odds)  # overconfident
     return np.clip(1 / (1 + np.exp(-odds)), 0.01, 0.98)

@@ -28,25 +28,36 @@ def write_file(path: Path, content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def write_json_arrays(path: Path, blocks: Iterable[Float[np.ndarray, "_ rows columns"]]) -> str:
-    """Write the entries of all blocks as one JSON list of lists of lists; return its SHA-256.
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> str:
+    """Write a file's content piece by piece; return its SHA-256.
 
     Raises:
         DataError: When the file cannot be written; nothing is left behind.
     """
     digest = sha256()
     with _whole_file(path) as file:
-        separator = b"["
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
+
+
+def write_json_arrays(path: Path, blocks: Iterable[Float[np.ndarray, "_ rows columns"]]) -> str:
+    """Write the entries of all blocks as one JSON list of lists of lists; return its SHA-256.
+
+    Raises:
+        DataError: When the file cannot be written; nothing is left behind.
+    """
+
+    def pieces() -> Iterator[bytes]:
+        opening = b"["
         for block in blocks:
             if len(block):
-                content = separator + format_entries(block)
-                digest.update(content)
-                file.write(content)
-                separator = b", "
-        ending = b"[]" if separator == b"[" else b"]"
-        digest.update(ending)
-        file.write(ending)
-    return digest.hexdigest()
+                yield opening + format_entries(block)
+                opening = b", "
+        yield b"[]" if opening == b"[" else b"]"
+
+    return write_pieces(path, pieces())
 
 
 def format_entries(block: Float[np.ndarray, "n rows columns"]) -> bytes:

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 
 from s2hand.geometry.rotations import (
-    axis_angle_to_matrix,
     axis_angle_to_quaternion,
     quaternion_multiply,
     quaternion_to_axis_angle,
     slerp,
 )
 from s2hand.hand.model_data import HandModelData
+from s2hand.synthetic.interpenetration import part_fingers, penetration_depths
 
 FRAMES_PER_SECOND = 30
 _DELAY_S = 0.07  # fingers do not start together
+_CHOICES, _LOOKS = 4, 3
+"""Postures to choose a sequence's key from, and how often the way to each is looked at."""
 
 _PROFILES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda u: u * u * (3 - 2 * u),  # ease in and out
@@ -39,14 +42,20 @@ class HandMotion:
 
 
 def sample_postures(
-    data: HandModelData, count: int, generator: np.random.Generator
+    data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
+    count: int,
+    generator: np.random.Generator,
 ) -> Float[np.ndarray, "count 15 3"]:
-    """Draw hand postures: the model's own example postures, and mixtures of two of them."""
-    rows = data.hands_coeffs[generator.integers(0, len(data.hands_coeffs), (2, count))]
+    """Draw hand postures: some of the model's own example postures, and mixtures of two of them.
+
+    Fingers that would run into each other or into the palm are opened until they touch.
+    """
+    rows = data.hands_coeffs[examples[generator.integers(0, len(examples), (2, count))]]
     share = generator.uniform(0, 0.5, (count, 1)) * (generator.random((count, 1)) < 0.5)
     coefficients = rows[0] * (1 - share) + rows[1] * share
     pose = data.hands_mean + coefficients @ data.hands_components
-    return pose.reshape(count, 15, 3)
+    return part_fingers(data, pose.reshape(count, 15, 3))
 
 
 def sample_orientations(count: int, generator: np.random.Generator) -> Float[np.ndarray, "count 3"]:
@@ -88,13 +97,14 @@ def sample_frames(count: int, generator: np.random.Generator) -> Int[np.ndarray,
 
 def sample_motion(
     data: HandModelData,
+    examples: Int[np.ndarray, "examples"],
     times_s: Float[np.ndarray, "times"],
     generator: np.random.Generator,
 ) -> HandMotion:
     """Move a hand: fingers, orientation and place each follow a course of their own."""
     duration = float(times_s.max()) + 1.0
     fingers = _Course(duration, generator)
-    postures = sample_postures(data, fingers.num_keys, generator)
+    postures = _sample_keys(data, examples, fingers, generator)
     delays = np.repeat(generator.uniform(-_DELAY_S, _DELAY_S, 5), 3)
     hand_pose = fingers.rotations(postures, times_s[:, None] + delays)
     turning = _Course(duration, generator)
@@ -107,11 +117,37 @@ def sample_motion(
     return HandMotion(rotations=np.concatenate([global_orient, hand_pose], 1), offset=offset)
 
 
+def _sample_keys(
+    data: HandModelData,
+    examples: np.ndarray,
+    course: "_Course",
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Draw a course's key postures: of a few for each, the one whose way there is the freest."""
+    shares = np.linspace(0, 1, _LOOKS + 2)[1:-1]
+    drawn = sample_postures(data, examples, course.num_keys * _CHOICES, generator)
+    choices = drawn.reshape(course.num_keys, _CHOICES, 15, 3)
+    keys = choices[:, 0].copy()
+    for key in range(1, course.num_keys):
+        ways = _along_arc(keys[course.came_from(key)], choices[key], shares)
+        depths = penetration_depths(data, ways.reshape(-1, 15, 3)).reshape(_CHOICES, -1)
+        keys[key] = choices[key, depths.max(1).argmin()]
+    return keys
+
+
+def _along_arc(start: np.ndarray, ends: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Give postures (ends, shares, joints, 3) between one and several others."""
+    first, last = _quaternion(start), _quaternion(ends)[:, None]
+    first, last = torch.broadcast_tensors(first, last.expand(-1, len(shares), -1, -1))
+    path = slerp(first, last, torch.from_numpy(shares)[:, None].expand(first.shape[:-1]))
+    return quaternion_to_axis_angle(path).numpy()
+
+
 def rotation_matrices(
     axis_angle: Float[np.ndarray, "*batch 3"],
 ) -> Float[np.ndarray, "*batch 3 3"]:
     """Turn axis-angle vectors into matrices."""
-    return axis_angle_to_matrix(torch.from_numpy(np.ascontiguousarray(axis_angle))).numpy()
+    return Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix().reshape(*axis_angle.shape, 3)
 
 
 def _turned(base: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -148,6 +184,10 @@ class _Course:
         self._starts, self._ends = np.array(starts), np.array(ends)
         self._sources, self._targets = np.array(sources), np.array(targets)
         self._profiles = np.array(profiles)
+
+    def came_from(self, key: int) -> int:
+        """Name the key from which a key is reached first; every other way to it is a way back."""
+        return int(self._sources[np.argmax(self._targets == key)])
 
     def points(self, keys: np.ndarray, times_s: np.ndarray) -> np.ndarray:
         """Interpolate points (keys, 3) at times."""

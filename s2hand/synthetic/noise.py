@@ -15,10 +15,10 @@ def surface_noise(
     points: Float[np.ndarray, "points 3"], scale_m: float, generator: np.random.Generator
 ) -> Float[np.ndarray, "points"]:
     """Evaluate trilinear value noise with features of about ``scale_m``, values in −1..1."""
-    lattice = generator.uniform(-1, 1, (_LATTICE, _LATTICE, _LATTICE)).astype(np.float32)
+    lattice = 2 * generator.random((_LATTICE, _LATTICE, _LATTICE), np.float32) - 1
+    shift = generator.uniform(0, _LATTICE, 3)
     values = np.empty(len(points), np.float32)
-    shifted = points / scale_m + generator.uniform(0, _LATTICE, 3)
-    _interpolate_lattice(lattice, np.ascontiguousarray(shifted), values)
+    _interpolate_lattice(lattice, np.ascontiguousarray(points), scale_m, shift, values)
     return values
 
 
@@ -47,21 +47,23 @@ def picture_noise(
 
 @compiled(nogil=True)
 @no_type_check
-def _interpolate_lattice(lattice: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
+def _interpolate_lattice(
+    lattice: np.ndarray, points: np.ndarray, scale: float, shift: np.ndarray, values: np.ndarray
+) -> None:
     """Interpolate a periodic lattice, with weights that are flat at its points."""
-    cell, weight = np.empty(3, np.int64), np.empty(3)
-    for index in range(len(positions)):
+    near, far, weight = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
+    for index in range(len(points)):
         for axis in range(3):
-            below = np.floor(positions[index, axis])
-            fraction = positions[index, axis] - below
-            cell[axis] = int(below) % _LATTICE
+            position = points[index, axis] / scale + shift[axis]
+            below = np.floor(position)
+            fraction = position - below
+            near[axis] = int(below) & (_LATTICE - 1)  # a power of two
+            far[axis] = (near[axis] + 1) & (_LATTICE - 1)
             weight[axis] = fraction * fraction * (3 - 2 * fraction)
+        u, v, w = weight[0], weight[1], weight[2]
         total = 0.0
-        for corner in range(8):
-            i, j, k = corner & 1, (corner >> 1) & 1, corner >> 2
-            share = weight[0] if i else 1 - weight[0]
-            share *= weight[1] if j else 1 - weight[1]
-            share *= weight[2] if k else 1 - weight[2]
-            x, y, z = (cell[0] + i) % _LATTICE, (cell[1] + j) % _LATTICE, (cell[2] + k) % _LATTICE
-            total += share * lattice[x, y, z]
+        for i, share in ((near[0], 1 - u), (far[0], u)):
+            low = lattice[i, near[1], near[2]] * (1 - w) + lattice[i, near[1], far[2]] * w
+            high = lattice[i, far[1], near[2]] * (1 - w) + lattice[i, far[1], far[2]] * w
+            total += share * (low * (1 - v) + high * v)
         values[index] = total

@@ -18,13 +18,31 @@ class ObjectModel:
     """Radius 1 across (x, y), from −1 to 1 along z; scaled where it is placed."""
     faces: Int[np.ndarray, "faces 3"]
     texels: UInt8[np.ndarray, "faces texels 5"]
+    profile: Float[np.ndarray, "heights"]
+    """Radius at evenly spaced heights from −1 to 1; a square's is half its side."""
+    is_square: bool
+
+    def contains(self, points: Float[np.ndarray, "points 3"]) -> bool:
+        """Say whether any of the points, in the model's own coordinates, lies inside."""
+        near = points[(np.abs(points) < 1).all(1)]
+        height = near[:, 2]
+        across = np.abs(near[:, :2]).max(1) if self.is_square else np.hypot(near[:, 0], near[:, 1])
+        levels = np.linspace(-1, 1, len(self.profile))
+        return bool((across < np.interp(height, levels, self.profile)).any())
 
 
 def make_object(name: str, generator: np.random.Generator) -> ObjectModel:
     """Make one thing: a box or a turned shape (can, ball, bottle, cone, cup)."""
-    vertices, faces = _box() if generator.random() < 0.4 else _turned(_profile(generator))
+    is_square = bool(generator.random() < 0.4)
+    profile = np.full(2, np.sqrt(0.5)) if is_square else _profile(generator)
+    vertices, faces = _box() if is_square else _turned(profile)
     return ObjectModel(
-        name=name, vertices=vertices, faces=faces, texels=_print(vertices[faces], generator)
+        name=name,
+        vertices=vertices,
+        faces=faces,
+        texels=_print(vertices[faces], generator),
+        profile=profile,
+        is_square=is_square,
     )
 
 

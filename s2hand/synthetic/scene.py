@@ -7,9 +7,13 @@ from jaxtyping import Float
 
 from s2hand.hand.joints import BONES
 from s2hand.synthetic.body import Person
+from s2hand.synthetic.objects import ObjectModel
 
 _LONG_SLEEVE_M, _SHORT_SLEEVE_M = (0.02, 0.066), (0.15, 0.4)
 """Where long and short sleeves end, from the wrist's opening."""
+_NARROWER = np.array([0.8, 0.8, 1.0])
+_SHRINKS, _MOVES, _HALVINGS = 8, 10, 4
+"""How often a held thing is made narrower, moved and moved by halves until it touches."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,14 +101,18 @@ def sample_scene(
 
 def held_thing(
     model: int,
+    shape: ObjectModel,
+    skin: Float[np.ndarray, "778 3"],
     joints: Float[np.ndarray, "21 3"],
     palm: Float[np.ndarray, "3 3"],
     generator: np.random.Generator,
 ) -> PlacedThing:
-    """Put a thing where the hand could hold it: in front of the palm, as wide as fits.
+    """Put a thing where the hand could hold it: before the palm, as wide as fits, touching skin.
 
     Args:
         model: Index of the thing.
+        shape: The thing itself.
+        skin: The hand's vertices, camera frame.
         joints: Camera frame.
         palm: The hand's global rotation: fingers at −x, palm at −y, thumb at +z.
         generator: Draws what is not determined.
@@ -126,11 +134,32 @@ def held_thing(
             break
     radius = float(np.clip(radius, 0.007, 0.042))
     length = generator.uniform(0.03, 0.09)
-    return PlacedThing(
-        model=model,
-        axes=_axes_along(axis, generator) * [radius, radius, length],
-        centre=best + axis * generator.uniform(-0.3, 0.3) * length,
-    )
+    axes = _axes_along(axis, generator) * [radius, radius, length]
+    centre = best + axis * generator.uniform(-0.3, 0.3) * length
+    return _brought_to_touch(model, shape, axes, centre, skin)
+
+
+def _brought_to_touch(
+    model: int, shape: ObjectModel, axes: np.ndarray, centre: np.ndarray, skin: np.ndarray
+) -> PlacedThing:
+    """Make a thing narrower while skin is inside, then move it to the nearest skin."""
+    inverse = np.linalg.inv(axes).T
+    local = (skin - centre) @ inverse
+    for _ in range(_SHRINKS):
+        if not shape.contains(local):
+            break
+        axes, inverse, local = axes * _NARROWER, inverse / _NARROWER, local / _NARROWER
+    way = skin - centre
+    way = way[(way**2).sum(1).argmin()]
+    step = way @ inverse
+    # The nearest vertex is met at the latest when the centre reaches it.
+    shares = np.arange(1, _MOVES + 1) / _MOVES
+    met = next((share for share in shares if shape.contains(local - share * step)), 1.0)
+    free = met - 1 / _MOVES
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (free + met)
+        free, met = (free, middle) if shape.contains(local - middle * step) else (middle, met)
+    return PlacedThing(model=model, axes=axes, centre=centre + free * way)
 
 
 def free_thing(

@@ -16,8 +16,9 @@ from s2hand.geometry.rotations import (
 )
 from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
+from s2hand.layouts import Split
 from s2hand.synthetic.body import Person
-from s2hand.synthetic.detector import DetectorInput, detect
+from s2hand.synthetic.detector import Detector, DetectorInput, detect
 from s2hand.synthetic.files import pickle_official, write_file
 from s2hand.synthetic.motion import (
     FRAMES_PER_SECOND,
@@ -34,7 +35,6 @@ from s2hand.synthetic.scene import (
     sample_scene,
 )
 from s2hand.synthetic.shard import ShardRecord
-from s2hand.synthetic.sizes import Split
 from s2hand.synthetic.stage import Stage
 
 FOLDERS: dict[Split, str] = {"train": "ho3d/train", "test": "ho3d/evaluation"}
@@ -71,7 +71,7 @@ def stored_size_px(crop_size_px: int) -> tuple[int, int]:
 
 
 def make_sequence(
-    stage: Stage, root: Path, index: int, count: int, crop_size_px: int
+    stage: Stage, root: Path, index: int, count: int, crop_size_px: int, detector: Detector
 ) -> ShardRecord:
     """Make one sequence of ``count`` annotated frames.
 
@@ -85,7 +85,7 @@ def make_sequence(
         generator,
     )  # fmt: skip
     main_thing, others = _cast_things(stage, video, generator)
-    folder = f"{FOLDERS[stage.split]}/{video.name}"
+    folder = f"{FOLDERS[stage.role.split]}/{video.name}"
     hashes, pictures = {}, []
     for k, frame in enumerate(video.frames):
         things = [main_thing[k], *others]
@@ -98,7 +98,7 @@ def make_sequence(
         meta = _meta(stage, video, k, main_thing[k][0], picture)
         hashes[name] = write_file(root / name, pickle_official(meta))
     name = f"ho3d/openpose/{video.name}/detect.json"
-    hashes[name] = write_file(root / name, _detections(video, pictures, generator))
+    hashes[name] = write_file(root / name, _detections(video, pictures, detector, generator))
     vertices = video.vertices[:, 1]
     return ShardRecord(
         hashes=hashes,
@@ -121,7 +121,7 @@ def _film(
     frames = sample_frames(count, generator)
     open_share = generator.uniform(0.08, 0.5) / FRAMES_PER_SECOND
     times = frames[:, None] / FRAMES_PER_SECOND + open_share * np.array([-0.5, 0, 0.5])
-    motion = sample_motion(stage.hand, times.ravel(), generator)
+    motion = sample_motion(stage.hand, stage.postures, times.ravel(), generator)
     person = stage.people[int(generator.integers(len(stage.people)))]
     betas = np.broadcast_to(person.betas, (3 * count, 10)).copy()
     vertices, joints = stage.pose(betas, motion.rotations)
@@ -136,7 +136,7 @@ def _film(
     transl = middle + motion.offset * reach - joints[:, 9]
     steady = transl.reshape(count, 3, 3)
     return _Video(
-        name=f"SYN{'' if stage.split == 'train' else 'E'}{index:04d}",
+        name=f"SYN{'' if stage.role.split == 'train' else 'E'}{index:04d}",
         person=person,
         frames=frames,
         rotations=motion.rotations.reshape(count, 3, 16, 3),
@@ -156,7 +156,10 @@ def _cast_things(
     palms = rotation_matrices(video.rotations[:, :, 0])
     at = int(generator.integers(len(video.frames)))
     if generator.random() < _HELD:
-        thing = held_thing(model, video.joints[at, 1], palms[at, 1], generator)
+        thing = held_thing(
+            model, stage.things[model], video.vertices[at, 1], video.joints[at, 1], palms[at, 1],
+            generator,
+        )  # fmt: skip
         wrist, palm = video.joints[at, 1, 0], palms[at, 1]
         place, axes = palm.T @ (thing.centre - wrist), palm.T @ thing.axes
 
@@ -221,7 +224,7 @@ def _meta(
         "objCorners3DRest": corners,
         "camIDList": ["0"],
     }
-    if stage.split == "test":
+    if stage.role.split == "test":
         low, high = picture.truth_px.min(0), picture.truth_px.max(0)
         return {**meta, "handJoints3D": joints[0], "handBoundingBox": [*low, *high]}
     pose = video.rotations[k, 1].copy()
@@ -254,7 +257,9 @@ def _axis_angle(matrix: np.ndarray) -> Float[np.ndarray, "3"]:
     return Rotation.from_matrix(matrix).as_rotvec()
 
 
-def _detections(video: _Video, pictures: list[Picture], generator: np.random.Generator) -> bytes:
+def _detections(
+    video: _Video, pictures: list[Picture], detector: Detector, generator: np.random.Generator
+) -> bytes:
     """Write the detector's file: one entry per frame number; nothing is found in the gaps."""
     keypoints, confidence = detect(
         DetectorInput(
@@ -265,6 +270,7 @@ def _detections(video: _Video, pictures: list[Picture], generator: np.random.Gen
             image_size_px=video.image_size_px,
             unit_px=video.image_size_px[0] / _OFFICIAL_WIDTH_PX,
         ),
+        detector,
         generator,
     )
     count = int(video.frames[-1]) + 1

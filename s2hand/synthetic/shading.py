@@ -362,10 +362,14 @@ def _shade(
         )
         if cosine < -_WRAP[0]:
             continue
+        # The taps lie apart: on a slope the surface must not shade itself in bands, so the point
+        # is lifted off it by as much as the farthest tap's depth can differ.
+        tap_m = lights[light, 6] * sphere[3] / SHADOW_MAP_PX
+        lift = 0.002 + min(tap_m, 0.008) * np.sqrt(max(1 - cosine * cosine, 0.0))
         lit = lit_share(
             maps[light], frames[light], sphere[:3], sphere[3], lights[light, 6],
             0.5 * shift * lights[light, 6],
-            point[0] + 0.002 * point[3], point[1] + 0.002 * point[4], point[2] + 0.002 * point[5],
+            point[0] + lift * point[3], point[1] + lift * point[4], point[2] + lift * point[5],
         )  # fmt: skip
         _light_up(
             lights[light], lit, cosine, subsurface, 6.0 + 90.0 * gloss * gloss, point, diffuse,

@@ -37,7 +37,8 @@ def sample_tone(generator: np.random.Generator) -> SkinTone:
     back = _tone(place) * np.exp(generator.normal(0, [0.04, 0.03, 0.05]))
     # Palms hold little melanin: lighter, and redder.
     palm = _tone(place * 0.55) * [1.02, 0.88, 0.86] * np.exp(generator.normal(0, 0.04, 3))
-    nail = 0.75 * _tone(place * 0.6) + 0.25 * np.array([0.72, 0.47, 0.43])
+    # Nails are clear: the bed shines through, a little lighter and redder than the skin around.
+    nail = 0.92 * _tone(place * 0.88) * [1.0, 0.92, 0.92] + 0.08 * np.array([0.72, 0.47, 0.43])
     return SkinTone(back=back, palm=palm, nail=nail)
 
 
@@ -145,11 +146,12 @@ class _Painter:
         self._carve(self.finger * self.palmar * lines, darkness=0.42, depth_m=5e-4)
         bend = self.place.along + 0.06 * self._noise(0.006)
         ripples = np.abs(np.sin(bend * self.generator.uniform(32, 42))) ** 6
+        ripples = ripples * _step(-0.3, 0.4, self._noise(0.0035))  # short, not around the finger
         fold = 1.0 * _bump(bend, 1.0, 0.13) + 0.75 * _bump(bend, 2.0, 0.1)
         fold = fold + 0.35 * _bump(bend, 0.0, 0.15)
         age = self.generator.uniform(0.4, 1.3)
         self._carve(
-            self.finger * (1 - self.palmar) * fold * ripples * age, darkness=0.3, depth_m=2.5e-4
+            self.finger * (1 - self.palmar) * fold * ripples * age, darkness=0.2, depth_m=2.5e-4
         )
 
     def line_palm(self) -> None:
@@ -167,7 +169,9 @@ class _Painter:
         lines = np.zeros_like(along)
         for distance, depth in ((heart, 1.0), (head, 0.9), (life, 1.0), (wrist, 0.6)):
             lines = np.maximum(lines, depth * np.exp(-((distance / 0.011) ** 2)))
-        fine = np.exp(-((self._noise(0.007) / 0.045) ** 2)) * 0.3
+        # Pieces of a field's level lines; whole ones would be closed curves as on a map.
+        fine = np.exp(-((self._noise(0.007) / 0.045) ** 2)) * _step(0.0, 0.5, self._noise(0.005))
+        fine = 0.25 * fine
         carved = ~self.finger * self.palmar * np.maximum(lines, fine)
         self._carve(carved, darkness=0.38, depth_m=5e-4)
 
@@ -193,9 +197,10 @@ class _Painter:
         nail = front * _step(1.0, 0.9, radius)
         rim = front * np.exp(-(((radius - 1.02) / 0.09) ** 2))
         colour = np.broadcast_to(self.tone.nail, self.albedo.shape).copy()
-        colour += 0.12 * _step(-0.55, -0.8, x)[:, None] * (0.8 - colour)
-        free_edge = _step(0.74, 0.86, x)[:, None]
-        colour += free_edge * (np.array([0.78, 0.72, 0.64]) - colour) * 0.75
+        colour += 0.06 * _step(-0.55, -0.8, x)[:, None] * (0.8 - colour)
+        begin = self.generator.uniform(0.72, 0.9)
+        free_edge = _step(begin, begin + 0.12, x)[:, None]
+        colour += free_edge * (np.array([0.7, 0.63, 0.54]) - colour) * 0.4
         self.albedo += nail[:, None] * (colour - self.albedo)
         self.albedo *= 1 - 0.3 * rim[:, None] * [0.7, 1.0, 1.0]
         self.gloss += nail * (0.95 - self.gloss)
@@ -213,7 +218,7 @@ class _Painter:
 
 def _palmarity(surface: HandSurface, faces: np.ndarray) -> np.ndarray:
     """Say per vertex how much it belongs to the palm's skin, smooth across parts and the wrist."""
-    wrist = np.where(surface.face_part[:, None] > 0, 1.0, _step(-1.1, -0.55, surface.corner_along))
+    wrist = np.where(surface.face_part[:, None] > 0, 1.0, _step(-0.9, -0.25, surface.corner_along))
     corners = _step(0.25, -0.45, surface.corner_around[..., 0]) * wrist
     count = np.bincount(faces.ravel(), minlength=len(surface.rest_positions))
     for _ in range(3):  # the mean over the faces around each vertex, three times

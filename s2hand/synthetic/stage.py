@@ -1,9 +1,8 @@
-"""What the pictures of one split are made of: people, backgrounds, things, the posed hand."""
+"""What the pictures of one namespace are made of: people, backgrounds, things, the posed hand."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,31 +13,39 @@ from s2hand.hand.layer import HandLayer
 from s2hand.hand.model_data import HandModelData
 from s2hand.synthetic.backgrounds import make_background
 from s2hand.synthetic.body import BodyMesh, Person, body_mesh, make_person
+from s2hand.synthetic.made_when_used import MadeWhenUsed
+from s2hand.synthetic.namespaces import ROLES, Namespace, Role, posture_examples
 from s2hand.synthetic.objects import ObjectModel, make_object
 from s2hand.synthetic.seeds import named_generator
-from s2hand.synthetic.sizes import Split, SplitSize
+from s2hand.synthetic.sizes import NamespaceSize
 
 _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX = 192, 576
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Stage:
-    """Everything that the pictures of one split share."""
+    """Everything that the pictures of one namespace share."""
 
-    split: Split
+    namespace: Namespace
     seed: int
     hand: HandModelData
+    postures: Int[np.ndarray, "examples"]
+    """Which of the hand model's example postures are the namespace's own."""
     layer: HandLayer
     mesh: BodyMesh
-    people: tuple[Person, ...]
-    backgrounds: tuple[UInt8[np.ndarray, "side side 3"], ...]
+    people: MadeWhenUsed[Person]
+    backgrounds: MadeWhenUsed[UInt8[np.ndarray, "side side 3"]]
     things: tuple[ObjectModel, ...]
     thing_texels: UInt8[np.ndarray, "things faces texels 5"]
 
-    def generator(self, *path: str | int) -> np.random.Generator:
-        """Give the random generator of one named thing of this split."""
-        return named_generator(self.seed, self.split, *path)
+    @property
+    def role(self) -> Role:
+        """How the namespace is written."""
+        return ROLES[self.namespace]
+
+    def generator(self, kind: str, index: int) -> np.random.Generator:
+        """Give the random generator of one named thing of this namespace."""
+        return named_generator(self.seed, self.namespace, kind, index)
 
     def pose(
         self,
@@ -55,31 +62,30 @@ class Stage:
         return output.vertices.numpy(), output.joints.numpy()
 
 
-def build_stage(
-    split: Split, size: SplitSize, seed: int, image_size_px: int, executor: Executor
-) -> Stage:
-    """Make the people, backgrounds and things of a split; different ones for train and test."""
+def build_stage(namespace: Namespace, size: NamespaceSize, seed: int, image_size_px: int) -> Stage:
+    """Prepare what the pictures of a namespace are made of.
+
+    People and backgrounds, a tenth to a fifth of a second each, are made by the first picture that
+    shows them, so that pictures come at once and in parallel.
+    """
     hand, mesh = embedded_hand(), body_mesh()
     background_px = int(np.clip(4 * image_size_px, _MIN_BACKGROUND_PX, _MAX_BACKGROUND_PX))
-
-    def make_many(
-        count: int, name: str, make: Callable[[int, np.random.Generator], _Made]
-    ) -> tuple[_Made, ...]:
-        def one(index: int) -> _Made:
-            return make(index, named_generator(seed, split, name, index))
-
-        return tuple(executor.map(one, range(count)))
-
-    things = make_many(size.objects, "thing", lambda k, g: make_object(f"{split}_{k:03d}", g))
+    draw = partial(named_generator, seed, namespace)
+    things = tuple(
+        make_object(f"{namespace}_{index:03d}", draw("thing", index))
+        for index in range(size.objects)
+    )
     return Stage(
-        split=split,
+        namespace=namespace,
         seed=seed,
         hand=hand,
+        postures=posture_examples(hand, namespace),
         layer=HandLayer(hand, use_mean_pose=False, dtype=torch.float64),
         mesh=mesh,
-        people=make_many(size.subjects, "person", lambda _, g: make_person(mesh, g)),
-        backgrounds=make_many(
-            size.backgrounds, "background", lambda _, g: make_background(background_px, g)
+        people=MadeWhenUsed(size.subjects, lambda index: make_person(mesh, draw("person", index))),
+        backgrounds=MadeWhenUsed(
+            size.backgrounds,
+            lambda index: make_background(background_px, draw("background", index)),
         ),
         things=things,
         thing_texels=_stack([thing.texels for thing in things]),

@@ -10,8 +10,7 @@ from torch import nn
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_train
 from s2hand.data.dataset import FrameDataset
-from s2hand.data.fingerprint import fingerprint_training_data
-from s2hand.data.record import describe_training_data
+from s2hand.data.record import DatasetRecord, identify_training_data
 from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
@@ -68,7 +67,13 @@ def train(
             f"got {context.world_size}"
         )
     workers = Workers(rank=context.rank, world_size=context.world_size)
-    identities = stage_identities(config, seed=seed, device_type=torch.device(context.device).type)
+    data = identify_training_data(config)
+    identities = stage_identities(
+        config,
+        seed=seed,
+        device_type=torch.device(context.device).type,
+        data_fingerprint=data.fingerprint,
+    )
     initial = initial_weights(config, _hand_fingerprint(config))
     whole_identity = {"stages": identities, "initial": initial}
     ids = [stage_id(identity) for identity in identities.values()]
@@ -111,7 +116,7 @@ def train(
             ready[place].run()
         pending = [run for run in pending if run is not ready[place]]
     if workers.rank == 0:
-        save_model(model, _record(config, whole_identity, model), path)
+        save_model(model, _record(config, whole_identity, model, data.record), path)
     workers.wait()
     return reports.of(ids)
 
@@ -122,12 +127,14 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
     return [run for run in pending if ids.isdisjoint(run.identity["previous"].values())]
 
 
-def _record(config: S2HandConfig, identity: Mapping[str, Any], model: S2Hand) -> ModelRecord:
+def _record(
+    config: S2HandConfig, identity: Mapping[str, Any], model: S2Hand, data: DatasetRecord
+) -> ModelRecord:
     return ModelRecord(
         config=config,
         identity=identity,
         hand_fingerprint=model.hand_fingerprint,
-        data=describe_training_data(config).to_plain(),
+        data=data.to_plain(),
         initial_weights=model.initial_weights,
     )
 
@@ -143,15 +150,15 @@ def _require_same_training(saved: Mapping[str, Any], wanted: Mapping[str, Any], 
 
 
 def stage_identities(
-    config: S2HandConfig, *, seed: int, device_type: str
+    config: S2HandConfig, *, seed: int, device_type: str, data_fingerprint: str
 ) -> dict[str, dict[str, Any]]:
-    """Collect what identifies each stage that is trained, by its name, data and code included.
+    """Collect what identifies each stage that is trained, by its name, code included.
 
     Raises:
         SourceError: if a module's source is not to be had.
     """
     fingerprints = {
-        "data": fingerprint_training_data(config),
+        "data": data_fingerprint,
         "hand": _hand_fingerprint(config),
     }
     initial = initial_weights(config, fingerprints["hand"])

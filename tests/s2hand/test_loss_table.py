@@ -136,6 +136,7 @@ def rest_hand_of(model):
 
 FORMS = [
     LossConfig(),
+    LossConfig(photometric="two_layers"),
     LossConfig(
         keypoint_2d="released",
         photometric="released",
@@ -169,7 +170,7 @@ CORE = {f"s2hand.{name}" for name in ("loss_table", "parts", "prediction")}
 """What every training runs, whatever its losses."""
 
 
-@pytest.mark.parametrize("losses", FORMS, ids=["paper", "released"])
+@pytest.mark.parametrize("losses", FORMS, ids=["paper", "two_layers", "released"])
 @pytest.mark.parametrize("name", TERMS)
 def test_what_runs_for_a_term_is_declared(name, losses, model, batch, prediction):
     """Its preparation, sum and count."""

@@ -12,10 +12,16 @@ import s2hand.synthetic
 from s2hand.config import S2HandConfig
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
+from s2hand.synthetic.detector import DETECTORS
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
 from s2hand_platform.experiments.s2hand import S2HandExperiment, experiment
-from s2hand_platform.experiments.s2hand.datasets import STORED_IMAGE_SIZE_PX, SizeName
+from s2hand_platform.experiments.s2hand.datasets import (
+    STORED_IMAGE_SIZE_PX,
+    DetectorName,
+    SizeName,
+    synthetic_folder,
+)
 from s2hand_platform.workspace import Workspace
 
 EXPERIMENT = S2HandExperiment()
@@ -45,7 +51,15 @@ def test_the_driver_s_hand_model_is_written_into_the_configuration(
 
 def test_every_size_of_the_benchmark_can_be_made() -> None:
     assert get_args(SizeName) == get_args(s2hand.synthetic.SizeName)
+    assert get_args(DetectorName) == tuple(DETECTORS)
     assert set(STORED_IMAGE_SIZE_PX) == set(s2hand.synthetic.SIZES)
+
+
+def test_every_detector_s_set_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folders = [
+        synthetic_folder(Workspace(tmp_path), "demo", detections).name for detections in DETECTORS
+    ]
+    assert folders == ["synthetic-demo", "synthetic-demo-calibrated"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,12 @@ class TinyExperiment:
         del dataset, workspace, scale_data
         return {"points.source": data}
 
+    def search_overrides(
+        self, data: str, dataset: str, workspace: object, scale_data: object
+    ) -> dict[str, Any]:
+        del data, dataset, workspace, scale_data
+        return {}
+
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
 

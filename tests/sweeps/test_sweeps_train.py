@@ -16,7 +16,7 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.evaluation import evaluate_model
 from s2hand.inference import Predictor
 from s2hand.model import S2Hand
-from s2hand.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic import NamespaceSize, make_synthetic
 from s2hand.training.context import LocalContext
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import Evaluation
@@ -34,7 +34,7 @@ from s2hand_platform.workspace import Workspace
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 EXPERIMENT = S2HandExperiment()
 PX = 32
-SPLIT = SplitSize(
+SPLIT = NamespaceSize(
     images=8, sequences=2, min_frames=20, max_frames=22, subjects=2, backgrounds=2, objects=2
 )
 MINIATURE = {
@@ -52,7 +52,7 @@ MINIATURE = {
 @pytest.fixture(scope="module")
 def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
-    make_synthetic(root, size=SyntheticSize(train=SPLIT, test=SPLIT), seed=0, image_size_px=PX)
+    make_synthetic(root, size={"training": SPLIT, "test": SPLIT}, seed=0, image_size_px=PX)
     return root
 
 

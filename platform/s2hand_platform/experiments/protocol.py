@@ -202,3 +202,12 @@ class Experiment(Protocol):
         Raises:
             SpecError: if it is not there, with what to do.
         """
+
+    def search_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Say what searches are steered by, as overrides of a config; empty: the recipe says it.
+
+        Raises:
+            SpecError: if it is not there, with what to do.
+        """

@@ -76,7 +76,10 @@ class Place:
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
         spec = load_sweep(name_or_path, self.experiment).at(self.scale)
-        return replace(spec.over(self._data(spec.dataset)), label=self.label)
+        steering = self.experiment.search_overrides(
+            self.data, spec.dataset, self.workspace, self.scale.data
+        )
+        return replace(spec.over({**self._data(spec.dataset), **steering}), label=self.label)
 
     def seeds(self, count: int | None) -> range:
         """Return the first ``count`` seeds, or as many as the scale takes.

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from s2hand.config import DataConfig, S2HandConfig
-from s2hand.data.record import DatasetRecord, describe_datasets
+from s2hand.data.build import Source
+from s2hand.data.fingerprint import fingerprint_training_data
+from s2hand.data.record import DatasetRecord, describe_datasets, identify_training_data
 from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS, Layout, PublishedSplit, PublishedVersion
 
@@ -42,6 +44,17 @@ def test_published_counts_are_those_of_the_papers_and_the_sets_pages():
     assert (ho3d["train"]["v2"], ho3d["train"]["v3"]) == (66_034, 83_325)
     test_v2 = LAYOUTS["ho3d"].versions[0].splits["test"]
     assert len(test_v2.sequence_names) == test_v2.sequences == 13
+
+
+def test_a_training_identifies_its_set_in_one_reading(make_ho3d, monkeypatch):
+    config = config_of(make_ho3d(), dataset="ho3d")
+    expected = fingerprint_training_data(config), describe_datasets(config).training
+    readings = []
+    read = Source.files_read
+    monkeypatch.setattr(Source, "files_read", lambda self: readings.append(self) or read(self))
+    data = identify_training_data(config)
+    assert (data.fingerprint, data.record) == expected
+    assert [source.split for source in readings] == ["train"]
 
 
 def test_other_sets_are_ones_own_and_say_why(make_freihand, make_ho3d):

@@ -19,7 +19,7 @@ from s2hand.losses.photometric import (
     structural_similarity,
 )
 
-FORMS = ["paper", "released"]
+FORMS = ["paper", "two_layers", "released"]
 
 
 def random_scene(seed, batch=2, height=7, width=6):
@@ -52,19 +52,28 @@ def slow_pixel_loss(form, image, rendered, silhouette, confidence, gate=0.0):
     for i in range(batch):
         con = confidence[i].tolist()
         difference = area = 0.0
+        ring = [
+            image[i, :, row, column].numpy()
+            for row in range(height)
+            for column in range(width)
+            if 5 / 6 < math.hypot((2 * row + 1) / height - 1, (2 * column + 1) / width - 1) <= 1
+        ]
+        background = np.mean(ring, axis=0)
         for row in range(height):
             for column in range(width):
                 alpha = silhouette[i, row, column].item()
                 seen = image[i, :, row, column].tolist()
                 drawn = rendered[i, :, row, column].tolist()
                 area += alpha
-                if form == "paper":
+                if form != "released":
                     difference += math.dist([alpha * value for value in seen], drawn)
+                    if form == "two_layers":
+                        difference += (1 - alpha) * math.dist(seen, background)
                 else:
                     for ours, theirs in zip(drawn, seen, strict=True):
                         difference += abs(ours + 1 - alpha - (theirs if alpha > 0 else 0))
-        if form == "paper":
-            total += sum(con) * difference / area
+        if form != "released":
+            total += sum(con) * difference / (area if form == "paper" else height * width)
             count += 1
         else:
             weight = (sum(con) / 21) ** 2 if gate == 0 or min(con) > gate else 0.0
@@ -113,6 +122,60 @@ def test_convention_growing_over_pixels_that_fit_lowers_the_loss_and_over_others
     pixel_loss(image, colour * silhouette[:, None], silhouette, torch.ones(1, 21)).backward()
     fits, _, misfits = silhouette.grad[0, 0].tolist()
     assert fits < 0 < misfits
+
+
+def scene_of_a_disc(radius, *, column=20.0, hand=(0.8, 0.6, 0.5), background=(0.3, 0.4, 0.6)):
+    """A picture of a disc of one colour before another, with the edges that a camera sees."""
+    alpha = disc(40, 40, 20, column, radius)
+    ahead, behind = torch.tensor([hand, background], dtype=torch.float64)[..., None, None]
+    return (alpha * ahead + (1 - alpha) * behind)[None]
+
+
+def loss_of_a_disc(image, radius, form, colour=(0.8, 0.6, 0.5)):
+    """What a rendered disc in the middle costs, in the hand's colour."""
+    silhouette = disc(40, 40, 20, 20, radius)[None]
+    rendered = torch.tensor(colour, dtype=torch.float64)[:, None, None] * silhouette[:, None]
+    return pixel_loss(image, rendered, silhouette, torch.ones(1, 21).double(), form=form)
+
+
+@pytest.mark.parametrize(("form", "sign"), [("paper", 1), ("two_layers", 0), ("released", -1)])
+def test_where_the_fit_is_right_two_layers_alone_neither_shrink_nor_grow_the_hand(form, sign):
+    """The paper's pulls inwards: pixels at the edge fit half, and to leave them costs nothing."""
+    right, too_large = (mean_slope(form, excess=excess) for excess in (0.0, 3.0))
+    if sign == 0:
+        assert abs(right) < 0.03 * too_large
+    else:
+        assert sign * right > 0.1 * abs(too_large)
+
+
+def mean_slope(form, *, excess):
+    """Mean over places of the edge within its pixel: change of the loss as the disc grows."""
+    radii = torch.arange(8, 10, 0.05, dtype=torch.float64).requires_grad_()
+    losses = [loss_of_a_disc(scene_of_a_disc(r.item() - excess), r, form) for r in radii]
+    return torch.autograd.grad(sum(losses), radii)[0].mean().item()
+
+
+@pytest.mark.parametrize(("form", "least", "most"), [("paper", 1, 7), ("two_layers", 9, 11)])
+def test_a_hand_that_may_lie_here_or_there_keeps_its_size_with_two_layers_alone(form, least, most):
+    """Two pictures, discs of radius 10 at 4 px to either side of the one that is rendered."""
+    pictures = [scene_of_a_disc(10.0, column=20 + shift) for shift in (-4, 4)]
+    radii = torch.linspace(1, 18, 69)
+    losses = [sum(loss_of_a_disc(each, radius, form) for each in pictures) for radius in radii]
+    best = radii[int(torch.stack(losses).argmin())].item()
+    assert least <= best <= most
+
+
+def test_convention_two_layers_take_the_backgrounds_colour_from_where_turned_pictures_have_one():
+    """Black corners, as in a picture that was turned, change nothing of what b is."""
+    plain = torch.full((1, 3, 40, 40), 0.6, dtype=torch.float64)
+    rows = torch.arange(40) - 19.5
+    is_corner = rows[:, None].square() + rows.square() > 20**2
+    nothing = torch.zeros(1, 3, 40, 40).double(), torch.zeros(1, 40, 40).double()
+    confidence = torch.ones(1, 21).double()
+    loss = pixel_loss(plain * ~is_corner, *nothing, confidence, form="two_layers")
+    black = is_corner.double().mean().item()
+    assert 0.2 < black < 0.25
+    assert loss.item() == pytest.approx(21 * black * 0.6 * math.sqrt(3))
 
 
 def test_convention_released_backgrounds_are_white_for_the_render_and_black_for_the_image():
@@ -169,6 +232,7 @@ def test_shares_of_a_batch_add_up(form):
     "loss",
     [
         mean_pixel,
+        lambda *scene: mean_pixel(*scene, form="two_layers"),
         lambda *scene: mean_pixel(*scene, form="released"),
         lambda *scene: mean_pixel(*scene, form="released", min_confidence=0.1),
         mean_mean_colour,
@@ -201,6 +265,7 @@ def test_empty_silhouettes_cost_nothing(loss):
     "loss",
     [
         lambda *s: pixel_loss(*s, torch.ones(1, 21)),
+        lambda *s: pixel_loss(*s, torch.ones(1, 21), form="two_layers"),
         lambda *s: pixel_loss(*s, torch.ones(1, 21), form="released"),
         lambda *s: mean_colour_loss(*s, torch.ones(1, 21)),
         ssim_loss,
@@ -221,6 +286,7 @@ def test_photometric_gradients_are_finite_at_exact_agreement(loss):
     "loss",
     [
         mean_pixel,
+        lambda *scene: mean_pixel(*scene, form="two_layers"),
         lambda *scene: mean_pixel(*scene, form="released", min_confidence=0.06),
         mean_mean_colour,
         lambda image, rendered, silhouette, _: ssim_loss(image, rendered, silhouette),

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+from scipy.stats import spearmanr
 
+from s2hand.hand.embedded import embedded_hand
+from s2hand.hand.layer import HandLayer
 from s2hand.synthetic.detector import (
+    DETECTORS,
     OBJECT_OCCLUDED,
     SELF_OCCLUDED,
     VISIBLE,
@@ -27,7 +32,7 @@ def detected(
         image_size_px=(200, 200),
         unit_px=unit_px,
     )
-    found, confidence = detect(given, np.random.default_rng(0))
+    found, confidence = detect(given, DETECTORS["simulated"], np.random.default_rng(0))
     return found - truth, confidence, found
 
 
@@ -95,6 +100,93 @@ def test_joints_outside_the_picture_are_not_found() -> None:
         image_size_px=(100, 100),
         unit_px=1.0,
     )
-    _, confidence = detect(given, np.random.default_rng(0))
+    _, confidence = detect(given, DETECTORS["simulated"], np.random.default_rng(0))
     assert (confidence[0, :5] == 0).all()
     assert (confidence[0, 5:] > 0).mean() > 0.8
+
+
+KINDS = np.array([VISIBLE] * 12 + [SELF_OCCLUDED] * 7 + [OBJECT_OCCLUDED] * 2)
+"""About the shares that the kinds have in the pictures."""
+
+
+def calibrated(
+    *, video: bool = False, kinds: np.ndarray = KINDS, frames: int = 3000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Detect a hand seen from random sides, joints of random kinds; a video has one of each.
+
+    Return errors (frames, 21, 2) over the hand's extent, confidences, kinds of visibility.
+    """
+    draw = np.random.default_rng(6)
+    different = 1 if video else frames
+    hand = HandLayer(embedded_hand()).rest_joints.numpy()
+    turned = np.einsum("nij,kj->nki", Rotation.random(different, draw).as_matrix(), hand)
+    truth = np.broadcast_to(500 + 1000 * turned[..., :2], (frames, 21, 2))
+    visibility = draw.permuted(np.broadcast_to(kinds, (different, 21)), axis=1)
+    visibility = np.broadcast_to(visibility, (frames, 21))
+    given = DetectorInput(
+        truth_px=truth,
+        visibility=visibility,
+        blur_px=np.zeros((frames, 21, 2)),
+        frames=np.arange(frames) if video else None,
+        image_size_px=(1000, 1000),
+        unit_px=0.01,
+    )
+    found, confidence = detect(given, DETECTORS["calibrated"], np.random.default_rng(7))
+    extent = np.linalg.norm(np.ptp(truth, axis=1), axis=-1)[:, None, None]
+    return (found - truth) / extent, confidence, visibility
+
+
+@pytest.mark.parametrize(
+    ("kind", "median", "gross"),
+    [(VISIBLE, 0.035, 0.060), (SELF_OCCLUDED, 0.063, 0.063), (OBJECT_OCCLUDED, 0.134, 0.203)],
+)
+def test_calibrated_errors_are_those_measured(kind: int, median: float, gross: float) -> None:
+    """The measured detector's, mean of collection and sequences."""
+    error, confidence, visibility = calibrated()
+    distance = np.linalg.norm(error, axis=-1)[(visibility == kind) & (confidence > 0)]
+    assert np.median(distance) == pytest.approx(median, rel=0.12)
+    assert (distance > 0.25).mean() == pytest.approx(gross, rel=0.4)
+
+
+def test_calibrated_fingertips_are_worst_and_middle_joints_best() -> None:
+    error, confidence, visibility = calibrated()
+    distance = np.linalg.norm(error, axis=-1)
+    distance[(visibility != VISIBLE) | (confidence == 0)] = np.nan
+    wrist, *finger = np.nanmedian(distance, axis=0)
+    measured = [0.026, 0.034, 0.0275, 0.0305, 0.048]
+    levels = [wrist, *np.mean(np.reshape(finger, (5, 4)), axis=0)]
+    np.testing.assert_allclose(levels, measured, rtol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("behind_thing", "behind_hand", "measured"), [(0, 8, 0.090), (2, 7, 0.198), (9, 4, 0.429)]
+)
+def test_calibrated_hands_are_found_whole_or_not_at_all(
+    behind_thing: int, behind_hand: int, measured: float
+) -> None:
+    """Of hands with so many joints hidden on average, the measured detector missed so many."""
+    kinds = np.where(np.arange(21) < behind_thing, OBJECT_OCCLUDED, VISIBLE)
+    kinds[21 - behind_hand :] = SELF_OCCLUDED
+    _, confidence, _ = calibrated(kinds=kinds)
+    missing = (confidence == 0).all(axis=1)
+    np.testing.assert_array_equal((confidence == 0).any(axis=1), missing)
+    assert missing.mean() == pytest.approx(measured, abs=0.06)
+
+
+def test_calibrated_errors_and_misses_last_as_measured() -> None:
+    error, confidence, _ = calibrated(video=True, frames=10_000)
+    small = (np.linalg.norm(error, axis=-1) < 0.25) & (confidence > 0)
+    for lag, measured in [(1, 0.89), (4, 0.73), (16, 0.37)]:
+        both = small[lag:] & small[:-lag]
+        correlation = np.corrcoef(error[lag:][both].ravel(), error[:-lag][both].ravel())[0, 1]
+        assert correlation == pytest.approx(measured, abs=0.12)
+    missing = (confidence == 0).all(axis=1)
+    for lag, measured in [(1, 0.74), (4, 0.56)]:
+        assert missing[lag:][missing[:-lag]].mean() == pytest.approx(measured, abs=0.12)
+
+
+def test_calibrated_confidence_tells_less_of_the_error() -> None:
+    error, confidence, _ = calibrated()
+    found = confidence > 0
+    rank = spearmanr(confidence[found], np.linalg.norm(error, axis=-1)[found]).statistic
+    assert rank == pytest.approx(-0.40, abs=0.08)

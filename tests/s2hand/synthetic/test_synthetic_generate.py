@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -20,19 +21,26 @@ from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.pickles import load_restricted
-from s2hand.synthetic import SIZES, SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic import SIZES, NamespaceSize, make_synthetic
+from s2hand.synthetic.collection import SHARD_IMAGES
 from s2hand.synthetic.sequences import stored_size_px
 
 PX = 32
-TINY_SPLIT = SplitSize(
+TINY_COUNTS = NamespaceSize(
     images=5, sequences=2, min_frames=4, max_frames=6, subjects=2, backgrounds=2, objects=2
 )
-TINY = SyntheticSize(train=TINY_SPLIT, test=TINY_SPLIT)
+TINY = dict.fromkeys(("training", "validation", "test"), TINY_COUNTS)
 
 
-def make(root: Path, **changes: object) -> Path:
+def make(root: Path, **changes: object) -> None:
     arguments = {"size": TINY, "seed": 3, "image_size_px": PX, "num_workers": 2, **changes}
-    return make_synthetic(root, **arguments)
+    make_synthetic(root, **arguments)
+
+
+def manifests(root: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("manifest.json")}
+    assert set(found) == {"manifest.json", "validation/manifest.json"}
+    return found
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -47,29 +55,45 @@ def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_manifest_lists_every_file_with_its_hash(benchmark_root: Path) -> None:
-    files = json.loads((benchmark_root / "manifest.json").read_text())["files"]
-    found = {
-        str(path.relative_to(benchmark_root))
-        for path in benchmark_root.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+def test_manifests_list_every_file_with_its_hash(benchmark_root: Path) -> None:
+    hashes = {
+        benchmark_root / manifest.removesuffix("manifest.json") / name: digest
+        for manifest, content in manifests(benchmark_root).items()
+        for name, digest in json.loads(content)["files"].items()
     }
-    assert set(files) == found
-    for name, digest in files.items():
-        assert sha256((benchmark_root / name).read_bytes()).hexdigest() == digest
+    found = {path for path in benchmark_root.rglob("*") if path.is_file()}
+    assert set(hashes) == {path for path in found if path.name != "manifest.json"}
+    for path, digest in hashes.items():
+        assert sha256(path.read_bytes()).hexdigest() == digest
 
 
 def test_same_seed_gives_same_bytes_with_any_number_of_workers(
     benchmark_root: Path, tmp_path: Path
 ) -> None:
-    again = make(tmp_path, num_workers=1)
-    assert again.read_bytes() == (benchmark_root / "manifest.json").read_bytes()
+    make(tmp_path, num_workers=1)
+    assert manifests(tmp_path) == manifests(benchmark_root)
 
 
 def test_other_seed_gives_other_pictures(benchmark_root: Path, tmp_path: Path) -> None:
     make(tmp_path, seed=4)
     name = "freihand/training/rgb/00000000.jpg"
     assert (tmp_path / name).read_bytes() != (benchmark_root / name).read_bytes()
+
+
+def test_other_detections_are_another_set_of_the_same_pictures(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    make(tmp_path, detections="calibrated")
+    usual, other = (
+        json.loads((root / "manifest.json").read_text()) for root in (benchmark_root, tmp_path)
+    )
+    assert usual["parameters"]["detections"] == "simulated"
+    assert other["parameters"] == usual["parameters"] | {"detections": "calibrated"}
+    files = usual["files"]
+    changed = {name for name in files if other["files"][name] != files[name]}
+    assert changed == {name for name in files if "openpose" in name}
+    with pytest.raises(DataError, match="detections: found calibrated, wanted simulated; choose"):
+        make(tmp_path)
 
 
 def test_interrupted_generation_continues_to_the_same_bytes(
@@ -79,19 +103,18 @@ def test_interrupted_generation_continues_to_the_same_bytes(
         pass
 
     def interrupt(done: int, total: int) -> None:
-        if done > total // 2:
+        if done > total // 4:
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
         make(tmp_path, progress=interrupt, num_workers=1)
-    assert not (tmp_path / "manifest.json").exists()
+    assert not list(tmp_path.rglob("manifest.json"))
     assert not list(tmp_path.rglob("*.partial"))
     first_report: list[int] = []
     make(tmp_path, progress=lambda done, _: first_report.append(done))
     assert first_report[0] > 0, "finished work was not recognised"
-    expected = (benchmark_root / "manifest.json").read_bytes()
-    assert (tmp_path / "manifest.json").read_bytes() == expected
-    assert not (tmp_path / ".unfinished").exists()
+    assert manifests(tmp_path) == manifests(benchmark_root)
+    assert not list(tmp_path.rglob(".unfinished"))
 
 
 def test_finished_set_is_left_alone_and_another_one_refused(benchmark_root: Path) -> None:
@@ -101,6 +124,15 @@ def test_finished_set_is_left_alone_and_another_one_refused(benchmark_root: Path
     make(benchmark_root, progress=no_work)
     with pytest.raises(DataError, match=r"other parameters, seed: found 3, wanted 4; choose"):
         make(benchmark_root, seed=4)
+
+
+def test_a_set_of_an_earlier_version_is_refused(benchmark_root: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(benchmark_root, tmp_path / "copy"))
+    manifest = json.loads((root / "manifest.json").read_text())
+    manifest["parameters"]["generator_version"] = 2
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"benchmark of version 2, and version \d+ is made now"):
+        make(root)
 
 
 def test_a_finished_set_that_was_changed_is_refused(benchmark_root: Path, tmp_path: Path) -> None:
@@ -138,6 +170,15 @@ def test_bad_arguments_and_places_are_refused(tmp_path: Path) -> None:
         make(tmp_path)
 
 
+def test_unknown_detections_are_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse them first
+    with pytest.raises(DataError, match="one of simulated, calibrated, got 'perfect'"):
+        make(tmp_path, detections="perfect")
+    assert not list(tmp_path.iterdir())
+
+
 def test_full_disk_is_reported_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +198,7 @@ def test_full_disk_is_reported_and_leaves_nothing_half_written(
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_collection_reads_as_freihand(benchmark_root: Path, split: str) -> None:
     table = load_freihand(benchmark_root / "freihand", split)
-    assert len(table.sample_ids) == TINY_SPLIT.images
+    assert len(table.sample_ids) == TINY_COUNTS.images
     assert size_of(table.image_paths[0]) == (PX, PX)
     projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
     inside = ((projected > -0.5) & (projected < PX - 0.5)).float().mean()
@@ -192,7 +233,7 @@ def test_freihand_parameters_give_freihand_joints_and_vertices(benchmark_root: P
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_sequences_read_as_ho3d(benchmark_root: Path, split: str) -> None:
     table = load_ho3d(benchmark_root / "ho3d", split)
-    assert len(set(table.sequences)) == TINY_SPLIT.sequences
+    assert len(set(table.sequences)) == TINY_COUNTS.sequences
     assert size_of(table.image_paths[0]) == stored_size_px(PX)
     assert (table.joints[..., 2] > 0.2).all()
     projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
@@ -235,26 +276,31 @@ def test_truth_lies_only_where_the_official_sets_have_it(benchmark_root: Path) -
     assert b"numpy._core" not in pickled
 
 
-def test_train_and_test_share_no_subject(benchmark_root: Path) -> None:
-    betas = {
-        path: tuple(np.round(load_restricted(path, what="HO-3D meta file")["handBeta"], 6))
-        for path in (benchmark_root / "ho3d" / "train").glob("*/meta/*.pkl")
-    }
-    mano = json.loads((benchmark_root / "freihand" / "training_mano.json").read_text())
-    known = set(betas.values()) | {tuple(np.round(entry[0][48:58], 6)) for entry in mano}
-    assert len(known) <= TINY_SPLIT.subjects
+def test_a_pretraining_set_has_no_truth_and_loads(tmp_path: Path) -> None:
+    size = NamespaceSize(images=SHARD_IMAGES + 2, subjects=2, backgrounds=2, objects=2)
+    make(tmp_path, size={"pretraining": size})
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")}
+    detections = "freihand/openpose_v2/training/detect_all.json"
+    assert found == {"manifest.json", "freihand/training_K.json", detections}
+    table = load_freihand(tmp_path / "freihand", "train")
+    assert len(table) == SHARD_IMAGES + 2
+    assert table.joints is None
+    names = json.loads((tmp_path / detections).read_text())[2]
+    assert [name for (name,) in names] == [path.name for path in table.image_paths]
+    # Detections are written whole, in pieces: each still fits its own picture's crop.
+    assert (table.detection_confidence > 0).mean() > 0.8
 
 
-def mean_frames(size: SplitSize) -> float:
+def mean_frames(size: NamespaceSize) -> float:
     """The integral of min + (max - min) u ** skew over u from 0 to 1."""
     return size.min_frames + (size.max_frames - size.min_frames) / (1 + size.length_skew)
 
 
 def test_sizes_grow_from_demo_to_the_official_ones() -> None:
-    assert SIZES["full"].train.images == 32_560
-    assert SIZES["full"].test.images == 3960
-    for split in ("train", "test"):
-        sizes = [SIZES[name].split(split) for name in ("demo", "small", "full")]
+    assert SIZES["full"]["training"].images == 32_560
+    assert SIZES["full"]["test"].images == 3960
+    for namespace in ("training", "validation", "test"):
+        sizes = [SIZES[name][namespace] for name in ("demo", "small", "full")]
         frames = [s.sequences * mean_frames(s) for s in sizes]
         assert frames == sorted(frames)
     assert abs(frames[-1] - 11_500) < 200
@@ -262,7 +308,7 @@ def test_sizes_grow_from_demo_to_the_official_ones() -> None:
 
 @pytest.mark.parametrize("skew", [1.0, 8.0])
 def test_lengths_of_sequences_have_the_stated_range_and_mean(skew: float) -> None:
-    size = replace(TINY_SPLIT, min_frames=8, max_frames=36, length_skew=skew)
+    size = replace(TINY_COUNTS, min_frames=8, max_frames=36, length_skew=skew)
     generator = np.random.default_rng(0)
     lengths = np.array([size.num_frames(generator) for _ in range(20_000)])
     assert (lengths.min(), lengths.max()) == (8, 36)

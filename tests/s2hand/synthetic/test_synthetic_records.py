@@ -9,9 +9,9 @@ import pytest
 from s2hand.config import DataConfig, S2HandConfig
 from s2hand.data.fingerprint import fingerprint_data
 from s2hand.data.record import DatasetRecord, describe_datasets
-from s2hand.synthetic import SplitSize, SyntheticSize, make_synthetic
+from s2hand.synthetic import NamespaceSize, make_synthetic
 
-SPLIT = SplitSize(
+SPLIT = NamespaceSize(
     images=5, sequences=2, min_frames=4, max_frames=6, subjects=2, backgrounds=2, objects=2
 )
 
@@ -19,7 +19,7 @@ SPLIT = SplitSize(
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("generated")
-    size = SyntheticSize(train=SPLIT, test=SPLIT)
+    size = {"training": SPLIT, "test": SPLIT}
     make_synthetic(root, size=size, seed=7, image_size_px=32, num_workers=2)
     return root
 
@@ -42,7 +42,8 @@ def test_a_generated_set_says_so(root: Path, dataset: str) -> None:
         assert record.version == ""
         assert record.generation.seed == 7
         assert record.generation.image_size_px == 32
-        assert record.generation.size["train"]["subjects"] == 2
+        assert record.generation.size["training"]["subjects"] == 2
+        assert record.generation.detections == "simulated"
         assert record.generation.is_unchanged
         assert record.detections
         assert record.kind == ("collection" if dataset == "freihand" else "sequences")

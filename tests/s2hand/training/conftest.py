@@ -19,12 +19,14 @@ from s2hand.config import (
     StageConfig,
 )
 from s2hand.config import DataConfig as Data
-from s2hand.data.record import DatasetRecord
+from s2hand.data.record import DatasetRecord, TrainingData
 from s2hand.data.sample import FrameTable
 from s2hand.training.context import LocalContext
 
 NUM_FRAMES = 16
 IMAGE_SIZE_PX = 32
+FINGERPRINT = "0" * 64
+"""Of the tiny table, which lies in no folder."""
 RECORD = DatasetRecord(
     name="ho3d", version="", origin="own", why_not_official="16 frames of noise", split="train",
     frames=NUM_FRAMES, sequences=2, kind="sequences", handedness="right", truth=(),
@@ -82,8 +84,8 @@ def config() -> S2HandConfig:
 def in_tiny_data(monkeypatch: pytest.MonkeyPatch, table: FrameTable) -> None:
     """Let trainings read the tiny table instead of a folder."""
     monkeypatch.setattr(s2hand.training.loop, "load_train", lambda _config: table)
-    monkeypatch.setattr(s2hand.training.loop, "fingerprint_training_data", lambda _: "0" * 64)
-    monkeypatch.setattr(s2hand.training.loop, "describe_training_data", lambda _: RECORD)
+    data = TrainingData(fingerprint=FINGERPRINT, record=RECORD)
+    monkeypatch.setattr(s2hand.training.loop, "identify_training_data", lambda _: data)
 
 
 @pytest.fixture

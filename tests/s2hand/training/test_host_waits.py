@@ -30,6 +30,7 @@ CLIPS = StageConfig(
     decay_factor=1.0,
     samples="clips",
 )
+TWO_LAYERS = LossConfig(weights=ALL_WEIGHTS, photometric="two_layers")
 RELEASED = LossConfig(
     weights=ALL_WEIGHTS,
     keypoint_2d="released",
@@ -112,7 +113,7 @@ def draw(points, depth_m, colours, background, topology, *, height, width, **_):
     return one[:, None].expand(-1, 3, -1, -1), one, one, one.to(torch.int32)
 
 
-@pytest.mark.parametrize("losses", [LossConfig(weights=ALL_WEIGHTS), RELEASED])
+@pytest.mark.parametrize("losses", [LossConfig(weights=ALL_WEIGHTS), TWO_LAYERS, RELEASED])
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     # Neither knows the meta device.

@@ -23,6 +23,7 @@ from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
 from s2hand.training.stages import stage_id
 from s2hand.training.workers import Workers
+from tests.s2hand.training.conftest import FINGERPRINT
 
 pytestmark = pytest.mark.usefixtures("in_tiny_data")
 
@@ -58,8 +59,14 @@ def stages_of(context):
     return read_model_record(context.checkpoint_dir / MODEL_NAME).identity["stages"]
 
 
+def identities_of(config, seed=0, device_type="cpu"):
+    return stage_identities(
+        config, seed=seed, device_type=device_type, data_fingerprint=FINGERPRINT
+    )
+
+
 def stage_folder(context, config, name, seed=0):
-    identity = stage_identities(config, seed=seed, device_type="cpu")[name]
+    identity = identities_of(config, seed)[name]
     return context.stage_dir / stage_id(identity)
 
 
@@ -268,7 +275,7 @@ def changed_stages(config, monkeypatch, module, device_type="cpu"):
     """Name the stages that are others once a module does something else."""
 
     def identify():
-        identities = stage_identities(config, seed=0, device_type=device_type)
+        identities = identities_of(config, device_type=device_type)
         return {name: stage_id(identity) for name, identity in identities.items()}
 
     before = identify()
@@ -302,7 +309,7 @@ def test_changed_code_changes_the_stages_where_it_acts_and_those_after(config, m
 def test_without_its_source_nothing_is_trained(config, monkeypatch):
     monkeypatch.setattr(s2hand.training.loop, "module_digests", lambda _names: None)
     with pytest.raises(SourceError, match="source of s2hand must be readable"):
-        stage_identities(config, seed=0, device_type="cpu")
+        identities_of(config)
 
 
 @pytest.fixture
@@ -430,7 +437,7 @@ def test_reports_hold_the_time_of_all_attempts_and_of_whoever_trained(
     reports = train(config, seed=0, context=make_context("a"))
     expected = [("image", 2, True), ("keypoints", 1, False), ("motion", 2, True)]
     assert [(r.name, r.training_s, r.trained_here) for r in reports] == expected
-    identities = stage_identities(config, seed=0, device_type="cpu")
+    identities = identities_of(config)
     assert [r.stage_id for r in reports] == [stage_id(each) for each in identities.values()]
     again = train(config, seed=0, context=make_context("a"))
     assert again == reports == read_stage_reports(make_context("a").checkpoint_dir)

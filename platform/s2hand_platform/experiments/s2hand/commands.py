@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
+    VALIDATION,
+    DetectorName,
     SizeName,
     synthetic_folder,
 )
@@ -68,6 +70,9 @@ def make_data(
     image_size_px: Annotated[
         int | None, typer.Option("--image-size", min=32, help="Pixels; else what the size uses.")
     ] = None,
+    detections: Annotated[
+        DetectorName, typer.Option(help="Whose errors the detected keypoints have.")
+    ] = "simulated",
     verify: Annotated[
         bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
     ] = False,
@@ -76,7 +81,7 @@ def make_data(
     """Make the synthetic benchmark in the official layouts; continues where it stopped."""
     from s2hand.synthetic import make_synthetic
 
-    root = synthetic_folder(Workspace.resolve(workspace), size)
+    root = synthetic_folder(Workspace.resolve(workspace), size, detections)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,7 +95,9 @@ def make_data(
             size=size,
             seed=seed,
             image_size_px=image_size_px or STORED_IMAGE_SIZE_PX[size],
+            detections=detections,
             verify=verify,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    Console().print(f"{root} holds the sets freihand and ho3d")
+    made = [str(path) for path in (root, root / VALIDATION) if path.is_dir()]
+    Console().print(f"made {' and '.join(made)}")

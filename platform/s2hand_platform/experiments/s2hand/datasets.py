@@ -9,14 +9,26 @@ from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.workspace import Workspace
 
 SYNTHETIC = "synthetic"
+VALIDATION = "validation"
+"""Folder of the synthetic benchmark's validation set, below the benchmark's own."""
 OFFICIAL = tuple(LAYOUTS)
 """Datasets that ``--data`` may name; each lies in the workspace under its name."""
 
-SizeName = Literal["demo", "compact", "small", "full"]
+SizeName = Literal["demo", "compact", "small", "full", "pretraining"]
+DetectorName = Literal["simulated", "calibrated"]
 
-STORED_IMAGE_SIZE_PX: dict[SizeName, int] = {"demo": 96, "compact": 96, "small": 96, "full": 224}
+STORED_IMAGE_SIZE_PX: dict[SizeName, int] = {
+    "demo": 96,
+    "compact": 96,
+    "small": 96,
+    "full": 224,
+    "pretraining": 96,
+}
 """Size of the synthetic benchmark → side of its stored pictures. A scale names the size that was
 made for it, which bears its name."""
+
+SCALE_SIZES = tuple(size for size in STORED_IMAGE_SIZE_PX if size != "pretraining")
+"""Sizes that a scale may name: those that can be measured on."""
 
 
 def usual_scale(data: str) -> str:
@@ -24,9 +36,15 @@ def usual_scale(data: str) -> str:
     return "demo" if data == SYNTHETIC else "full"
 
 
-def synthetic_folder(workspace: Workspace, size: str) -> Path:
-    """Return where the synthetic benchmark of a size lies, one folder per layout in it."""
-    return workspace.data_dir / f"{SYNTHETIC}-{size}"
+def synthetic_folder(
+    workspace: Workspace, size: str, detections: DetectorName = "simulated"
+) -> Path:
+    """Return where the synthetic benchmark of a size lies, one folder per layout in it.
+
+    That with other detections than the usual ones is a set of its own, given as ``--data PATH``.
+    """
+    suffix = "" if detections == "simulated" else f"-{detections}"
+    return workspace.data_dir / f"{SYNTHETIC}-{size}{suffix}"
 
 
 def scale_data_faults(data: Mapping[str, Any]) -> list[str]:
@@ -37,8 +55,8 @@ def scale_data_faults(data: Mapping[str, Any]) -> list[str]:
     size = data.get("size")
     if size is None:
         faults.append("size: is missing")
-    elif size not in STORED_IMAGE_SIZE_PX:
-        hint = nearest(str(size), STORED_IMAGE_SIZE_PX)
+    elif size not in SCALE_SIZES:
+        hint = nearest(str(size), SCALE_SIZES)
         faults.append(f"size: unknown size {size!r}; {hint}")
     return faults
 
@@ -57,7 +75,8 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
     """
     if data == SYNTHETIC:
         root = synthetic_folder(workspace, size) / dataset
-        remedy = f"make it with: s2hand data make synthetic --size {size}"
+        remedy = _how_to_make(size)
+        _refuse_other_version(root, remedy)
     elif data in OFFICIAL:
         if data != dataset:
             raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
@@ -68,3 +87,37 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
     if not root.is_dir():
         raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
     return root.resolve()
+
+
+def find_validation(data: str, dataset: str, workspace: Workspace, size: str) -> Path | None:
+    """Find the set that searches are validated on, where data comes with one of its own.
+
+    Raises:
+        SpecError: if it is not there, with what to do.
+    """
+    if data != SYNTHETIC:
+        return None
+    root = synthetic_folder(workspace, size) / VALIDATION / dataset
+    if not root.is_dir():
+        expected = f"--data {data}: expected the {dataset} validation set at {root}"
+        raise SpecError([f"{expected}; {_how_to_make(size)}"])
+    return root.resolve()
+
+
+def _how_to_make(size: str) -> str:
+    return f"make it with: s2hand data make synthetic --size {size}"
+
+
+def _refuse_other_version(root: Path, remedy: str) -> None:
+    """Refuse a synthetic set of another generator: the documents speak of this one's pictures."""
+    from s2hand.data.manifest import GENERATOR_VERSION, find_manifest
+
+    found = find_manifest(root)
+    if found is not None and found[0].generator_version != GENERATOR_VERSION:
+        version = found[0].generator_version
+        fault = (
+            f"--data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
+            f"{GENERATOR_VERSION} is measured on now; delete {root.parent} or keep it elsewhere, "
+            f"then {remedy}"
+        )
+        raise SpecError([fault])

@@ -133,6 +133,15 @@ class S2HandExperiment:
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
 
+    def search_overrides(
+        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Validate searches on synthetic data on its validation set, instead of a held-out part."""
+        root = datasets.find_validation(data, dataset, workspace, scale_data["size"])
+        if root is None:
+            return {}
+        return {"data.validation_root": str(root), "data.validation_fraction": 0.0}
+
     def train(
         self, config: S2HandConfig, seed: int, context: TrialContext
     ) -> Sequence[StageReport]:

@@ -16,7 +16,7 @@ from rich.table import Table
 from s2hand.parts import WEIGHTS, WeightsName
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.s2hand.datasets import synthetic_folder
+from s2hand_platform.experiments.s2hand.datasets import VALIDATION, synthetic_folder
 from s2hand_platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def build(
         weights_dir=folder,
         work_dir=folder / "training",
         data_root=_existing(synthetic_folder(place, "pretraining"), "pretraining"),
-        validation_root=_existing(synthetic_folder(place, "compact") / "validation", "compact"),
+        validation_root=_existing(synthetic_folder(place, "compact") / VALIDATION, "compact"),
         cache_dir=place.cache_dir,
     )
 
