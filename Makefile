@@ -9,10 +9,11 @@ TORCH_INDEX ?=
 SCALE ?= demo
 SEEDS ?= 3
 
-.PHONY: help setup demo test format format-fix lint types imports unit bench hand-asset lock clean
+.PHONY: help setup demo test format format-fix lint types imports unit bench hand-asset \
+	starting-weights lock clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 setup: $(INSTALLED)  ## Create the virtual environment with the locked versions
 
@@ -54,6 +55,12 @@ bench: setup  ## Run the benchmarks: ratios, measured in one run
 
 hand-asset: setup  ## Build the embedded hand again
 	$(BIN)/python -m tools.embedded_hand
+
+starting-weights: setup  ## Train the starting weights again, into the workspace: hours, resumable
+	$(BIN)/s2hand data make synthetic --size pretraining
+	$(BIN)/s2hand data make synthetic --size compact
+	$(BIN)/s2hand weights build hands
+	$(BIN)/s2hand weights build s2hand
 
 lock: setup  ## Write requirements.lock from what the environment holds
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/' > requirements.lock

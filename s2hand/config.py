@@ -11,7 +11,7 @@ from typing import Literal
 from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
-from s2hand.parts import BranchName
+from s2hand.parts import WEIGHTS, BranchName
 
 EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
@@ -30,8 +30,14 @@ class ModelConfig:
 
     encoder: EncoderName = "efficientnet-b0"
     """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
-    pretrained: Literal["imagenet", "none"] = "imagenet"
-    """Initial encoder weights; ``imagenet`` without the weights is an error, never a fallback."""
+    pretrained: Literal["imagenet", "hands", "s2hand", "none"] = "imagenet"
+    """Initial weights. ``imagenet``: the published ones of an EfficientNet. ``hands`` and
+    ``s2hand``: the project's own for ``convnet``, of the encoder and the geometry head's trunk, or
+    of a whole model. Other parts begin at random, all of them with ``none``. Weights that are not
+    to be had, or do not fit the configuration, are an error, never left out."""
+    weights_dir: str = ""
+    """Folder of the project's own weights; empty: those that come with it. Operational: their
+    content enters the identity."""
     image_size_px: int = 224
     """Side of the square input."""
     use_mean_shape: bool = False
@@ -68,9 +74,18 @@ class ModelConfig:
             "model.image_size_px must be at least 32",
             image_size_px=self.image_size_px,
         )
+        is_our_encoder = self.encoder == "convnet"
         _require(
-            self.encoder != "convnet" or self.pretrained == "none",
-            "model.pretrained must be 'none' for the encoder 'convnet'",
+            not is_our_encoder or self.pretrained != "imagenet",
+            "model.pretrained must be one of "
+            f"{', '.join(map(repr, WEIGHTS))} or 'none' for the encoder 'convnet': ImageNet's "
+            "weights are an EfficientNet's",
+            pretrained=self.pretrained,
+        )
+        _require(
+            is_our_encoder or self.pretrained not in WEIGHTS,
+            f"model.pretrained must be 'imagenet' or 'none' for the encoder '{self.encoder}': the "
+            "project's own weights are of the encoder 'convnet'",
             pretrained=self.pretrained,
         )
         _require(
@@ -160,8 +175,11 @@ class DataConfig:
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
+    picture_jitter: float = 0.0
+    """Random enlargement and shift of image collections, in training only: by e to the power of
+    plus or minus this, and up to a quarter of this times the side; ours."""
     sequence_rotation_deg: float = 0.0
-    """The same for sequences, shared by a clip's frames; the released code does not rotate them."""
+    """In-plane rotation of sequences, shared by a clip's frames; the released code has none."""
     crop_size_per_reach: float = 4.0
     """Side of a sequence's crop over the hand's reach from its centre (released code: 4)."""
     colour_jitter: float = 0.0
@@ -185,6 +203,11 @@ class DataConfig:
             0 <= self.colour_jitter < 1,
             "data.colour_jitter must lie in 0 up to 1",
             colour_jitter=self.colour_jitter,
+        )
+        _require(
+            0 <= self.picture_jitter < 1,
+            "data.picture_jitter must lie in 0 up to 1",
+            picture_jitter=self.picture_jitter,
         )
         _require(
             2 <= self.crop_size_per_reach <= 8,
@@ -480,7 +503,7 @@ class S2HandConfig:
 OPERATIONAL_FIELDS = frozenset(
     {
         *("data.root", "data.evaluation_root", "data.validation_root"),
-        *("model.hand_model", "runtime"),
+        *("model.hand_model", "model.weights_dir", "runtime"),
     }
 )
 """Dotted paths that stay out of a trial's identity. Paths do; the files' content does not."""

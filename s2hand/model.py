@@ -11,7 +11,6 @@ from s2hand.geometry.cameras import project
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.loader import load_hand_model
 from s2hand.hand.model_data import HandModelData
-from s2hand.loss_table import parts_of_losses
 from s2hand.networks.encoder import ConvNetEncoder, EfficientNetEncoder, build_encoder
 from s2hand.networks.geometry_head import GeometryHead
 from s2hand.networks.keypoint_estimator import KeypointEstimator
@@ -19,7 +18,8 @@ from s2hand.networks.texture_light_head import TextureLightHead
 from s2hand.parts import HAND_ALONE, PARTS, Output
 from s2hand.prediction import Appearance, HandPrediction, Prediction
 from s2hand.rendering import Lighting, MeshTopology, Rendering, render
-from s2hand.schedule import acting_losses
+from s2hand.schedule import parts_of_model
+from s2hand.starting_weights import find_starting_weights
 
 UPRIGHT_ORIENT = (1.2092, 1.2092, 1.2092)
 """Fingers up, palm to the camera: a third of a turn about (1, 1, 1), from MANO's rest frame."""
@@ -39,7 +39,11 @@ class S2Hand(nn.Module):
     Args:
         config: what to build.
         hand: the hand model; None loads the one that the configuration names.
-        use_pretrained: False leaves ImageNet weights out, for a model that is about to be loaded.
+        use_pretrained: False leaves starting weights out, for a model that is about to be loaded.
+
+    Raises:
+        ConfigurationError: if starting weights cannot be had, or are of another model.
+        CheckpointError: if their file is damaged.
 
     References:
         Paper §3.2.1 to §3.2.3; ``docs/method.md`` lists where the released code differs.
@@ -70,13 +74,20 @@ class S2Hand(nn.Module):
             rotation_centre=config.model.rotation_centre,
         )
         self.topology = MeshTopology.from_faces(self.hand_layer.faces, len(hand.v_template))
-        needed = parts_of_losses(acting_losses(config))
-        for name in (part for part in PARTS if part in {"encoder", "head", *needed}):
+        for name in parts_of_model(config):
             # Each part has its own random numbers: its initial weights are the same whichever
             # other parts there are, so that trainings with and without them can share a stage.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed((torch.initial_seed() + list(PARTS).index(name)) % 2**63)
                 self.add_module(name, self._build_part(name, use_pretrained=use_pretrained))
+        self.initial_weights: dict[str, dict[str, str]] = {"encoder": self.encoder.initial_weights}
+        """Where the weights that a part began with came from; those of other parts are random."""
+        started = find_starting_weights(config, hand.fingerprint) if use_pretrained else None
+        if started is not None:
+            started.load_into(self)
+            self.initial_weights = {
+                part: started.origin for part in self.parts if part in started.parts
+            }
 
     def _build_part(self, name: str, *, use_pretrained: bool) -> nn.Module:
         config = self.config

@@ -29,6 +29,15 @@ PARTS: dict[str, Output] = {
 }
 """The trained parts, and the output that each is for."""
 
+WeightsName = Literal["hands", "s2hand"]
+
+WEIGHTS: dict[WeightsName, tuple[str, ...]] = {
+    "hands": ("encoder", "head.trunk"),
+    "s2hand": tuple(PARTS),
+}
+"""The project's own starting weights, and the parts of the model, or modules in them, that they
+are of."""
+
 
 def parts_of_outputs(outputs: Collection[Output]) -> tuple[str, ...]:
     """Return the parts of the model that compute some outputs."""

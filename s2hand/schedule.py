@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from s2hand.config import ClipConfig, S2HandConfig, StageConfig
-from s2hand.loss_table import active_weights
+from s2hand.loss_table import active_weights, parts_of_losses
+from s2hand.parts import PARTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,19 @@ def losses_of(config: S2HandConfig, stage: StageConfig) -> frozenset[str]:
     )
 
 
-def acting_losses(config: S2HandConfig) -> frozenset[str]:
-    """Name every loss that acts in some epoch of some stage."""
-    return frozenset[str]().union(*(losses_of(config, stage) for stage in config.stages))
+def losses_of_model(config: S2HandConfig) -> frozenset[str]:
+    """Name every loss whose parts the model has: those that act in some epoch of some stage.
+
+    Of a model that starts whole also those of stages without epochs, so that it can be measured
+    as it is.
+    """
+    stages = config.stages
+    if config.model.pretrained == "s2hand":
+        stages = tuple(replace(stage, epochs=max(1, stage.epochs)) for stage in stages)
+    return frozenset[str]().union(*(losses_of(config, stage) for stage in stages))
+
+
+def parts_of_model(config: S2HandConfig) -> tuple[str, ...]:
+    """Name the parts that the model has: encoder, head, and those that some loss needs."""
+    needed = {"encoder", "head", *parts_of_losses(losses_of_model(config))}
+    return tuple(part for part in PARTS if part in needed)

@@ -39,6 +39,15 @@ def test_all_recipes_are_in_the_wheel(unpacked: Path) -> None:
     assert {path.relative_to(installed) for path in installed.rglob("*.toml")} == recipes
 
 
+def test_all_starting_weights_are_in_the_wheel(unpacked: Path) -> None:
+    folder = Path("s2hand") / "weights"
+    committed, installed = (
+        {path.name: path.read_bytes() for path in (root / folder).glob("*.safetensors")}
+        for root in (ROOT, unpacked)
+    )
+    assert installed == committed
+
+
 def test_recipes_are_found_without_a_checkout(unpacked: Path, tmp_path: Path) -> None:
     program = (
         "from s2hand_platform.experiments import default_experiment\n"

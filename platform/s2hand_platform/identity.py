@@ -52,7 +52,7 @@ def _plain(value: Any, where: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodeFingerprint:
-    """The modules that can change a result, as one process has them."""
+    """The modules that can change a result, and other files that do, as one process has them."""
 
     sha256: str
     """Over module names and digests; paths do not enter."""
@@ -150,15 +150,26 @@ def _source_path(module: str) -> str:
 _ABSENT = "(absent)"
 
 
+def is_module(name: str) -> bool:
+    """Tell a module's name from the words for something else among an experiment's code."""
+    return all(part.isidentifier() for part in name.split("."))
+
+
 def check_same_code(expected: CodeFingerprint, here: CodeFingerprint) -> None:
     """Check that this process imports the code that the trial was planned with.
 
     Raises:
         ExecutionError: naming a module that differs, with the paths on both sides: most often
-            an installed copy is imported in place of the uploaded one.
+            an installed copy is imported in place of the uploaded one; or what else differs.
     """
     for module in sorted({*expected.digests, *here.digests}):
         if expected.digests.get(module) != here.digests.get(module):
+            if not is_module(module):
+                raise ExecutionError(
+                    f"the {module} must have the content that the trial was planned with, but "
+                    "this process has another; give every machine the same files",
+                    "code",
+                )
             raise ExecutionError(
                 f"the code of '{module}' must be the one that the trial was planned with "
                 f"({expected.paths.get(module, _ABSENT)}), but this process imports "

@@ -25,6 +25,9 @@ class Augmentation:
     """In-plane rotation is uniform in plus or minus this angle."""
     crop_jitter: bool = True
     """Sequences: whether the crop's centre and size are jittered."""
+    picture_jitter: float = 0.0
+    """Collections: a picture is enlarged by e to the power of plus or minus this, and shifted by
+    up to a quarter of this times its side."""
     colour_jitter: float = 0.0
     """Gains lie within one plus or minus this, offsets within plus or minus half of it."""
     crop_size_per_reach: float = 4.0
@@ -134,6 +137,29 @@ def draw_crop_boxes(
         centre_noise=noise.repeat_interleave(clip_length, dim=0),
         zoom=zoom.repeat_interleave(clip_length),
     )
+
+
+def draw_picture_boxes(
+    side_px: Float[Tensor, "n"], strength: float, *, generator: torch.Generator
+) -> Float[Tensor, "n 4"]:
+    """Draw the jittered square boxes that pictures of a collection are cut to.
+
+    The logarithm of the enlargement is uniform in plus or minus ``strength``, the shift along each
+    axis uniform in plus or minus a quarter of it, as a share of the box.
+
+    Args:
+        side_px: Side of each stored picture.
+        strength: See ``Augmentation.picture_jitter``.
+        generator: Source of the jitter.
+
+    Returns:
+        Boxes in the convention of ``crop_affine``; they may reach over the image's border.
+    """
+    uniform = 2 * torch.rand(len(side_px), 3, generator=generator, dtype=side_px.dtype) - 1
+    box_px = side_px * torch.exp(-strength * uniform[:, 0])
+    centre_px = (side_px - 1)[:, None] / 2 + strength / 4 * uniform[:, 1:] * box_px[:, None]
+    half_px = box_px[:, None] / 2
+    return torch.cat((centre_px - half_px, centre_px + half_px), dim=1)
 
 
 def draw_rotations_rad(

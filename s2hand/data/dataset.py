@@ -15,6 +15,7 @@ from s2hand.data.augmentation import (
     Augmentation,
     crop_boxes,
     draw_crop_boxes,
+    draw_picture_boxes,
     draw_rotations_rad,
     extreme_crop_boxes,
     jitter_colours,
@@ -33,7 +34,7 @@ from s2hand.geometry.cameras import (
 )
 
 _MARGIN_FACTOR = 1.5
-"""Packed side over input side for sequences: room for jitter at about the input's resolution."""
+"""Packed side over input side where there is jitter: room at about the input's resolution."""
 
 
 class FrameDataset:
@@ -95,6 +96,7 @@ class FrameDataset:
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
+                picture_jitter=data.picture_jitter,
                 colour_jitter=data.colour_jitter,
                 crop_size_per_reach=data.crop_size_per_reach,
             ),
@@ -152,7 +154,9 @@ class FrameDataset:
     def _plan_packing(self) -> tuple[Float[Tensor, "n 4"], int]:
         """Return the box to cut out of each stored image, and the packed side."""
         if not self.table.is_cropped:
-            return _whole_boxes(self._stored_px), self.image_size_px
+            is_jittered = self._augmentation.picture_jitter > 0
+            side_px = _MARGIN_FACTOR * self.image_size_px if is_jittered else self.image_size_px
+            return _whole_boxes(self._stored_px), math.ceil(side_px)
         place = (self._extent_px, self._stored_px)
         size_per_reach = self._augmentation.crop_size_per_reach
         boxes = margin_boxes(*place, size_per_reach=size_per_reach)
@@ -169,7 +173,7 @@ class FrameDataset:
         """Return how the network sees each frame."""
         intrinsics_px, stored_px = self._intrinsics_px[rows], self._stored_px[rows]
         if not self.table.is_cropped:
-            affine = crop_affine(_whole_boxes(stored_px), self.image_size_px)
+            affine = crop_affine(self._picture_boxes(stored_px, generator), self.image_size_px)
             view = affine_view(intrinsics_px, affine)
         else:
             boxes = self._crop_boxes(self._extent_px[rows], stored_px, clip_length, generator)
@@ -183,6 +187,14 @@ class FrameDataset:
             len(rows), self._augmentation.rotation_deg, clip_length=clip_length, generator=generator
         )
         return turn_in_plane(view, angles, self.image_size_px)
+
+    def _picture_boxes(
+        self, stored_px: Float[Tensor, "batch 2"], generator: torch.Generator | None
+    ) -> Float[Tensor, "batch 4"]:
+        strength = self._augmentation.picture_jitter
+        if generator is None or strength == 0:
+            return _whole_boxes(stored_px)
+        return draw_picture_boxes(stored_px[:, 0], strength, generator=generator)
 
     def _crop_boxes(
         self,

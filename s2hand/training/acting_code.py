@@ -10,11 +10,11 @@ from collections.abc import Collection
 from s2hand.config import S2HandConfig
 from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
-from s2hand.schedule import acting_losses, losses_of
+from s2hand.schedule import losses_of, losses_of_model
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "parts", "prediction", "schedule", "model"),
+    *("config", "parts", "prediction", "schedule", "model", "starting_weights"),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
@@ -71,14 +71,14 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
 
 
 def training_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
-    """Name the modules that can change a training: those of all its stages."""
+    """Name the modules that can change a training: the model's, and those of all its stages."""
     stages = trained_stages(config)
-    return frozenset[str]().union(*(stage_modules(config, i, device_type) for i in stages))
+    return _named(_MODEL).union(*(stage_modules(config, i, device_type) for i in stages))
 
 
 def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]:
     """Name the modules that can change what is measured of a finished training."""
-    losses = acting_losses(config)
+    losses = losses_of_model(config)
     data = config.data
     measured = {data.dataset, data.evaluation_dataset or data.dataset}
     reading = frozenset(module for name in measured for module in LAYOUTS[name].modules)

@@ -15,6 +15,7 @@ from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
 from s2hand.source import module_digests, sha256_of
+from s2hand.starting_weights import initial_weights
 from s2hand.trained_model import MODEL_NAME, ModelRecord, read_model_record, save_model
 from s2hand.training.acting_code import stage_modules
 from s2hand.training.checkpoint import require_same
@@ -73,40 +74,49 @@ def train(
         device_type=torch.device(context.device).type,
         data_fingerprint=data.fingerprint,
     )
+    initial = initial_weights(config, _hand_fingerprint(config))
+    whole_identity = {"stages": identities, "initial": initial}
     ids = [stage_id(identity) for identity in identities.values()]
     reports = StageReports(folder=context.checkpoint_dir, is_writer=workers.rank == 0)
     path = context.checkpoint_dir / MODEL_NAME
     if path.is_file():
-        _require_same_stages(read_model_record(path).identity, identities, path)
+        _require_same_training(read_model_record(path).identity, whole_identity, path)
         if reports.are_there(ids):
             return reports.of(ids)
     use_deterministic_algorithms()
-    dataset = FrameDataset.from_config(load_train(config), config)
     model = _build_model(config, seed, context.device, workers)
     indices = trained_stages(config)
-    pending = [
-        StageRun(
-            config=config,
-            index=index,
-            epochs_before=sum(config.stages[before].epochs for before in indices[:place]),
-            identity=identity,
-            seed=seed,
-            model=model,
-            dataset=dataset,
-            context=context,
-            workers=workers,
-            reports=reports,
-            validate=validate,
-        )
-        for place, (index, identity) in enumerate(zip(indices, identities.values(), strict=True))
-    ]
+    # A model that is taken as it began needs no pictures.
+    dataset = FrameDataset.from_config(load_train(config), config) if indices else None
+    pending = (
+        []
+        if dataset is None
+        else [
+            StageRun(
+                config=config,
+                index=index,
+                epochs_before=sum(config.stages[before].epochs for before in indices[:place]),
+                identity=identity,
+                seed=seed,
+                model=model,
+                dataset=dataset,
+                context=context,
+                workers=workers,
+                reports=reports,
+                validate=validate,
+            )
+            for place, (index, identity) in enumerate(
+                zip(indices, identities.values(), strict=True)
+            )
+        ]
+    )
     while pending:
         ready = _ready(pending)
         with first_free([run.folder for run in ready], workers) as place:
             ready[place].run()
         pending = [run for run in pending if run is not ready[place]]
     if workers.rank == 0:
-        save_model(model, _record(config, identities, model, data.record), path)
+        save_model(model, _record(config, whole_identity, model, data.record), path)
     workers.wait()
     return reports.of(ids)
 
@@ -118,27 +128,25 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
 
 
 def _record(
-    config: S2HandConfig,
-    identities: dict[str, dict[str, Any]],
-    model: S2Hand,
-    data: DatasetRecord,
+    config: S2HandConfig, identity: Mapping[str, Any], model: S2Hand, data: DatasetRecord
 ) -> ModelRecord:
     return ModelRecord(
         config=config,
-        identity={"stages": identities},
+        identity=identity,
         hand_fingerprint=model.hand_fingerprint,
         data=data.to_plain(),
-        initial_weights={"encoder": model.encoder.initial_weights},
+        initial_weights=model.initial_weights,
     )
 
 
-def _require_same_stages(
-    saved: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]], path: Path
-) -> None:
-    """Refuse a model of other stages; their names do not matter."""
-    in_file = saved["stages"]
-    if {stage_id(each) for each in in_file.values()} != {stage_id(e) for e in wanted.values()}:
-        require_same(in_file, wanted, path)
+def _require_same_training(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model of other stages or other starting weights; stages' names do not matter."""
+    contents = [
+        (each["initial"], {stage_id(stage) for stage in each["stages"].values()})
+        for each in (saved, wanted)
+    ]
+    if contents[0] != contents[1]:
+        require_same(saved, wanted, path)
 
 
 def stage_identities(
@@ -151,8 +159,9 @@ def stage_identities(
     """
     fingerprints = {
         "data": data_fingerprint,
-        "hand": load_hand_model(config.model.hand_model or None).fingerprint,
+        "hand": _hand_fingerprint(config),
     }
+    initial = initial_weights(config, fingerprints["hand"])
     identities: dict[str, dict[str, Any]] = {}
     previous: dict[str, dict[str, Any]] = {}
     for index in trained_stages(config):
@@ -165,11 +174,16 @@ def stage_identities(
                 **fingerprints,
                 "code": _code_fingerprint(stage_modules(config, index, device_type)),
             },
+            initial=initial,
             previous=previous,
         )
         identities[config.stages[index].name] = identity
         previous |= dict.fromkeys(stage_parts(config, index), identity)
     return identities
+
+
+def _hand_fingerprint(config: S2HandConfig) -> str:
+    return load_hand_model(config.model.hand_model or None).fingerprint
 
 
 def _code_fingerprint(modules: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from s2hand.schedule import losses_of
 from s2hand.source import sha256_of
 
 _FIELDS_OF_PARTS = {
-    "encoder": ("encoder", "pretrained", "image_size_px"),
+    "encoder": ("encoder", "image_size_px"),
     "head": (
         *("use_mean_shape", "rotation_output", "rotation_centre", "frame", "feature_dropout"),
     ),
@@ -26,13 +26,14 @@ def trained_stages(config: S2HandConfig) -> list[int]:
     """Return the places of the stages that have something to train: epochs, and a loss.
 
     Raises:
-        ConfigurationError: if no stage has.
+        ConfigurationError: if no stage has, and the model does not start whole: it would be noise.
     """
     indices = [i for i, stage in enumerate(config.stages) if losses_of(config, stage)]
-    if not indices:
+    if not indices and config.model.pretrained != "s2hand":
         raise ConfigurationError(
             "no loss has a weight in any stage that has epochs, so there is nothing to train; give "
-            "one of losses.weights a positive value, and epochs to a stage where it acts"
+            "one of losses.weights a positive value, and epochs to a stage where it acts; only a "
+            "model of model.pretrained='s2hand' can be measured as it is"
         )
     return indices
 
@@ -49,6 +50,7 @@ def stage_identity(
     seed: int,
     device_type: str,
     fingerprints: Mapping[str, str],
+    initial: Mapping[str, Mapping[str, str]],
     previous: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Collect everything that determines a stage's outcome, as plain data.
@@ -62,6 +64,7 @@ def stage_identity(
         seed: the training's seed.
         device_type: ``cpu`` or ``cuda``, which round differently.
         fingerprints: SHA-256 of the data, the hand model and the stage's code.
+        initial: part of the model → what identifies the weights that it begins with.
         previous: part of the model → identity of the latest stage that trained it.
     """
     stage = config.stages[index]
@@ -80,6 +83,9 @@ def stage_identity(
         "seed": seed,
         "device": device_type,
         "fingerprints": dict(fingerprints),
+        "initial": {
+            part: dict(initial[part]) for part in parts if part in initial and part not in before
+        },
         "previous": {part: stage_id(identity) for part, identity in before.items()},
         "depth": 1 + max((identity["depth"] for identity in before.values()), default=-1),
     }

@@ -42,6 +42,7 @@ def phase(**changes):
         ("losses", LossConfig, "keypoint_knee_px", [0.1], [0.0]),
         ("losses", LossConfig, "photometric_min_confidence", [0.0], [-0.1, 1.0]),
         ("data", DataConfig, "rotation_deg", [0.0, 180.0], [-1.0, 181.0]),
+        ("data", DataConfig, "picture_jitter", [0.0, 0.5], [-0.1, 1.0]),
         ("data", DataConfig, "sequence_rotation_deg", [0.0, 180.0], [-1.0, 181.0]),
         ("data", DataConfig, "colour_jitter", [0.0], [-0.1, 1.0]),
         ("data", DataConfig, "crop_size_per_reach", [2.0, 8.0], [1.9, 8.1]),

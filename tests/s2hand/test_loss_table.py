@@ -286,7 +286,7 @@ assert values[-1] < values[0], values
 def identify(config):
     return stage_id(
         stage_identity(
-            config, 0, seed=0, device_type="cpu", fingerprints={}, previous={}
+            config, 0, seed=0, device_type="cpu", fingerprints={}, initial={}, previous={}
         )
     )
 

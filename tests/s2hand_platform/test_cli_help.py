@@ -21,12 +21,14 @@ print("imported:", *{name.partition(".")[0] for name in sys.modules})
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["plan", "run", "sweep", "table", "ui", "submit", "hand", "data"]),
+        (["--help"], ["plan", "run", "sweep", "table", "ui", "submit", "hand", "data", "weights"]),
         (["-h"], ["plan", "hand"]),
         *(([name, "-h"], ["--workspace"]) for name in ("plan", "run", "sweep", "table", "ui")),
         (["submit", "-h"], ["--address"]),
         (["hand", "--help"], ["export", "show"]),
         (["hand", "show", "-h"], ["--sampled"]),
+        (["weights", "-h"], ["hands", "s2hand", "build"]),
+        (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
     ],
 )

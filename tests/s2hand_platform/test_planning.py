@@ -192,6 +192,31 @@ def test_a_changed_module_of_the_training_is_named(store: ResultStore, record: R
     )
 
 
+@pytest.mark.parametrize(
+    ("training_loss", "changed"),
+    [
+        ("1", "the starting weights 'hands' changed"),
+        ("2", "the code (training_loss) and the starting weights 'hands' changed"),
+    ],
+)
+def test_what_changed_and_is_no_module_is_named_by_its_words(
+    store: ResultStore, record: Record, training_loss: str, changed: str
+) -> None:
+    class Starting(Changed):
+        """Begins with a file."""
+
+        def training_code(self, config: Any, device_type: str) -> dict[str, str]:
+            weights = {"starting weights 'hands'": self._digests["file"]}
+            return {**super().training_code(config, device_type), **weights}
+
+    before = Starting(training_loss="1", file="a")
+    record(plan_table(table(), before, store, [0]).trials[0])
+    assert plan_table(table(), before, store, [0]).trials[0].status == "cached"
+    after = Starting(training_loss=training_loss, file="b")
+    stale = plan_table(table(), after, store, [0]).trials[0]
+    assert (stale.status, stale.reason) == ("stale", f"finished before, but {changed} since")
+
+
 def test_a_changed_metric_is_evaluated_again_and_not_trained(
     store: ResultStore, record: Record
 ) -> None:

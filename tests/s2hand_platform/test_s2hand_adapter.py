@@ -91,9 +91,7 @@ def test_where_data_lies(tmp_path: Path) -> None:
         return EXPERIMENT.data_overrides(data, dataset, workspace, {"size": "demo"})
 
     assert overrides("synthetic")["data.root"] == str(made)
-    assert overrides("synthetic")["model.pretrained"] == "none"
     assert overrides(str(own))["data.root"] == str(own)
-    assert "model.pretrained" not in overrides(str(own))
     assert overrides("freihand", "freihand")["data.root"] == str(workspace.data_dir / "freihand")
     config = EXPERIMENT.dataset_overrides("ho3d") | overrides("synthetic")
     assert config["data.dataset"] == "ho3d"

@@ -360,6 +360,69 @@ def test_a_search_cannot_vary_what_a_scale_fixes(write: Write, tiny: TinyExperim
     ]
 
 
+STARTS = """
+[starts.model]
+notes = ["Short."]
+[starts.model.base]
+epochs = 1
+[starts.model.unadapted]
+id = "as_it_is"
+label = "as it is"
+overrides = { epochs = 5 }
+[starts.features.base]
+points.noise = 0.4
+"""
+
+
+def test_a_recipe_says_what_it_starts_from_and_a_scale_what_that_means(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    scale = load_scale(write(SCALE + STARTS, "tenth.toml"), tiny)
+    table = load_table(write('starts_from = "model"\n' + TABLE), tiny)
+    at = table.at(scale)
+    assert [row.id for row in at.rows] == ["as_it_is", "full_model", "straight"]
+    assert (at.rows[0].label, at.rows[0].comparable) == ("as it is", False)
+    assert at.notes == ("Eight epochs are too many.", "Short.")
+    assert [row.config.epochs for row in expand_table(at, tiny)] == [5, 1, 1]
+    assert at.contrasts == table.contrasts
+    sweep = load_sweep(write('starts_from = "model"\n' + SWEEP), tiny).at(scale)
+    assert sweep.notes == at.notes
+    assert sweep.base == at.base == {"points": {"truth": "curve"}, "epochs": 1}
+    features = load_table(write('starts_from = "features"\n' + TABLE), tiny).at(scale)
+    assert features.rows == table.rows
+    assert features.notes == scale.notes
+    assert features.base == {"points": {"truth": "curve", "noise": 0.4}, "epochs": 2}
+    plain = load_table(write(TABLE), tiny)
+    assert plain.at(scale).base == {"points": {"truth": "curve"}, "epochs": 2}
+    # What is fixed lies over everything, and a scale without starts changes nothing.
+    fixing = load_scale(write(SCALE + "[fixed]\nepochs = 3\n" + STARTS, "t.toml"), tiny)
+    assert table.at(fixing).base["epochs"] == 3
+    without = load_scale(write(SCALE, "without.toml"), tiny)
+    assert table.at(without) == replace(plain.at(without), starts_from="model")
+
+
+def test_faults_of_starts_are_told(write: Write, tiny: TinyExperiment) -> None:
+    table = write('starts_from = "modell"\n' + TABLE, "t.toml")
+    assert faults_of(load_table, table, tiny) == [
+        "t.toml: starts_from: unknown value 'modell'; did you mean 'model'?"
+    ]
+    text = SCALE + STARTS.replace("starts.features", "starts.feature")
+    bad = text.replace('label = "as it is"', 'row = "as it is"').replace(
+        "[starts.model.base]\n", ""
+    )
+    assert faults_of(load_scale, write(bad, "s.toml"), tiny) == [
+        "s.toml: starts.feature: unknown key 'feature'; did you mean 'features'?",
+        "s.toml: starts.model.epochs: unknown key 'epochs'; known here: base, notes, unadapted",
+        "s.toml: starts.model.unadapted.row: unknown key 'row'; known here: id, label, overrides",
+        "s.toml: starts.model.unadapted.label: is missing",
+    ]
+    scale = load_scale(write(SCALE + STARTS.replace("as_it_is", "straight"), "s.toml"), tiny)
+    spec = load_table(write('starts_from = "model"\n' + TABLE), tiny)
+    assert faults_of(spec.at, scale) == [
+        "mine: rows: the id 'straight' is what the scale 's' adds; give the row another"
+    ]
+
+
 @pytest.mark.parametrize(
     ("notes", "fault"),
     [

@@ -3,12 +3,17 @@
 import json
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_weights import write_weights
 
+from s2hand.hand.embedded import embedded_hand
+from s2hand.pretraining.recipes import RECIPES
 from s2hand.schedule import losses_of
+from s2hand.starting_weights import find_starting_weights
 from s2hand.training.stages import trained_stages
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand import S2HandExperiment
@@ -132,14 +137,64 @@ def test_the_demo_leaves_out_what_needs_the_picture_or_the_2d_branch() -> None:
     demo = load_scale(SWEEPS / "scales" / "demo.toml", EXPERIMENT)
     rows = {name: [row.id for row in load(name).at(demo).rows] for name in TABLES}
     assert rows["table3"] == ["loc_regu", "plus_ori"]
-    assert rows["table4"] == ["s2hand", "temporal", "smooth", "quaternion"]
-    assert rows["table9"] == ["s2hand", "quaternion"]
+    assert rows["table4"] == ["unadapted", "s2hand", "temporal", "smooth", "quaternion"]
+    assert rows["table9"] == ["unadapted", "s2hand", "quaternion"]
     for name in TABLES:
         for row in expand_table(load(name).at(demo), EXPERIMENT):
             weights = row.config.losses.weights
             assert weights.pixel == weights.heatmap_keypoint == weights.texture_shape == 0
         assert "geometric half of the model" in " ".join(load(name).at(demo).notes)
         assert "geometric half of the model" not in " ".join(load(name).notes)
+
+
+@pytest.fixture(scope="module")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights as the project's own recipes leave them, but for the training."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name, recipe in RECIPES.items():
+        write_weights(folder, name, recipe.config)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("figure6", "compact"), *((name, scale) for name in TABLES for scale in ("demo", "compact"))],
+)
+def test_small_scales_start_from_weights_of_the_project(
+    name: str, scale: str, weights_dir: Path
+) -> None:
+    spec = load(name).at(load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT))
+    rows = {row.row.id: row.config for row in expand_table(spec, EXPERIMENT)}
+    trained = {
+        row: [config.stages[index].name for index in trained_stages(config)]
+        for row, config in rows.items()
+    }
+    notes = " ".join(spec.notes)
+    if name in {"table3", "figure6"}:
+        assert {config.model.pretrained for config in rows.values()} == {"hands"}
+        assert all(stages[0] == "image" for stages in trained.values())
+        assert "begin with the project's own features of hands" in notes
+    else:
+        assert {config.model.pretrained for config in rows.values()} == {"s2hand"}
+        assert spec.rows[0].id == "unadapted"
+        assert not spec.rows[0].comparable
+        assert trained.pop("unadapted") == []
+        assert set(map(tuple, trained.values())) == {("finetune",)}
+        assert "Intervals are conditional on it" in notes
+    for config in rows.values():
+        placed = replace(config, model=replace(config.model, weights_dir=str(weights_dir)))
+        assert find_starting_weights(placed, embedded_hand().fingerprint) is not None
+
+
+@pytest.mark.parametrize("scale", ["small", "full"])
+@pytest.mark.parametrize("name", [*TABLES, *FIGURES])
+def test_larger_scales_start_as_they_did(name: str, scale: str) -> None:
+    read = load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT)
+    spec, own = load(name), load(name).over(read.base)
+    assert spec.at(read).rows == spec.rows
+    assert spec.at(read).base == own.base
+    (start,) = {row.config.model.pretrained for row in expand_table(spec.at(read), EXPERIMENT)}
+    assert start == ("imagenet" if scale == "full" else "none")
 
 
 def test_motion_rows_share_the_stage_before() -> None:

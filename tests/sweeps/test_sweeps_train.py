@@ -1,20 +1,35 @@
 """Every row of every table trains and fills its cells, on a benchmark of a few pictures."""
 
+import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_weights import write_weights
 
+from s2hand.config import LossConfig
+from s2hand.data.build import load_test
+from s2hand.data.dataset import FrameDataset
+from s2hand.evaluation import evaluate_model
+from s2hand.inference import Predictor
+from s2hand.model import S2Hand
 from s2hand.synthetic import NamespaceSize, make_synthetic
 from s2hand.training.context import LocalContext
+from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.experiments.s2hand import S2HandExperiment
 from s2hand_platform.identity import config_hash
+from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.planner import plan_table
 from s2hand_platform.spec.expansion import expand_table
-from s2hand_platform.spec.loader import load_table
+from s2hand_platform.spec.loader import load_scale, load_table
 from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tracking.sink import Sinks
+from s2hand_platform.workspace import Workspace
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 EXPERIMENT = S2HandExperiment()
@@ -107,3 +122,68 @@ def test_results_say_how_many_sequences_hold_a_long_clip(
     assert EXPERIMENT.evaluate(configs["temporal"], 0, context).notes == {
         "clips of 2 frames, 20 apart": f"{fitting} of {len(sequences)} training sequences hold one"
     }
+
+
+def test_rows_that_start_from_a_model_train_their_last_stage_alone(
+    benchmark_root: Path, tmp_path: Path
+) -> None:
+    """And that model itself, in the first row, is measured as it is, without a step."""
+    scale = load_scale(SWEEPS / "scales" / "demo.toml", EXPERIMENT)
+    sizes = {
+        path: value
+        for path, value in MINIATURE.items()
+        if path != "model.pretrained" and not path.startswith("stages.")
+    }
+    table = load_table(SWEEPS / "tables" / "table4.toml", EXPERIMENT).at(scale)
+    spec = replace(table, rows=(table.rows[0], table.rows[-1])).over(
+        sizes
+        | {"data.root": str(benchmark_root / "ho3d"), "stages.finetune.epochs": 1}
+        | {"model.weights_dir": str(tmp_path / "weights")}
+    )
+    configs = {row.row.id: row.config for row in expand_table(spec, EXPERIMENT)}
+    assert list(configs) == ["unadapted", "quaternion"]
+    whole = replace(configs["quaternion"], losses=LossConfig())  # with all parts
+    weights = write_weights(tmp_path / "weights", "s2hand", whole)
+
+    workspace = Workspace(tmp_path / "workspace")
+    store = ResultStore(workspace.store_dir)
+    plan = plan_table(spec, EXPERIMENT, store, [0])
+    summary = run_in_process(plan, EXPERIMENT, workspace, Sinks([]))
+    assert [outcome.status for outcome in summary.outcomes] == ["finished"] * 2
+    lines = store.attempts().set_index("trial_id")
+    stages = {
+        trial.members[0].name: json.loads(lines.loc[trial.trial_id, "stages_json"])
+        for trial in plan.trials
+    }
+    assert stages["unadapted"] == []
+    assert [stage["name"] for stage in stages["quaternion"]] == ["finetune"]
+
+    # The same numbers from the file alone: no platform, no training.
+    config = configs["unadapted"]
+    frames = FrameDataset.from_config(load_test(config), config)
+    model = S2Hand(config).eval()
+    measured = evaluate_model(Predictor(model), frames, batch_size=256, outputs=model.outputs)
+    outcomes = dict(zip(stages, summary.outcomes, strict=True))
+    assert outcomes["unadapted"].training_s == 0
+    for name, value in measured.metrics.items():
+        assert outcomes["unadapted"].metrics[f"test/{name}"] == value
+    name = "test/pa_mpjpe_cm"
+    assert outcomes["quaternion"].metrics[name] != outcomes["unadapted"].metrics[name]
+    assert {trial.status for trial in plan_table(spec, EXPERIMENT, store, [0]).trials} == {"cached"}
+
+    content = bytearray(weights.path.read_bytes())
+    content[-1] ^= 1
+    weights.path.write_bytes(content)
+    again = plan_table(spec, EXPERIMENT, store, [0])
+    assert [(trial.status, trial.reason) for trial in again.trials] == [
+        ("stale", "finished before, but the starting weights 's2hand' changed since")
+    ] * 2
+    # A worker whose weights are not those of the plan refuses the trial.
+    elsewhere = Workspace(tmp_path / "elsewhere")
+    planned = replace(plan.trials[0], status="missing")
+    (refused,) = run_in_process(Plan(trials=(planned,)), EXPERIMENT, elsewhere, Sinks([])).outcomes
+    assert (refused.status, refused.failure) == ("failed", "code")
+    assert (
+        "the starting weights 's2hand' must have the content that the trial was planned with"
+        in (refused.reason)
+    )

@@ -55,7 +55,8 @@ class StageReport:
 
 
 Code = Mapping[str, str]
-"""Module → SHA-256 of what acts in its source."""
+"""Module → SHA-256 of what acts in its source. What acts and is no module, as a file of weights
+that a training starts from, stands among them under words that are no module's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +147,7 @@ class Experiment(Protocol):
         """SHA-256 of all that the config's evaluation reads, or None where it cannot be known."""
 
     def training_code(self, config: Any, device_type: str) -> Code | None:
-        """Name the modules that can change the config's training on ``cpu`` or ``cuda``.
+        """Name what can change the config's training on ``cpu`` or ``cuda``, beside its data.
 
         Returns:
             None where a module's source is not to be had.

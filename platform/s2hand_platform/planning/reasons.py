@@ -9,6 +9,7 @@ from s2hand_platform.identity import (
     EVALUATION_DATA,
     CodeFingerprint,
     TrainingIdentity,
+    is_module,
     without_fields,
 )
 from s2hand_platform.planning.plan import Status
@@ -109,7 +110,11 @@ class Reasons:
             changes.append("the training data")
         if last["code_fingerprint"] != identity.code and code is not None:
             before = self._store.code_files(last["code_fingerprint"])
-            changes.append(f"the code ({_changed_modules(before, code)})" if before else "the code")
+            changed = _changed_names(before, code) if before else []
+            modules = [name for name in changed if is_module(name)]
+            if modules or not changed:
+                changes.append(f"the code ({_listed(modules)})" if modules else "the code")
+            changes += [f"the {name}" for name in changed if not is_module(name)]
         return "stale", f"finished before, but {' and '.join(changes)} changed since"
 
 
@@ -125,12 +130,14 @@ def _spread(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _changed_modules(before: Mapping[str, str], now: CodeFingerprint) -> str:
-    names = sorted(
-        module
-        for module in {*before, *now.digests}
-        if before.get(module) != now.digests.get(module)
-    )
+    names = _changed_names(before, now)
     return _listed(["the evaluation's data" if name == EVALUATION_DATA else name for name in names])
+
+
+def _changed_names(before: Mapping[str, str], now: CodeFingerprint) -> list[str]:
+    return sorted(
+        name for name in {*before, *now.digests} if before.get(name) != now.digests.get(name)
+    )
 
 
 def _listed(items: list[str]) -> str:

@@ -10,6 +10,7 @@ from s2hand_platform.spec.faults import Faults, Section
 from s2hand_platform.spec.overrides import flatten, lay_over
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
 from s2hand_platform.spec.spaces import check_points, read_num_trials, read_space
+from s2hand_platform.spec.starts import read_start, read_starts
 from s2hand_platform.spec.table_parts import (
     check_rows,
     read_columns,
@@ -21,13 +22,13 @@ from s2hand_platform.spec.table_parts import (
 
 _TABLE_KEYS = (
     "title", "dataset", "published", "notes", "base", "rows", "columns", "contrasts",
-    "margin_column",
+    "margin_column", "starts_from",
 )  # fmt: skip
 _SWEEP_KEYS = (
     "title", "dataset", "notes", "base", "space", "search", "scheduler", "metric", "mode",
-    "num_trials",
+    "num_trials", "starts_from",
 )  # fmt: skip
-_SCALE_KEYS = ("title", "seeds", "notes", "data", "base", "fixed")
+_SCALE_KEYS = ("title", "seeds", "notes", "data", "base", "fixed", "starts")
 
 
 def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
@@ -62,6 +63,7 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
         margin_column=margin_column,
         published=published,
         notes=root.texts("notes"),
+        starts_from=read_start(root),
     )
     check_rows(spec, experiment, root.faults)
     root.faults.raise_if_any()
@@ -98,6 +100,7 @@ def load_sweep(name_or_path: str | Path, experiment: Experiment) -> SweepSpec:
         mode=cast("Literal['min', 'max']", root.choice("mode", ("min", "max"))),
         num_trials=read_num_trials(root, search, space),
         notes=root.texts("notes"),
+        starts_from=read_start(root),
     )
     check_points(spec, experiment, root.faults)
     root.faults.raise_if_any()
@@ -124,6 +127,7 @@ def load_scale(name_or_path: str | Path, experiment: Experiment) -> ScaleSpec:
         data=data,
         fixed=flatten(root.table("fixed")),
         notes=root.texts("notes"),
+        starts=read_starts(root),
     )
     for fault in experiment.check_scale_data(data):
         root.faults.add("", f"data.{fault}")

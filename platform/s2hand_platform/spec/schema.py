@@ -10,6 +10,10 @@ from s2hand_platform.spec.overrides import lay_over
 from s2hand_platform.spec.published import PublishedTable
 
 Expected = Literal["better", "worse"]
+Start = Literal["", "features", "model"]
+"""What rows begin with by nature: ``features`` of pictures, of which they train everything, or a
+whole ``model``, of which they train what they are about. A scale says which it has; where it has
+none, rows begin as its base says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +69,7 @@ class TableSpec:
     """What is measured on, and at which scale, in the words of the command."""
     reduced_by: str = ""
     """The scale, where it changes the paper's training."""
+    starts_from: Start = ""
 
     def over(self, overrides: Mapping[str, Any]) -> "TableSpec":
         """Return the table with ``overrides`` (dotted or nested) laid over its base."""
@@ -74,10 +79,11 @@ class TableSpec:
         """Return the table at a scale, whose base lies over its own and whose notes come last.
 
         Rows that set something else than what the scale fixes go, with the contrasts that name
-        them.
+        them. The start that the rows are of lies over the scale's base, and what it is without any
+        training comes first.
 
         Raises:
-            SpecError: if no row is left.
+            SpecError: if no row is left, or one has the name of what comes first.
         """
         rows = tuple(row for row in self.rows if not scale.contradicts(row.overrides))
         if not rows:
@@ -85,12 +91,18 @@ class TableSpec:
             fault = f"every row sets something else than what the scale '{scale.name}' fixes"
             raise SpecError([f"{self.name}: {fault} ({fixed}); choose another scale"])
         ids = {row.id for row in rows}
+        start, base = scale.start_of(self.starts_from), scale.base_of(self.starts_from)
+        if start.unadapted is not None:
+            if start.unadapted.id in ids:
+                fault = f"the id '{start.unadapted.id}' is what the scale '{scale.name}' adds"
+                raise SpecError([f"{self.name}: rows: {fault}; give the row another"])
+            rows = (start.unadapted, *rows)
         return replace(
-            self.over(scale.whole_base),
+            self.over(base),
             rows=rows,
             contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
-            notes=(*self.notes, *scale.notes),
-            reduced_by=scale.name if scale.whole_base else "",
+            notes=(*self.notes, *scale.notes, *start.notes),
+            reduced_by=scale.name if base else "",
         )
 
 
@@ -145,6 +157,7 @@ class SweepSpec:
     notes: tuple[str, ...] = ()
     label: str = ""
     """What is measured on, and at which scale, in the words of the command."""
+    starts_from: Start = ""
 
     @property
     def axes(self) -> dict[str, str]:
@@ -177,7 +190,20 @@ class SweepSpec:
         ]
         if faults:
             raise SpecError(faults)
-        return replace(self.over(scale.whole_base), notes=(*self.notes, *scale.notes))
+        notes = (*self.notes, *scale.notes, *scale.start_of(self.starts_from).notes)
+        return replace(self.over(scale.base_of(self.starts_from)), notes=notes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartSpec:
+    """What one kind of start means at a scale."""
+
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """Nested overrides, over the scale's base."""
+    notes: tuple[str, ...] = ()
+    """What a reader of a table whose rows start so must know."""
+    unadapted: RowSpec | None = None
+    """The start itself, as a row of every table whose rows begin with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,11 +221,16 @@ class ScaleSpec:
     be measured at this size."""
     notes: tuple[str, ...] = ()
     """What a reader of any table measured at this size must know."""
+    starts: Mapping[str, StartSpec] = field(default_factory=dict)
+    """Start → what it means; a start that is absent means nothing here."""
 
-    @property
-    def whole_base(self) -> dict[str, Any]:
-        """The overrides, with what is fixed."""
-        return lay_over(self.base, self.fixed)
+    def start_of(self, starts_from: Start) -> StartSpec:
+        """Return what a recipe's start means at this size."""
+        return self.starts.get(starts_from, StartSpec())
+
+    def base_of(self, starts_from: Start) -> dict[str, Any]:
+        """Return the overrides for a recipe's start, with what is fixed."""
+        return lay_over(lay_over(self.base, self.start_of(starts_from).base), self.fixed)
 
     def contradicts(self, overrides: Mapping[str, Any]) -> bool:
         """Return whether dotted overrides set something else than what is fixed."""

@@ -173,6 +173,38 @@ def test_rotation_stays_within_its_setting(collection):
     assert min(angles) < -15
 
 
+def test_pictures_are_enlarged_and_shifted_within_their_setting(collection):
+    """Image, keypoints and camera agree; enlargement and shift reach their bounds, no farther."""
+    jitter = Augmentation(rotation_deg=0.0, picture_jitter=0.2)
+    dataset = FrameDataset(collection, 96, augmentation=jitter)
+    middle = torch.tensor([47.5, 47.5])
+    whole = dataset.batch([0])
+    generator = torch.Generator().manual_seed(0)
+    zooms, shifts = [], []
+    for _ in range(200):
+        batch = dataset.batch([0], generator=generator)
+        spot = batch.detected_keypoints_px[0, 0]
+        np.testing.assert_allclose(centroid(batch.images[0]), spot.numpy(), atol=0.2)
+        seen = seen_joints(collection, batch)
+        torch.testing.assert_close(seen, batch.detected_keypoints_px, atol=2e-3, rtol=0)
+        zoom = batch.intrinsics_px[0, 0, 0] / whole.intrinsics_px[0, 0, 0]
+        unshifted = middle + zoom * (whole.detected_keypoints_px[0, 0] - middle)
+        zooms.append(float(zoom.log()))
+        shifts.append((spot - unshifted).numpy() / 96)
+    for values, bound in ((np.array(zooms), 0.2), (np.array(shifts), 0.05)):
+        assert np.abs(values).max() <= bound + 1e-4
+        assert (values.max(axis=0) > 0.9 * bound).all()
+        assert (values.min(axis=0) < -0.9 * bound).all()
+
+
+def test_jittered_pictures_are_those_of_unjittered_ones_without_a_generator(collection):
+    jittered = FrameDataset(collection, 96, augmentation=Augmentation(picture_jitter=0.3))
+    torch.testing.assert_close(
+        jittered.batch([0, 1]).detected_keypoints_px,
+        FrameDataset(collection, 96).batch([0, 1]).detected_keypoints_px,
+    )
+
+
 def test_an_image_at_its_own_size_is_passed_through_exactly(collection):
     batch = FrameDataset(collection, 160).batch([1, 3])
     for image, row in zip(batch.images, (1, 3), strict=True):

@@ -84,6 +84,21 @@ def test_dataset_takes_size_and_cache_from_the_configuration(make_ho3d, tmp_path
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
 
 
+def test_pictures_are_jittered_as_the_configuration_says(make_freihand):
+    root = make_freihand()
+    drawn = {}
+    for strength in (0.0, 0.3):
+        config = config_of(root, rotation_deg=0.0, picture_jitter=strength)
+        config = replace(config, model=ModelConfig(image_size_px=32, pretrained="none"))
+        dataset = FrameDataset.from_config(load_datasets(config)[0], config)
+        drawn[strength] = dataset.batch([0, 1], generator=torch.Generator().manual_seed(0))
+    focal = {strength: batch.intrinsics_px[:, 0, 0] for strength, batch in drawn.items()}
+    assert focal[0.0].tolist() == pytest.approx([400 * 32 / 48] * 2)
+    enlargement = (focal[0.3] / focal[0.0]).log().abs()
+    assert (enlargement > 0).all()
+    assert (enlargement <= 0.3).all()
+
+
 def test_root_may_be_the_folder_above_the_layout(make_freihand):
     root = make_freihand()
     below, above = (load_datasets(config_of(path))[0] for path in (root, root.parent))

@@ -25,9 +25,14 @@ from s2hand.training.workers import Workers
 ALONE = Workers(rank=0, world_size=1)
 
 
+NO_PART_S = {"hand_model", "weights_dir", "pretrained"}
+"""Fields of the model whose content enters the identity in another way."""
+
+
 def identify(config, index=0, **changes):
     settings = {
         "seed": 0, "device_type": "cpu", "fingerprints": {"data": "d", "code": "c"}, "previous": {},
+        "initial": {},
     }  # fmt: skip
     return stage_id(stage_identity(config, index, **(settings | changes)))
 
@@ -90,6 +95,20 @@ def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
     assert identify(other, index=1) != identify(config, index=1)
 
 
+def test_starting_weights_enter_where_a_part_begins_with_them(config):
+    hands, others = ({"name": "hands", "sha256": digit} for digit in "ab")
+    started = {"encoder": hands, "head": hands}
+    assert identify(config, initial=started) != identify(config)
+    assert identify(config, initial={**started, "head": others}) != identify(
+        config, initial=started
+    )
+    # The 2D branch has none of them; and what a stage before has trained began there.
+    assert identify(config, index=1, initial=started) == identify(config, index=1)
+    before = {part: {"depth": 0} for part in ("encoder", "head")}
+    after = identify(config, index=2, previous=before)
+    assert identify(config, index=2, previous=before, initial=started) == after
+
+
 def test_a_stage_without_a_loss_is_left_out(config):
     geometric = with_weights(config, heatmap_keypoint=0.0, keypoint_consistency=0.0)
     assert trained_stages(config) == [0, 1, 2]
@@ -104,7 +123,7 @@ def test_a_stage_without_a_loss_is_left_out(config):
 def test_no_setting_is_forgotten_in_the_identity(config):
     """A field that belongs to no part would let different stages share a checkpoint."""
     of_parts = {name for names in stages._FIELDS_OF_PARTS.values() for name in names}
-    assert of_parts == {field.name for field in fields(ModelConfig)} - {"hand_model"}
+    assert of_parts == {field.name for field in fields(ModelConfig)} - NO_PART_S
     assert set(stages._FIELDS_OF_PARTS) == set(PARTS)
 
 

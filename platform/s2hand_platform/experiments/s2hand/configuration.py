@@ -42,7 +42,11 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
     data = config.data
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, hand_model=_hand_model(config.model.hand_model)),
+        model=dataclasses.replace(
+            config.model,
+            hand_model=_hand_model(config.model.hand_model),
+            weights_dir=_absolute(config.model.weights_dir),
+        ),
         data=dataclasses.replace(
             data,
             root=_absolute(data.root),

@@ -25,6 +25,7 @@ from s2hand.errors import (
 from s2hand.hand.loader import load_hand_model
 from s2hand.metrics.evaluate import METRICS
 from s2hand.source import module_digests, sha256_of
+from s2hand.starting_weights import find_starting_weights
 from s2hand.training.acting_code import evaluation_modules, training_modules
 from s2hand_platform.errors import FailureCause
 from s2hand_platform.experiments.protocol import (
@@ -95,8 +96,12 @@ class S2HandExperiment:
         self._known_sets = {}
 
     def training_code(self, config: S2HandConfig, device_type: str) -> Code | None:
-        """Name the modules that can change the config's training."""
-        return module_digests(training_modules(config, device_type))
+        """Name the modules that can change the config's training, and its starting weights."""
+        code = module_digests(training_modules(config, device_type))
+        weights = find_starting_weights(config, _hand_fingerprint(config))
+        if code is None or weights is None:
+            return code
+        return {**code, f"starting weights '{weights.name}'": weights.sha256}
 
     def evaluation_code(self, config: S2HandConfig, device_type: str) -> Code | None:
         """Name the modules that can change the config's evaluation, this package's own included."""
@@ -123,12 +128,10 @@ class S2HandExperiment:
     ) -> dict[str, Any]:
         """Say where the data lies, as overrides of a config; see ``datasets.find_dataset``."""
         root = datasets.find_dataset(data, dataset, workspace, scale_data["size"])
-        overrides = {
+        return {
             "data.root": str(root),
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
-        # ImageNet's weights know photographs; a synthetic row says that it did without.
-        return overrides | ({"model.pretrained": "none"} if data == datasets.SYNTHETIC else {})
 
     def search_overrides(
         self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]

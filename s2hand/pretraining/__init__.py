@@ -1,0 +1,1 @@
+"""Starting weights of our own: what the compact networks know of hands before a training."""

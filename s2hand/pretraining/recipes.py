@@ -1,0 +1,76 @@
+"""How the project's own starting weights are trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from s2hand.config import PRESETS, DataConfig, S2HandConfig, StageConfig
+from s2hand.parts import WeightsName
+from s2hand.pretraining.features import FeaturePretraining
+
+_CPU = PRESETS["cpu"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """The training of some starting weights."""
+
+    config: S2HandConfig
+    """With all paths empty."""
+    features: FeaturePretraining | None = None
+    """Of features alone; None: the project's own training, by the stages of ``config``."""
+
+
+_MODEL = replace(_CPU.model, image_size_px=64, rotation_output="quaternion")
+
+_DATA = DataConfig(rotation_deg=30.0, picture_jitter=0.25, colour_jitter=0.2)
+
+_PICTURE = _CPU.stages[0].without
+
+RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
+    {
+        "hands": Recipe(
+            config=replace(_CPU, model=_MODEL, data=_DATA),
+            features=FeaturePretraining(steps=100_000),
+        ),
+        "s2hand": Recipe(
+            config=replace(
+                _CPU,
+                model=replace(_MODEL, pretrained="hands"),
+                losses=replace(
+                    _CPU.losses, weights=replace(_CPU.losses.weights, posture_prior=0.02)
+                ),
+                data=_DATA,
+                stages=(
+                    StageConfig(
+                        name="image",
+                        epochs=12,
+                        learning_rate=7e-4,
+                        decay_every_epochs=2,
+                        decay_factor=0.6,
+                        branch="3d",
+                        without=_PICTURE,
+                    ),
+                    StageConfig(
+                        name="keypoints",
+                        epochs=3,
+                        learning_rate=3e-3,
+                        decay_every_epochs=1,
+                        decay_factor=0.3,
+                        branch="2d",
+                    ),
+                    StageConfig(
+                        name="finetune",
+                        epochs=2,
+                        learning_rate=1e-4,
+                        decay_every_epochs=1,
+                        decay_factor=0.3,
+                    ),
+                ),
+            ),
+        ),
+    }
+)
+"""``hands``: encoder and trunk, for rows that ablate losses. ``s2hand``: a whole model, begun with
+``hands`` and trained by the paper's self-supervised objective, for rows that train their last
+stage alone."""
