@@ -309,6 +309,9 @@ class StageConfig:
     learning_rate: float
     decay_every_epochs: int
     decay_factor: float
+    decay: Literal["steps", "to_zero"] = "steps"
+    """``steps``: the paper's, by the two fields above. ``to_zero``: in a line over the stage's
+    optimiser steps to zero, which leaves a training of few epochs at a better place."""
     branch: BranchName = "both"
     """``3d``: all but the 2D branch. ``2d``: the keypoint estimator alone; a stage that has
     nothing to train, because no 2D loss has a weight, is left out. ``both``: everything."""

@@ -22,13 +22,15 @@ class Phase:
         return self.clips.num_frames if self.clips else 1
 
 
-def learning_rate(stage: StageConfig, epoch: int) -> float:
-    """Return the stage's learning rate in ``epoch`` (from 0), which falls in steps.
+def learning_rate(stage: StageConfig, epochs: int | float) -> float:
+    """Return the stage's learning rate after so many epochs, whole or not.
 
     References:
-        Paper §4.3; the steps are fields of the stage.
+        Paper §4.3 for ``decay="steps"``; the steps are fields of the stage.
     """
-    return stage.learning_rate * stage.decay_factor ** (epoch // stage.decay_every_epochs)
+    if stage.decay == "to_zero":
+        return stage.learning_rate * (1 - epochs / stage.epochs)
+    return stage.learning_rate * stage.decay_factor ** (epochs // stage.decay_every_epochs)
 
 
 def phase_of(config: S2HandConfig, stage: StageConfig, epoch: int) -> Phase:

@@ -136,15 +136,15 @@ class StageRun:
     ) -> dict[str, float]:
         started = time.perf_counter()
         generator = seed_epoch(self.seed, stream_of(self.identity), epoch, self.workers.rank)
-        rate = learning_rate(self.stage, epoch)
-        for group in step.optimiser.param_groups:
-            group["lr"] = rate
         self.model.eval()
         for part in self.parts.values():
             part.train()
         weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
-        for rows in batches:
+        for place, rows in enumerate(batches):
+            rate = learning_rate(self.stage, epoch + place / len(batches))
+            for group in step.optimiser.param_groups:
+                group["lr"] = rate
             batch = self.dataset.batch(
                 self._own_share(rows, clip_length), clip_length=clip_length, generator=generator
             )
@@ -155,7 +155,7 @@ class StageRun:
         return {
             "loss/total": sum(weights[name] * terms[name] for name in terms),
             **{f"loss/{name}": value for name, value in terms.items()},
-            "learning_rate": rate,
+            "learning_rate": learning_rate(self.stage, epoch),
             "train/images_per_s": num_frames / (time.perf_counter() - started),
         }
 

@@ -22,6 +22,7 @@ from s2hand.training.loop import stage_identities, train
 from s2hand.training.reports import read_stage_reports
 from s2hand.training.sharing import first_free
 from s2hand.training.stages import stage_id
+from s2hand.training.step import TrainingStep
 from s2hand.training.workers import Workers
 from tests.s2hand.training.conftest import FINGERPRINT
 
@@ -269,6 +270,23 @@ def test_while_another_trains_a_stage_one_that_does_not_need_it_is_trained(
     train(config, seed=0, context=context)
     assert reported == ([2, 0, 1, 3, 4] if held == 0 else [0, 1, 2, 3, 4])
     assert_same_weights(final_weights(context), final_weights(undisturbed))
+
+
+def test_the_rate_falls_with_every_step_where_it_ends_at_zero(config, make_context, monkeypatch):
+    rates = []
+    run = TrainingStep.run
+
+    def noting(step, batch):
+        rates.append(step.optimiser.param_groups[0]["lr"])
+        return run(step, batch)
+
+    monkeypatch.setattr(TrainingStep, "run", noting)
+    stages = (replace(config.stages[0], decay="to_zero"), *config.stages[1:])
+    train(replace(config, stages=stages), seed=0, context=make_context())
+    steps = 4  # in two epochs
+    assert rates[: steps + 1] == pytest.approx(
+        [*(1e-3 * (1 - k / steps) for k in range(steps)), 1e-3]
+    )
 
 
 def changed_stages(config, monkeypatch, module, device_type="cpu"):

@@ -214,6 +214,16 @@ def test_the_rate_falls_in_steps():
     ]  # fmt: skip
 
 
+def test_the_rate_falls_in_a_line_to_zero():
+    stage = StageConfig(
+        name="s", epochs=4, learning_rate=1e-3, decay_every_epochs=1, decay_factor=0.5,
+        decay="to_zero",
+    )  # fmt: skip
+    places = [0, 0.25, 2, 3.75, 4]
+    rates = [learning_rate(stage, place) for place in places]
+    assert rates == pytest.approx([1e-3 * (4 - place) / 4 for place in places])
+
+
 def test_every_epoch_worker_and_purpose_has_its_own_seed():
     seeds = {
         derive_seed(seed, purpose, stream, epoch, rank)
