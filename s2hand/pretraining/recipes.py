@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from s2hand.config import PRESETS, DataConfig, S2HandConfig, StageConfig
+from s2hand.config import PRESETS, DataConfig, S2HandConfig
 from s2hand.parts import WeightsName
 from s2hand.pretraining.features import FeaturePretraining
 
@@ -27,6 +27,8 @@ _DATA = DataConfig(rotation_deg=30.0, picture_jitter=0.25, colour_jitter=0.2)
 
 _PICTURE = _CPU.stages[0].without
 
+_STAGE = replace(_CPU.stages[0], epochs=1, learning_rate=1e-3, without=(), decay="to_zero")
+
 RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
     {
         "hands": Recipe(
@@ -38,34 +40,15 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
                 _CPU,
                 model=replace(_MODEL, pretrained="hands"),
                 losses=replace(
-                    _CPU.losses, weights=replace(_CPU.losses.weights, posture_prior=0.02)
+                    _CPU.losses,
+                    weights=replace(_CPU.losses.weights, posture_prior=0.02, pixel=2e-2),
+                    photometric="two_layers",
                 ),
-                data=_DATA,
+                data=replace(_DATA, max_frames=100_000),
                 stages=(
-                    StageConfig(
-                        name="image",
-                        epochs=12,
-                        learning_rate=7e-4,
-                        decay_every_epochs=2,
-                        decay_factor=0.6,
-                        branch="3d",
-                        without=_PICTURE,
-                    ),
-                    StageConfig(
-                        name="keypoints",
-                        epochs=3,
-                        learning_rate=3e-3,
-                        decay_every_epochs=1,
-                        decay_factor=0.3,
-                        branch="2d",
-                    ),
-                    StageConfig(
-                        name="finetune",
-                        epochs=2,
-                        learning_rate=1e-4,
-                        decay_every_epochs=1,
-                        decay_factor=0.3,
-                    ),
+                    replace(_STAGE, name="image", epochs=6, branch="3d", without=_PICTURE),
+                    replace(_STAGE, name="keypoints", learning_rate=3e-3, branch="2d"),
+                    replace(_STAGE, name="finetune", learning_rate=2e-4, branch="both"),
                 ),
             ),
         ),
