@@ -116,8 +116,8 @@ class LossConfig:
     photometric: Literal["paper", "two_layers", "released"] = "paper"
     """How ``pixel`` and ``texture_prior`` are averaged. ``paper``: per picture inside the rendered
     silhouette, times the summed confidence. ``two_layers``, ours: as ``paper``, but that ``pixel``
-    is averaged over whole pictures, with a background of one colour behind the hand, so that it
-    does not pay to leave pixels uncovered. ``released``: over whole pictures, the hand on white
+    is summed over whole pictures, with a background of one colour behind the hand, so that it does
+    not pay to leave pixels uncovered. ``released``: over whole pictures, the hand on white
     against the masked input on black, weighted with the squared mean confidence."""
     photometric_min_confidence: float = 0.0
     """Pictures with a keypoint that does not exceed this count nothing in ``released`` averages

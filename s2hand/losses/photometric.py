@@ -12,6 +12,10 @@ from s2hand.losses.norm import safe_norm
 
 PhotometricForm = Literal["paper", "two_layers", "released"]
 
+_HAND_SHARE = 0.25
+"""About what a hand covers of a picture: with it the paper's weight keeps its strength in
+``two_layers``."""
+
 Images = Float[Tensor, "batch 3 height width"]
 """RGB, 0 to 1; a rendered image is black where there is no hand and may exceed 1."""
 
@@ -81,10 +85,10 @@ def pixel_loss(
         rendered_silhouette: what the hand covers; differentiable.
         detection_confidence: 0 to 1; a frame without any costs nothing.
         form: ``paper`` averages the Euclidean distance of the colours over the silhouette, and
-            the frames, each times the sum of its confidences; ``two_layers`` averages over the
-            whole image, where what the hand leaves free costs its distance from the background's
-            colour; ``released`` averages the absolute difference over the whole image and all
-            channels.
+            the frames, each times the sum of its confidences; ``two_layers`` divides by a quarter
+            of the image instead, and what the hand leaves free costs its distance from the
+            background's colour; ``released`` averages the absolute difference over the whole
+            image and all channels.
         min_confidence: see :func:`photometric_weights`; ``released`` only.
 
     Convention:
@@ -113,7 +117,8 @@ def pixel_loss(
             per_frame = distance.sum(dim=(1, 2)) / area
         else:
             behind = safe_norm(image - _background_colour(image), dim=1)
-            per_frame = (distance + (1 - rendered_silhouette) * behind).mean(dim=(1, 2))
+            whole = (distance + (1 - rendered_silhouette) * behind).mean(dim=(1, 2))
+            per_frame = whole / _HAND_SHARE
     weights = photometric_weights(detection_confidence, form, min_confidence=min_confidence)
     return (weights * per_frame).sum()
 

@@ -41,7 +41,7 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
                 model=replace(_MODEL, pretrained="hands"),
                 losses=replace(
                     _CPU.losses,
-                    weights=replace(_CPU.losses.weights, posture_prior=0.02, pixel=2e-2),
+                    weights=replace(_CPU.losses.weights, posture_prior=0.02),
                     photometric="two_layers",
                 ),
                 data=replace(_DATA, max_frames=100_000),

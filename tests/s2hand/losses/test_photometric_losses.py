@@ -73,7 +73,7 @@ def slow_pixel_loss(form, image, rendered, silhouette, confidence, gate=0.0):
                     for ours, theirs in zip(drawn, seen, strict=True):
                         difference += abs(ours + 1 - alpha - (theirs if alpha > 0 else 0))
         if form != "released":
-            total += sum(con) * difference / (area if form == "paper" else height * width)
+            total += sum(con) * difference / (area if form == "paper" else height * width / 4)
             count += 1
         else:
             weight = (sum(con) / 21) ** 2 if gate == 0 or min(con) > gate else 0.0
@@ -175,7 +175,7 @@ def test_convention_two_layers_take_the_backgrounds_colour_from_where_turned_pic
     loss = pixel_loss(plain * ~is_corner, *nothing, confidence, form="two_layers")
     black = is_corner.double().mean().item()
     assert 0.2 < black < 0.25
-    assert loss.item() == pytest.approx(21 * black * 0.6 * math.sqrt(3))
+    assert loss.item() == pytest.approx(4 * 21 * black * 0.6 * math.sqrt(3))
 
 
 def test_convention_released_backgrounds_are_white_for_the_render_and_black_for_the_image():
