@@ -44,10 +44,10 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
                     weights=replace(_CPU.losses.weights, posture_prior=0.02),
                     photometric="two_layers",
                 ),
-                data=replace(_DATA, max_frames=100_000),
+                data=replace(_DATA, max_frames=50_000),
                 stages=(
-                    replace(_STAGE, name="image", epochs=6, branch="3d", without=_PICTURE),
-                    replace(_STAGE, name="keypoints", learning_rate=3e-3, branch="2d"),
+                    replace(_STAGE, name="image", epochs=10, branch="3d", without=_PICTURE),
+                    replace(_STAGE, name="keypoints", epochs=2, learning_rate=3e-3, branch="2d"),
                     replace(_STAGE, name="finetune", learning_rate=2e-4, branch="both"),
                 ),
             ),
