@@ -38,7 +38,7 @@ the training there, which goes on from the state that was just written."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeaturePretraining:
-    """How features are pretrained; ```docs/decisions/0024``` has the measurements."""
+    """The recipe of features (``docs/decisions/0024-features-are-pretrained-as-classes.md``)."""
 
     steps: int
     batch_size: int = 64
