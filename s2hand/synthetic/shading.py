@@ -253,7 +253,7 @@ def _texel(texels: np.ndarray, w1: float, w2: float, subdivisions: int, out: np.
     out[6] *= HEIGHT_RANGE_M * subdivisions / 255
 
 
-@compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _locate(
     face: int,
@@ -296,7 +296,7 @@ def _normalise(values: np.ndarray, first: int) -> None:
     values[first], values[first + 1], values[first + 2] = x * inverse, y * inverse, z * inverse
 
 
-@compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _light_up(
     light: np.ndarray,
@@ -329,7 +329,7 @@ def _light_up(
         highlight[channel] += lit * cosine * fresnel * lobe * light[3 + channel]
 
 
-@compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _shade(
     texel: np.ndarray,

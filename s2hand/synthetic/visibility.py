@@ -87,7 +87,7 @@ def depth_map(
                 depth[row, column] = min(depth[row, column], z)
 
 
-@compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def lit_share(
     depth: np.ndarray,
