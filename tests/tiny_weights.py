@@ -13,7 +13,7 @@ from s2hand.starting_weights import Card, StartingWeights, fits_of, open_weights
 
 
 def tiny_card(name: WeightsName, config: S2HandConfig) -> Card:
-    record = {"title": "noise"}
+    record = {"title": "noise", "frames": 2400, "generation": {"size": {"pretraining": {}}}}
     return Card(
         name=name,
         fits=fits_of(config.model, name),

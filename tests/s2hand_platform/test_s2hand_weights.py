@@ -64,7 +64,7 @@ def test_a_name_shows_the_card(bundled: Path) -> None:
     assert shown.exit_code == 0, shown.output
     lines = dict(line.split(maxsplit=1) for line in shown.output.splitlines())
     assert lines["sha256"] == made.sha256
-    assert lines["trained"] == "on   noise"
+    assert lines["trained"] == "on   noise, namespace pretraining, 2,400 pictures"
     assert lines["training"] == "24 pictures in 3 steps, 0.50 h"
     assert "image_size_px 32" in lines["fits"]
     assert (lines["0"], lines["1"]) == ("loss 0.5", "loss 0.25")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -129,8 +129,8 @@ def _show(name: WeightsName, *, as_json: bool) -> None:
         "sha256": found.sha256,
         "of": ", ".join(WEIGHTS[name]),
         "fits": ", ".join(f"{field} {value}" for field, value in card.fits.items()),
-        "trained on": card.data["title"],
-        "measured on": card.validation_data["title"],
+        "trained on": _set(card.data),
+        "measured on": _set(card.validation_data),
         "training": f"{card.pictures:,} pictures in {card.steps:,} steps, {card.hours:.2f} h",
         "code": ", ".join(f"{what} {value}" for what, value in card.code.items()),
         "scores": _told(card.scores),
@@ -140,6 +140,13 @@ def _show(name: WeightsName, *, as_json: bool) -> None:
     step = max(1, -(-len(card.curve) // _SHOWN_POINTS))
     for point in [*card.curve[:-1:step], *card.curve[-1:]]:
         typer.echo(f"{point['place']:>12} {_told(point)}")
+
+
+def _set(record: Mapping[str, Any]) -> str:
+    """Say what a set is: its title, its pictures, and of the benchmark the namespace."""
+    generation = record["generation"] or {"size": {}}
+    namespaces = "".join(f", namespace {name}" for name in generation["size"])
+    return f"{record['title']}{namespaces}, {record['frames']:,} pictures"
 
 
 def _told(metrics: Mapping[str, float]) -> str:
