@@ -187,7 +187,6 @@ def test_small_scales_start_from_weights_of_the_project(
         assert find_starting_weights(placed, embedded_hand().fingerprint) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="the file of the whole model is still to come")
 def test_the_weights_that_come_with_the_project_fit_the_small_scales() -> None:
     found = {}
     for scale in ("demo", "compact"):
