@@ -42,9 +42,6 @@ class ModelConfig:
     """Side of the square input."""
     use_mean_shape: bool = False
     """Replace ``betas`` by zeros, as the released code does by default."""
-    feature_dropout: float = 0.0
-    """Share of the image features that training hides from the geometry head; ours, for sets so
-    small that they would be learnt by heart."""
     rotation_output: Literal["axis_angle", "quaternion"] = "axis_angle"
     """What the head regresses for the global rotation: the paper's R, or a quaternion, which has
     no seam at half a turn and learns faster."""
@@ -87,11 +84,6 @@ class ModelConfig:
             f"model.pretrained must be 'imagenet' or 'none' for the encoder '{self.encoder}': the "
             "project's own weights are of the encoder 'convnet'",
             pretrained=self.pretrained,
-        )
-        _require(
-            0 <= self.feature_dropout < 1,
-            "model.feature_dropout must lie in 0 up to 1",
-            feature_dropout=self.feature_dropout,
         )
         _require(
             self.keypoint_stacks >= 1,

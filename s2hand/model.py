@@ -99,7 +99,6 @@ class S2Hand(nn.Module):
                 self.encoder.num_features,
                 initial_orient=(0.0, 0.0, 0.0) if is_flipped else UPRIGHT_ORIENT,
                 rotation_output=config.rotation_output,
-                dropout=config.feature_dropout,
             )
         if name == "texture_light_head":
             return TextureLightHead(

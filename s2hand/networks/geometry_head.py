@@ -39,7 +39,6 @@ class GeometryHead(nn.Module):
         num_features: length of the encoder's feature vector.
         initial_orient: axis-angle, radians, that the rotation branch starts from.
         rotation_output: what the rotation branch regresses; the paper's is ``axis_angle``.
-        dropout: share of the features that is hidden in training.
 
     References:
         Paper §3.2.2 names the outputs; layers and initial values are the released code's.
@@ -51,10 +50,8 @@ class GeometryHead(nn.Module):
         *,
         initial_orient: tuple[float, float, float],
         rotation_output: RotationOutput = "axis_angle",
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
         self.rotation_output = rotation_output
         start = torch.tensor(initial_orient)
         if rotation_output == "quaternion":
@@ -75,7 +72,7 @@ class GeometryHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch features"]) -> HandParameters:
         """Regress the hand's parameters."""
-        shared = self.trunk(nn.functional.dropout(features, self.dropout, self.training))
+        shared = self.trunk(features)
         rotation = self.rotation(shared)
         if self.rotation_output == "quaternion":
             rotation = quaternion_to_axis_angle(rotation)

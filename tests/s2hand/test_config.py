@@ -35,7 +35,6 @@ def phase(**changes):
     ("section", "make", "field", "allowed", "refused"),
     [
         ("model", ModelConfig, "image_size_px", [32], [31]),
-        ("model", ModelConfig, "feature_dropout", [0.0, 0.9], [-0.1, 1.0, math.nan]),
         ("model", ModelConfig, "keypoint_stacks", [1], [0]),
         ("model", ModelConfig, "keypoint_channels", [8, 64], [0, 12]),
         ("losses.weights", LossWeights, "quaternion", [0.0, 2.5], [-1.0, math.inf, math.nan]),

@@ -172,7 +172,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
 def test_what_no_part_of_the_model_means_is_not_compared(tmp_path):
     write_weights(tmp_path, "s2hand", CONFIG)
     write_weights(tmp_path, "hands", CONFIG)
-    flat = with_model(GEOMETRY, albedo="face", keypoint_channels=16, feature_dropout=0.5)
+    flat = with_model(GEOMETRY, albedo="face", keypoint_channels=16)
     assert find_starting_weights(starting_from(flat, "s2hand", tmp_path), HAND) is not None
     turned = with_model(CONFIG, rotation_output="quaternion", albedo="face", keypoint_stacks=2)
     assert find_starting_weights(starting_from(turned, "hands", tmp_path), HAND) is not None
