@@ -166,7 +166,11 @@ def build_step(model: S2Hand, config: S2HandConfig, index: int, stage: StageConf
             phase_of(config, stage, 0).weights,
             RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
         ),
-        optimiser=build_optimiser((model.parts[name] for name in parts), 1e-5, config.optimiser),
+        optimiser=build_optimiser(
+            {name: model.parts[name] for name in parts},
+            replace(stage, learning_rate=1e-5),
+            config.optimiser,
+        ),
         workers=Workers(rank=0, world_size=1),
         micro_batch_size=0,
         name_samples=lambda rows: [str(row) for row in rows.tolist()],

@@ -304,6 +304,9 @@ class StageConfig:
     decay: Literal["steps", "to_zero"] = "steps"
     """``steps``: the paper's, by the two fields above. ``to_zero``: in a line over the stage's
     optimiser steps to zero, which leaves a training of few epochs at a better place."""
+    features_rate: float = 1.0
+    """Learning rate of the encoder and the geometry head's trunk, over ``learning_rate``; below 1,
+    features that were learnt before are not undone while the rest of the head is new. Ours."""
     branch: BranchName = "both"
     """``3d``: all but the 2D branch. ``2d``: the keypoint estimator alone; a stage that has
     nothing to train, because no 2D loss has a weight, is left out. ``both``: everything."""
@@ -323,6 +326,11 @@ class StageConfig:
             self.learning_rate > 0,
             f"{where}.learning_rate must be positive",
             learning_rate=self.learning_rate,
+        )
+        _require(
+            0 < self.features_rate <= 1,
+            f"{where}.features_rate must lie in (0, 1]",
+            features_rate=self.features_rate,
         )
         _require(
             self.decay_every_epochs >= 1,

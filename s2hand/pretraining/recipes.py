@@ -27,13 +27,13 @@ _DATA = DataConfig(rotation_deg=30.0, picture_jitter=0.25, colour_jitter=0.2)
 
 _PICTURE = _CPU.stages[0].without
 
-_STAGE = replace(_CPU.stages[0], epochs=1, learning_rate=1e-3, without=(), decay="to_zero")
+_STAGE = replace(_CPU.stages[0], epochs=1, branch="both", without=(), decay="to_zero")
 
 RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
     {
         "hands": Recipe(
             config=replace(_CPU, model=_MODEL, data=_DATA),
-            features=FeaturePretraining(steps=20_000),
+            features=FeaturePretraining(steps=40_000),
         ),
         "s2hand": Recipe(
             config=replace(
@@ -44,11 +44,19 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
                     weights=replace(_CPU.losses.weights, posture_prior=0.02),
                     photometric="two_layers",
                 ),
-                data=replace(_DATA, max_frames=50_000),
+                data=replace(_DATA, max_frames=100_000),
                 stages=(
-                    replace(_STAGE, name="image", epochs=10, branch="3d", without=_PICTURE),
-                    replace(_STAGE, name="keypoints", epochs=2, learning_rate=3e-3, branch="2d"),
-                    replace(_STAGE, name="finetune", learning_rate=2e-4, branch="both"),
+                    replace(
+                        _STAGE,
+                        name="image",
+                        epochs=6,
+                        learning_rate=2e-3,
+                        features_rate=0.05,
+                        branch="3d",
+                        without=_PICTURE,
+                    ),
+                    replace(_STAGE, name="keypoints", epochs=4, learning_rate=3e-3, branch="2d"),
+                    replace(_STAGE, name="finetune", learning_rate=3e-4, features_rate=0.1),
                 ),
             ),
         ),

@@ -30,7 +30,7 @@ from s2hand.training.determinism import derive_seed, seed_epoch
 from s2hand.training.pictures import draw_reconstructions
 from s2hand.training.reports import StageReports
 from s2hand.training.stages import stage_id, stage_parts, stream_of
-from s2hand.training.step import TrainingStep, build_optimiser, move_batch
+from s2hand.training.step import TrainingStep, build_optimiser, move_batch, set_learning_rate
 from s2hand.training.workers import Workers
 
 FINAL_NAME = "final.pt"
@@ -142,9 +142,9 @@ class StageRun:
         weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
         for place, rows in enumerate(batches):
-            rate = learning_rate(self.stage, epoch + place / len(batches))
-            for group in step.optimiser.param_groups:
-                group["lr"] = rate
+            set_learning_rate(
+                step.optimiser, learning_rate(self.stage, epoch + place / len(batches))
+            )
             batch = self.dataset.batch(
                 self._own_share(rows, clip_length), clip_length=clip_length, generator=generator
             )
@@ -172,7 +172,7 @@ class StageRun:
         return TrainingStep(
             model=self.model,
             objective=self._build_objective(phase_of(self.config, self.stage, 0)),
-            optimiser=build_optimiser(self.parts.values(), self.stage.learning_rate, settings),
+            optimiser=build_optimiser(self.parts, self.stage, settings),
             workers=self.workers,
             micro_batch_size=settings.micro_batch_size,
             name_samples=lambda index: [ids[row] for row in index.tolist()],

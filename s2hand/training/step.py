@@ -1,15 +1,14 @@
 """The optimiser, and its step: forward, losses over the global batch, backward, update."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from s2hand.config import OptimiserConfig
+from s2hand.config import OptimiserConfig, StageConfig
 from s2hand.data.sample import Batch
 from s2hand.errors import ConfigurationError, NonFiniteLossError
 from s2hand.losses.loss_sum import divide
@@ -17,27 +16,50 @@ from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
 from s2hand.training.workers import Workers
 
+_FEATURES = ("encoder.", "head.trunk.")
+"""Where the weights of the image's features are, in a model."""
+
 
 def build_optimiser(
-    parts: Iterable[nn.Module], learning_rate: float, settings: OptimiserConfig
+    parts: Mapping[str, nn.Module], stage: StageConfig, settings: OptimiserConfig
 ) -> torch.optim.Optimizer:
     """Build AdamW, which without decay is the paper's Adam; biases and normalisation never decay.
+
+    Every group has its own share of the stage's rate, see :func:`set_learning_rate`.
+
+    Args:
+        parts: what the stage trains, under the names that the model has for it.
+        stage: its rates.
+        settings: everything else.
 
     References:
         Paper §4.3 (Adam); Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
     """
-    weights = [weight for part in parts for weight in part.parameters()]
-    groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in weights if weight.ndim > 1]},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups,
-        lr=learning_rate,
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, part in parts.items():
+        for key, weight in part.named_parameters(prefix=name):
+            place = (weight.ndim > 1, key.startswith(_FEATURES))
+            groups.setdefault(place, []).append(weight)
+    optimiser = torch.optim.AdamW(
+        [
+            {
+                "params": weights,
+                "weight_decay": settings.weight_decay if is_decayed else 0.0,
+                "share_of_rate": stage.features_rate if is_feature else 1.0,
+            }
+            for (is_decayed, is_feature), weights in groups.items()
+        ],
         betas=(settings.adam_beta1, settings.adam_beta2),
-        weight_decay=settings.weight_decay,
         fused=True,
     )
+    set_learning_rate(optimiser, stage.learning_rate)
+    return optimiser
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group of an optimiser of :func:`build_optimiser` its share of a rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share_of_rate"]
 
 
 @dataclass(kw_only=True, slots=True)

@@ -265,7 +265,7 @@ step = TrainingStep(
         weights,
         RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces),
     ),
-    optimiser=build_optimiser(model.parts.values(), 1e-3, OptimiserConfig()),
+    optimiser=build_optimiser(model.parts, stage, OptimiserConfig()),
     workers=Workers(rank=0, world_size=1),
     micro_batch_size=0,
     name_samples=list,

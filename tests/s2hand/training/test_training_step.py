@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from s2hand.config import LossConfig, OptimiserConfig
+from s2hand.config import PAPER_STAGES, LossConfig, OptimiserConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import ConfigurationError
 from s2hand.loss_table import TERMS, LossWeights
@@ -18,7 +18,13 @@ from s2hand.losses.formula import RestHand
 from s2hand.losses.loss_sum import divide
 from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
-from s2hand.training.step import TrainingStep, build_optimiser, move_batch, split_batch
+from s2hand.training.step import (
+    TrainingStep,
+    build_optimiser,
+    move_batch,
+    set_learning_rate,
+    split_batch,
+)
 from s2hand.training.workers import Workers
 
 LOSSES = LossConfig(
@@ -198,7 +204,9 @@ def test_workers_add_up_no_gradients_of_an_earlier_stage(config, batch, monkeypa
     added = {}
     for term, part in (("shape_prior", "encoder"), ("heatmap_keypoint", "keypoint_estimator")):
         step = build_step(model, micro_batch_size=0, workers=workers)
-        step.optimiser = build_optimiser([model.parts[part]], 1e-3, OptimiserConfig())
+        step.optimiser = build_optimiser(
+            {part: model.parts[part]}, stage_of(rate=1e-3), OptimiserConfig()
+        )
         step.objective = Objective(LOSSES, {term: 1.0}, rest_hand_of(model))
         step.run(batch)
         added[term] = counted[-1]  # the first are the counts
@@ -253,11 +261,41 @@ def test_a_micro_batch_that_cuts_a_clip_is_refused(batch):
         list(split_batch(batch, 3))
 
 
+def stage_of(*, rate, **changes):
+    return replace(PAPER_STAGES[0], learning_rate=rate, **changes)
+
+
+def test_features_learn_at_their_share_of_the_rate_and_nothing_else_does(config):
+    """Adam's first step is the rate itself, whatever the gradient."""
+    model = S2Hand(replace(config, losses=LOSSES))
+    stage = stage_of(rate=1e-3, features_rate=0.25)
+    optimiser = build_optimiser(model.parts, stage, OptimiserConfig())
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for later_rate, factor in ((1e-3, 1.0), (5e-4, 0.5)):
+        set_learning_rate(optimiser, later_rate)
+        for name, weight in model.named_parameters():
+            before[name] = weight.detach().clone()
+            weight.grad = torch.ones_like(weight)
+        optimiser.step()
+        steps = {
+            name: float((before[name] - weight.detach()).abs().max())
+            for name, weight in model.named_parameters()
+        }
+        features = {name for name in steps if name.startswith(("encoder.", "head.trunk."))}
+        assert features
+        assert features != set(steps)
+        for name, step in steps.items():
+            share = 0.25 if name in features else 1.0
+            assert step == pytest.approx(1e-3 * factor * share, rel=1e-2), name
+
+
 def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation():
     torch.manual_seed(0)
     part = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
     before = {name: weight.detach().clone() for name, weight in part.named_parameters()}
-    optimiser = build_optimiser([part], 0.1, OptimiserConfig(weight_decay=0.5))
+    optimiser = build_optimiser(
+        {"part": part}, stage_of(rate=0.1), OptimiserConfig(weight_decay=0.5)
+    )
     for weight in part.parameters():
         weight.grad = torch.zeros_like(weight)
     optimiser.step()
@@ -271,7 +309,7 @@ def test_without_decay_the_optimiser_is_adam():
     ours, peer = nn.Linear(3, 2), nn.Linear(3, 2)
     peer.load_state_dict(ours.state_dict())
     optimisers = [
-        build_optimiser([ours], 0.01, OptimiserConfig()),
+        build_optimiser({"ours": ours}, stage_of(rate=0.01), OptimiserConfig()),
         torch.optim.Adam(peer.parameters(), lr=0.01),
     ]
     inputs = torch.randn(5, 3)
