@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from s2hand_platform.spec.schema import ContrastSpec
 from s2hand_platform.statistics.intervals import mean_interval, paired_difference
+from s2hand_platform.statistics.power import MAX_SEEDS, POWER, seeds_to_decide
 from s2hand_platform.statistics.verdicts import judge_cell, judge_contrast
 from s2hand_platform.store.table_plan import PlanColumn, TablePlan
 from s2hand_platform.tables.parts import (
@@ -104,13 +105,18 @@ def contrasts(
                     cells[spec.row][column.label].planned_values,
                     cells[spec.baseline][column.label].planned_values,
                 )
+                verdict = judge_contrast(difference, column.direction, spec.expected)
+                needed = None
+                if difference is not None and verdict == "undecided":
+                    needed = seeds_to_decide(difference)
                 yield TableContrast(
                     row=spec.row,
                     baseline=spec.baseline,
                     expected=spec.expected,
                     column=column.label,
                     difference=difference,
-                    verdict=judge_contrast(difference, column.direction, spec.expected),
+                    verdict=verdict,
+                    seeds_to_decide=needed,
                 )
 
 
@@ -138,6 +144,11 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         yield (
             "A contrast is reproduced (reversed) when the 95 % interval of the paired difference "
             "excludes zero on the expected (the other) side; not corrected for their number."
+        )
+        yield (
+            "An undecided one names the seeds that find a difference of the measured size in "
+            f"{100 * POWER:.0f} % of cases, if the spread is as measured, which few seeds tell "
+            f"roughly; without a number they are more than {MAX_SEEDS}, or the spread is not known."
         )
     yield from plan.notes
     if chosen.seeds:

@@ -95,6 +95,7 @@ class MeasuredTable:
                     "column": contrast.column,
                     **_interval_fields(contrast.difference, "difference"),
                     "verdict": contrast.verdict,
+                    "seeds_to_decide": contrast.seeds_to_decide,
                 }
                 for contrast in self.contrasts
             ]
@@ -196,7 +197,9 @@ class MeasuredTable:
             key = (contrast.row, contrast.expected, contrast.baseline)
             difference = contrast.difference
             shown = format_interval(difference, 0, signed=True) if difference else ""
-            cell = GridCell(text=contrast.verdict, aside=shown)
+            needed = contrast.seeds_to_decide
+            verdict = f"{contrast.verdict} (≈ {needed} seeds)" if needed else contrast.verdict
+            cell = GridCell(text=verdict, aside=shown)
             lines.setdefault(key, {})[contrast.column] = cell
         return Grid(
             title="Declared contrasts (row minus baseline, paired by seed)",

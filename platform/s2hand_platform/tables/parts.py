@@ -71,6 +71,9 @@ class TableContrast:
     difference: MeanInterval | None
     """Row minus baseline over paired seeds; None where no seed has both."""
     verdict: ContrastVerdict
+    seeds_to_decide: int | None
+    """About how many seeds an undecided difference needs, see
+    :func:`~s2hand_platform.statistics.power.seeds_to_decide`; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
