@@ -33,7 +33,7 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
     {
         "hands": Recipe(
             config=replace(_CPU, model=_MODEL, data=_DATA),
-            features=FeaturePretraining(steps=40_000),
+            features=FeaturePretraining(steps=20_000),
         ),
         "s2hand": Recipe(
             config=replace(
