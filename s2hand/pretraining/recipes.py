@@ -44,12 +44,12 @@ RECIPES: Mapping[WeightsName, Recipe] = MappingProxyType(
                     weights=replace(_CPU.losses.weights, posture_prior=0.02),
                     photometric="two_layers",
                 ),
-                data=replace(_DATA, max_frames=100_000),
+                data=replace(_DATA, max_frames=50_000),
                 stages=(
                     replace(
                         _STAGE,
                         name="image",
-                        epochs=6,
+                        epochs=10,
                         learning_rate=2e-3,
                         features_rate=0.05,
                         branch="3d",
