@@ -115,7 +115,9 @@ async def _follow(client: JobSubmissionClient, job: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Say in a line what lies at the bottom: the client wraps it several times."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return " ".join(str(error).split()) or type(error).__name__
+    """Say in a line what befell the connection, which the client wraps several times, or else."""
+    told, inner = error, error.__cause__ or error.__context__
+    while inner is not None:
+        told = inner if isinstance(inner, OSError) else told
+        inner = inner.__cause__ or inner.__context__
+    return " ".join(str(told).split()) or type(told).__name__
