@@ -13,7 +13,7 @@ from s2hand_platform import execution
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import session
 from s2hand_platform.execution.session import Cluster, connect, session_folder
-from s2hand_platform.settings import CLUSTER, RAY_FOLDER
+from s2hand_platform.settings import RAY_FOLDER
 
 
 class Ray:
@@ -33,7 +33,7 @@ class Ray:
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> Ray:
-    for name in (*CLUSTER.variables, *RAY_FOLDER.variables):
+    for name in RAY_FOLDER.variables:
         monkeypatch.delenv(name, raising=False)
     started = Ray()
     monkeypatch.setattr(ray, "init", started.init)

@@ -13,17 +13,12 @@ PLATFORM = Path(settings.__file__).parent
 SETTINGS = [each for each in vars(settings).values() if isinstance(each, Setting)]
 
 
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for setting in SETTINGS:
-        for name in setting.variables:
-            monkeypatch.delenv(name, raising=False)
-
-
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_the_option_comes_first_then_our_variable_then_the_tools_own(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in setting.variables:
+        monkeypatch.delenv(name, raising=False)
     assert setting.choose() == (setting.default, "default")
     for name in reversed(setting.variables):
         monkeypatch.setenv(name, "")
@@ -53,7 +48,7 @@ def test_hidden_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    reading = re.compile(r"environ\.get\(|environ\[|getenv\(")
+    reading = re.compile(r"environ\.get\(|environ\[[^]]+\](?! = )|getenv\(")
     found = {
         str(path.relative_to(PLATFORM))
         for path in PLATFORM.rglob("*.py")

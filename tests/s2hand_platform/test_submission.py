@@ -3,7 +3,9 @@
 import json
 import shlex
 import socket
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +18,6 @@ from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import jobs
 from s2hand_platform.execution.jobs import job_server, submit_job
 from s2hand_platform.execution.runtime_env import PLATFORM_PACKAGE, submit_command
-from s2hand_platform.settings import JOB_SERVER
 from s2hand_platform.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
@@ -31,6 +32,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.version, self.otherwise = version, otherwise
         self.asked: list[str] = []
+        self.pause_s = 0.0
 
     @property
     def address(self) -> str:
@@ -45,6 +47,7 @@ class Answer(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path}")
         is_version = self.path == "/api/version"
         status, text = self.server.version if is_version else self.server.otherwise
+        time.sleep(0.0 if is_version else self.server.pause_s)
         if self.command == "GET" and self.path.startswith("/api/packages"):
             status = 404  # nothing was uploaded before
         self.send_response(status)
@@ -75,8 +78,6 @@ def serve() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (*JOB_SERVER.variables, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("no_proxy", "*")
     (tmp_path / PLATFORM_PACKAGE).mkdir(parents=True)
@@ -134,11 +135,11 @@ def test_the_usual_address_and_a_slash_at_the_end() -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ((404, "not here"), "returned 404"),
+        ((404, "not here"), "404"),
         ((200, "<html>"), "Expecting value"),
-        ((200, "[]"), "list indices"),
-        ((200, "{}"), "ray_version"),
-        ((500, "broken"), "500 Server Error"),
+        ((200, "[]"), "does not know Ray's version"),
+        ((200, "{}"), "does not know Ray's version"),
+        ((500, "broken"), "500"),
     ],
 )
 def test_another_server(serve: Any, root: Path, version: tuple[int, str], reason: str) -> None:
@@ -164,7 +165,18 @@ def test_a_refused_upload(serve: Any, root: Path, status: int, text: str) -> Non
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_is_asked_for(serve: Any, root: Path, status: int) -> None:
-    assert "asks for a token" in refusal(serve((status, "")).address, root)
+    server = serve((status, ""))
+    assert "asks for a token" in refusal(server.address, root)
+    assert len(server.asked) == 2  # the second time Ray's client, with the token
+
+
+def test_a_server_that_falls_silent(
+    serve: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    monkeypatch.setattr(jobs, "REQUEST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(server, "pause_s", 1.0)
+    assert "timed out" in refusal(server.address, root)
 
 
 def test_nobody_answers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +185,7 @@ def test_nobody_answers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         port = silent.getsockname()[1]
         assert "Connection refused" in refusal(f"http://127.0.0.1:{port}", root)
         silent.listen()
-        monkeypatch.setattr(jobs, "QUESTION_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(jobs, "CONNECT_TIMEOUT_S", 0.1)
         assert "timed out" in refusal(f"http://127.0.0.1:{port}", root)
 
     def unknown(*_: Any) -> None:
@@ -183,8 +195,12 @@ def test_nobody_answers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Name or service not known" in refusal("http://nowhere.example:8265", root)
 
 
-def test_the_whole_waiting_is_shorter_than_ten_seconds() -> None:
-    assert jobs.CONNECT_TIMEOUT_S + jobs.QUESTION_TIMEOUT_S < 10
+def test_the_whole_waiting_is_shorter_than_ten_seconds_and_goes_without_ray(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 2 * jobs.CONNECT_TIMEOUT_S < 10
+    monkeypatch.setitem(sys.modules, "ray.job_submission", None)
+    assert "Connection refused" in refusal("http://127.0.0.1:1", root)
 
 
 class Client:
@@ -209,6 +225,7 @@ class Client:
 def test_the_jobs_exit_code_and_log(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(jobs, "_probe", lambda _address: None)
     monkeypatch.setattr(jobs, "_connect", lambda _address: Client(3))
     assert submit_job(["plan", "tiny"], "http://a:1", root, Workspace(root / "w")) == 3
     printed = capsys.readouterr()
@@ -226,6 +243,7 @@ def test_the_jobs_exit_code_and_log(
 def test_a_job_that_ends_otherwise(
     root: Path, monkeypatch: pytest.MonkeyPatch, client: Client, message: str
 ) -> None:
+    monkeypatch.setattr(jobs, "_probe", lambda _address: None)
     monkeypatch.setattr(jobs, "_connect", lambda _address: client)
     with pytest.raises(ExecutionError, match=message):
         submit_job(["plan", "tiny"], "http://a:1", root, Workspace(root / "w"))

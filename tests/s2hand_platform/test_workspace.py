@@ -11,7 +11,6 @@ def test_the_path_given_comes_before_the_environment_and_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("S2HAND_WORKSPACE", raising=False)
     assert Workspace.resolve().root == tmp_path / "workspace"
     monkeypatch.setenv("S2HAND_WORKSPACE", str(tmp_path / "mine"))
     assert Workspace.resolve().root == tmp_path / "mine"

@@ -1,25 +1,29 @@
-"""Submitting a command as a job; whatever keeps it from running is one message."""
+"""Submitting a command as a job; whatever keeps it from running is one message.
+
+Ray, which takes long to import, is left out until its job server has answered.
+"""
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
-
-from ray.exceptions import AuthenticationError
-from ray.job_submission import JobSubmissionClient
+from urllib.request import urlopen
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution.runtime_env import PLATFORM_PACKAGE, entry_point, job_runtime_env
 from s2hand_platform.settings import JOB_SERVER
 from s2hand_platform.workspace import Workspace
 
-CONNECT_TIMEOUT_S = 3.0
-QUESTION_TIMEOUT_S = 5.0
-"""For an answer to a question."""
-UPLOAD_TIMEOUT_S = 60.0
-"""For the answer to an upload, or to the job itself: an idle cluster starts processes for it."""
+CONNECT_TIMEOUT_S = 4.0
+"""For a connection, and again for the first answer."""
+REQUEST_TIMEOUT_S = 60.0
+"""For every further answer: to take a job a cluster may have to start processes."""
+_WANTS_TOKEN = {401, 403}
 
 
 def job_server(given: str | None) -> str:
@@ -59,6 +63,7 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     environment = job_runtime_env(root, workspace)
     environment["working_dir"] = str(root)
     environment["py_modules"] = [str(root / PLATFORM_PACKAGE)]
+    _probe(address)
     client = _connect(address)
     try:
         job = client.submit_job(entrypoint=entry_point(command), runtime_env=environment)
@@ -82,19 +87,42 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     return int(info.driver_exit_code)
 
 
-class _Client(JobSubmissionClient):
-    """Ray's client, which by itself waits for an answer for good."""
+def _probe(address: str) -> None:
+    """Ask for Ray's version as Ray's own client does, which waits for an answer for good."""
+    try:
+        with urlopen(f"{address}/api/version", timeout=CONNECT_TIMEOUT_S) as answer:
+            found = json.load(answer)
+    except HTTPError as error:
+        if error.code in _WANTS_TOKEN:  # Ray's client brings it
+            return
+        raise _no_job_server(address, error) from error
+    except (OSError, ValueError, HTTPException) as error:
+        raise _no_job_server(address, error) from error
+    if not isinstance(found, dict) or "ray_version" not in found:
+        raise _no_job_server(address, ValueError("what answers there does not know Ray's version"))
 
-    def _do_request(self, method: str, endpoint: str, **named: Any) -> Any:
-        patience = QUESTION_TIMEOUT_S if method == "GET" else UPLOAD_TIMEOUT_S
-        named["timeout"] = (CONNECT_TIMEOUT_S, patience)
-        return super()._do_request(method, endpoint, **named)
+
+def _no_job_server(address: str, error: Exception) -> ExecutionError:
+    return ExecutionError(
+        f"no job server of Ray answers at {address}: {_reason(error)}; start a cluster with "
+        "'ray start --head', and check the address and the token (docs/cluster.md)"
+    )
 
 
-def _connect(address: str) -> JobSubmissionClient:
+def _connect(address: str) -> Any:
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):
+        """Ray's client, with an end to its waiting."""
+
+        def _do_request(self, *asked: Any, **named: Any) -> Any:
+            named["timeout"] = REQUEST_TIMEOUT_S
+            return super()._do_request(*asked, **named)
+
     try:
         with JOB_SERVER.hidden():  # Ray lets its variables overrule what it is given
-            return _Client(address)
+            return Client(address)
     except AuthenticationError as error:
         raise ExecutionError(
             f"the cluster at {address} asks for a token, and got none or another one; set "
@@ -102,13 +130,10 @@ def _connect(address: str) -> JobSubmissionClient:
             "(docs/cluster.md)"
         ) from error
     except Exception as error:
-        raise ExecutionError(
-            f"no job server of Ray answers at {address}: {_reason(error)}; start a cluster with "
-            "'ray start --head', and check the address and the token (docs/cluster.md)"
-        ) from error
+        raise _no_job_server(address, error) from error
 
 
-async def _follow(client: JobSubmissionClient, job: str) -> None:
+async def _follow(client: Any, job: str) -> None:
     async for text in client.tail_job_logs(job):
         sys.stdout.write(text)
         sys.stdout.flush()
