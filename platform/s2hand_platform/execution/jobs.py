@@ -93,6 +93,7 @@ def _probe(address: str) -> None:
         with urlopen(f"{address}/api/version", timeout=CONNECT_TIMEOUT_S) as answer:
             found = json.load(answer)
     except HTTPError as error:
+        error.close()
         if error.code in _WANTS_TOKEN:  # Ray's client brings it
             return
         raise _no_job_server(address, error) from error
