@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray._private.node import Node
 from ray._private.utils import validate_socket_filepath
 
 from s2hand_platform import execution
@@ -103,6 +104,23 @@ def test_a_start_that_failed_is_tried_once_more(
     assert "timed out during startup. This could happen); trying once more" in caplog.text
 
 
+def test_nothing_of_a_failed_start_is_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Node] = []
+
+    class Starting(Node):
+        def __init__(self) -> None:
+            raise TimeoutError
+
+        def kill_all_processes(self, *, check_alive: bool) -> None:
+            assert not check_alive
+            ended.append(self)
+
+    monkeypatch.setattr(ray, "init", lambda **_: Starting())
+    with pytest.raises(ExecutionError, match="TimeoutError"):
+        connect().__enter__()
+    assert len(ended) == 2
+
+
 def test_a_start_that_fails_twice_is_one_message(
     fake: Ray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,5 +161,7 @@ def _folder(monkeypatch: pytest.MonkeyPatch, variable: str, length: int) -> Path
 
 def test_ray_train_is_the_one_we_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TRAIN_V2_ENABLED", "0")
+    monkeypatch.setenv("TUNE_RESULT_DIR", "/nowhere")
     importlib.reload(execution)
     assert os.environ["RAY_TRAIN_V2_ENABLED"] == "1"
+    assert "TUNE_RESULT_DIR" not in os.environ

@@ -6,12 +6,14 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+from ray._private.node import Node
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.settings import CLUSTER, RAY_FOLDER, Chosen
@@ -155,7 +157,8 @@ def _start(cpus: int) -> None:
             )
         except Exception as error:  # Ray's own processes fail with a bare one
             ray.shutdown()
-            reason = " ".join(str(error).split())
+            _end_processes(error)
+            reason = " ".join(str(error).split()) or type(error).__name__
             if not first:
                 raise ExecutionError(
                     f"Ray did not start on this machine, nor at a second try: {reason}; its log is "
@@ -166,6 +169,15 @@ def _start(cpus: int) -> None:
                 ) from error
             _LOG.warning("Ray did not start (%s); trying once more", reason)
         else:
+            return
+
+
+def _end_processes(error: Exception) -> None:
+    """End what a failed start has started: Ray itself leaves it running until this process ends."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            node.kill_all_processes(check_alive=False)
             return
 
 
