@@ -37,12 +37,12 @@ def _tell_more(wished: bool) -> bool:  # noqa: FBT001 - the signature is typer's
     return wished
 
 
-VerboseOption = Annotated[
+VerboseOption = Annotated[  # acts when it is parsed: commands only list it
     bool,
     typer.Option(
         "--verbose",
         is_eager=True,
         callback=_tell_more,
-        help="Say where each setting comes from; the option does it when it is read.",
+        help="Say what each setting is, and where that stands.",
     ),
 ]

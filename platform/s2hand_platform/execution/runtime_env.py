@@ -29,10 +29,10 @@ def job_runtime_env(root: Path, workspace: Workspace) -> dict[str, Any]:
         raise ExecutionError(
             f"a job is submitted from the project's folder, {root} has no {PLATFORM_PACKAGE}"
         )
-    places = {name: str(workspace.root) for name in WORKSPACE.variables}
+    (place,) = WORKSPACE.variables
     return {
         "py_modules": [PLATFORM_PACKAGE],
-        "env_vars": {**QUIET_RAY, **REQUIRED_OF_RAY, **places},
+        "env_vars": {**QUIET_RAY, **REQUIRED_OF_RAY, place: str(workspace.root)},
     }
 
 

@@ -117,10 +117,11 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
         yield _describe()
         return
     chosen = CLUSTER.choose(address)
-    if chosen.value in {"", LOCAL}:
-        _start(max(cpus, len(os.sched_getaffinity(0))))
-    else:
-        _join(chosen)
+    with CLUSTER.hidden():  # Ray lets its variable overrule 'auto', and hands it to its processes
+        if chosen.value in {"", LOCAL}:
+            _start(max(cpus, len(os.sched_getaffinity(0))))
+        else:
+            _join(chosen)
     try:
         with termination_interrupts():
             yield _describe()
@@ -212,8 +213,7 @@ def _join(chosen: Chosen) -> None:
     if address != "auto":
         _probe(chosen)
     try:
-        with CLUSTER.hidden():  # Ray takes RAY_ADDRESS for 'auto'
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ExecutionError(_no_cluster(chosen, error)) from error
 
