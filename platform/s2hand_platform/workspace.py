@@ -1,11 +1,14 @@
 """The folder that holds everything that runs produce."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-ENVIRONMENT_VARIABLE = "S2HAND_WORKSPACE"
-DEFAULT_FOLDER = "workspace"
+from s2hand_platform.errors import SpecError
+from s2hand_platform.paths import local_path
+from s2hand_platform.settings import WORKSPACE
+
+_NOT_IN_ADDRESSES = "?#%"
+"""The databases' and artifacts' addresses are made of the path, and would end elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,18 @@ class Workspace:
 
     @classmethod
     def resolve(cls, path: str | Path | None = None) -> "Workspace":
-        """Take ``path``, or else ``S2HAND_WORKSPACE``, or else ``./workspace``."""
-        chosen = path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER
-        return cls(Path(chosen).expanduser().resolve())
+        """Take ``path``, or else ``S2HAND_WORKSPACE``, or else ``./workspace``.
+
+        Raises:
+            SpecError: if that is no path on a disk, or one that cannot be part of an address.
+        """
+        chosen = WORKSPACE.choose(path)
+        root = local_path(chosen.value, chosen.source).resolve()
+        unfit = [each for each in str(root) if each in _NOT_IN_ADDRESSES or not each.isprintable()]
+        if unfit:
+            fault = f"{chosen.source}: the workspace's path must not hold {unfit[0]!r}, or MLflow's"
+            raise SpecError([f"{fault} database in it has no address; got {str(root)!r}"])
+        return cls(root)
 
     @property
     def store_dir(self) -> Path:

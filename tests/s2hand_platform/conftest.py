@@ -9,9 +9,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny_experiment import TinyExperiment
 
+from s2hand_platform import settings
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.store.records import AttemptRecord, Environment
 from s2hand_platform.store.results import ResultStore
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user's own environment chooses does not steer a test."""
+    chosen = (settings.WORKSPACE, settings.CLUSTER, settings.JOB_SERVER, settings.TRACKING_URI)
+    for setting in chosen:
+        for name in setting.variables:
+            monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.searches import run_search
+from s2hand_platform.tracking import mlflow_sink
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -88,7 +89,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for scale in ("demo", "full"):  # what the command line takes unless told otherwise
         (tmp_path / "sweeps" / "scales" / f"{scale}.toml").write_text(SCALE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("S2HAND_WORKSPACE", raising=False)
     monkeypatch.setenv("S2HAND_EXPERIMENT", f"{__name__}:BrittleExperiment")
     return tmp_path
 
@@ -283,6 +283,37 @@ def test_user_errors_are_one_message(
     printed = capsys.readouterr().err.replace("\n", " ")
     assert message in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--address=local", "--max-concurrent=1", "--cpus-per-worker=1", "--gpus-per-worker=0"],
+)
+def test_what_a_run_without_ray_would_ignore_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert call(monkeypatch, "run", "tiny", "--without-ray", option) == EXIT_USER_ERROR
+    assert f"goes without {option.partition('=')[0]}" in capsys.readouterr().err
+
+
+def test_mlflow_is_where_the_option_or_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str | None] = []
+
+    def sink(_workspace: object, *, data: str, uri: str | None) -> None:
+        told.append(uri)
+        raise SpecError([data])
+
+    monkeypatch.setattr(mlflow_sink, "mlflow_sink", sink)
+    command = ("run", "tiny", "--without-ray")
+    call(monkeypatch, *command)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tools")
+    call(monkeypatch, *command)
+    monkeypatch.setenv("S2HAND_TRACKING_URI", "http://ours")
+    call(monkeypatch, *command)
+    call(monkeypatch, *command, "--tracking-uri", "http://given")
+    assert told == [None, "http://tools", "http://ours", "http://given"]
 
 
 def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_no_cluster_at_the_address_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head"])
 def test_address_must_be_a_head_with_its_port(address: str) -> None:
-    with pytest.raises(ExecutionError, match="--address must be HOST:PORT"), connect(address):
+    with pytest.raises(ExecutionError, match="--address: must be HOST:PORT"), connect(address):
         pass
 
 

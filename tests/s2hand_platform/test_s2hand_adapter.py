@@ -152,7 +152,7 @@ def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     with Image.open(picture) as image:
         pixels = np.asarray(image)
-    postures = shown.output.split(": ")[1].split(";")[0].split(", ")
+    postures = " ".join(shown.output.split()).split(": ")[1].split(";")[0].split(", ")
     assert postures[-2:] == ["mean", "sampled"]
     assert pixels.shape == (2 * 32, len(postures) * 32, 3)
     for column in np.split(pixels, len(postures), axis=1):

@@ -22,10 +22,10 @@ from s2hand_platform.cli.options import (
     TableNameArgument,
     TrackingOption,
     WithoutRayOption,
-    WorkspaceOption,
     choose_place,
     how_to_run,
 )
+from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def plan(
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a table would run, what is reused and why, and the cost."""
@@ -62,6 +63,7 @@ def run(
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     address: AddressOption = None,
     tracking_uri: TrackingOption = None,
     max_concurrent: ConcurrentOption = None,
@@ -99,6 +101,7 @@ def sweep(
         int | None, typer.Option(min=1, help="How many trials to draw; else the recipe's number.")
     ] = None,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     address: AddressOption = None,
     tracking_uri: TrackingOption = None,
     max_concurrent: ConcurrentOption = None,
@@ -149,6 +152,7 @@ def table(
         ),
     ] = False,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     form: Annotated[
         Literal["rich", "markdown", "latex", "csv", "html", "json"],
         typer.Option("--format", help="How to write it."),

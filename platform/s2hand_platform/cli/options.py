@@ -1,9 +1,10 @@
 """Options that several commands have."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:
     from s2hand_platform.runs.place import HowToRun, Place
@@ -40,16 +41,19 @@ DeviceOption = Annotated[
 SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="How many seeds; else as many as the scale takes.")
 ]
-WorkspaceOption = Annotated[
-    Path | None, typer.Option(help="Folder of all results; else S2HAND_WORKSPACE or ./workspace.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AddressOption = Annotated[
     str | None,
-    typer.Option(help="HOST:PORT of a Ray cluster; else RAY_ADDRESS or a Ray on this machine."),
+    typer.Option(
+        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
+        "Ray of our own on this machine, as local means."
+    ),
 ]
 TrackingOption = Annotated[
-    str | None, typer.Option(help="MLflow's tracking URI; else the database in the workspace.")
+    str | None,
+    typer.Option(
+        help="MLflow's; else S2HAND_TRACKING_URI, MLFLOW_TRACKING_URI, or the workspace's database."
+    ),
 ]
 ConcurrentOption = Annotated[
     int | None, typer.Option(min=1, help="Trials at once; else as many as fit.")
@@ -69,7 +73,7 @@ WithoutRayOption = Annotated[
 def choose_place(
     data: str | None,
     scale: str | None,
-    workspace: Path | None,
+    workspace: str | None,
     device: Literal["auto", "cpu", "cuda"],
 ) -> "Place":
     """Make the place that the options name."""
@@ -87,10 +91,23 @@ def how_to_run(
     gpus_per_worker: float | None,
     without_ray: bool,
 ) -> "HowToRun":
-    """Gather the options of a run."""
+    """Gather the options of a run.
+
+    Raises:
+        SpecError: if options of Ray are given for a run without it.
+    """
     from s2hand_platform.execution.settings import RunSettings
     from s2hand_platform.runs.place import HowToRun
 
+    of_ray = {
+        "--address": address,
+        "--max-concurrent": max_concurrent,
+        "--cpus-per-worker": cpus_per_worker,
+        "--gpus-per-worker": gpus_per_worker,
+    }
+    ignored = [option for option, value in of_ray.items() if value is not None]
+    if without_ray and ignored:
+        raise SpecError([f"--without-ray: goes without {', '.join(ignored)}; leave one out"])
     settings = RunSettings(
         address=address,
         cpus_per_worker=cpus_per_worker,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from s2hand_platform.cli.options import WorkspaceOption
+from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.settings import JOB_SERVER
 from s2hand_platform.workspace import Workspace
 
 
@@ -15,6 +16,7 @@ def ui(
     *,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Serve MLflow's pages on this machine for the workspace's runs, until Ctrl-C."""
     place = Workspace.resolve(workspace)
@@ -31,18 +33,24 @@ def submit(
     ],
     *,
     address: Annotated[
-        str, typer.Option(help="Of the cluster's job server.")
-    ] = "http://127.0.0.1:8265",
+        str | None,
+        typer.Option(
+            help="http://HOST:PORT of the cluster's job server; else S2HAND_JOB_SERVER, "
+            f"RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or {JOB_SERVER.default}."
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the 'ray job submit' command instead.")
     ] = False,
 ) -> None:
     """Run a command as a job on a Ray cluster, with the code of this folder."""
-    from s2hand_platform.execution.runtime_env import submit_command, submit_job
+    from s2hand_platform.execution.jobs import job_server, submit_job
+    from s2hand_platform.execution.runtime_env import submit_command
 
-    place = Workspace.resolve(workspace)
+    place, server = Workspace.resolve(workspace), job_server(address)
     if show:
-        typer.echo(submit_command(command, address, Path.cwd(), place))
+        typer.echo(submit_command(command, server, Path.cwd(), place))
     else:
-        raise typer.Exit(submit_job(command, address, Path.cwd(), place))
+        raise typer.Exit(submit_job(command, server, Path.cwd(), place))

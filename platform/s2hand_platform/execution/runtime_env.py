@@ -2,14 +2,14 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.execution import QUIET_RAY
-from s2hand_platform.workspace import ENVIRONMENT_VARIABLE, Workspace
+from s2hand_platform.execution import QUIET_RAY, REQUIRED_OF_RAY
+from s2hand_platform.settings import JOB_SERVER, WORKSPACE
+from s2hand_platform.workspace import Workspace
 
 PLATFORM_PACKAGE = "platform/s2hand_platform"
 """Named itself: with its parent on ``sys.path``, Python's own ``platform`` would be hidden."""
@@ -29,9 +29,10 @@ def job_runtime_env(root: Path, workspace: Workspace) -> dict[str, Any]:
         raise ExecutionError(
             f"a job is submitted from the project's folder, {root} has no {PLATFORM_PACKAGE}"
         )
+    (place,) = WORKSPACE.variables
     return {
         "py_modules": [PLATFORM_PACKAGE],
-        "env_vars": {**QUIET_RAY, ENVIRONMENT_VARIABLE: str(workspace.root)},
+        "env_vars": {**QUIET_RAY, **REQUIRED_OF_RAY, place: str(workspace.root)},
     }
 
 
@@ -41,48 +42,14 @@ def entry_point(command: Sequence[str]) -> str:
 
 
 def submit_command(command: Sequence[str], address: str, root: Path, workspace: Workspace) -> str:
-    """Write the ``ray job submit`` line that does the same as ``submit_job``."""
+    """Write the ``ray job submit`` line that does the same as ``submit_job``.
+
+    Ray lets its variables overrule ``--address``, so the line goes without them.
+    """
     environment = json.dumps(job_runtime_env(root, workspace))
+    without = " ".join(f"-u {name}" for name in JOB_SERVER.variables)
     return (
-        f"ray job submit --address {shlex.quote(address)} --working-dir {shlex.quote(str(root))} "
+        f"env {without} ray job submit --address {shlex.quote(address)} "
+        f"--working-dir {shlex.quote(str(root))} "
         f"--runtime-env-json {shlex.quote(environment)} -- {entry_point(command)}"
     )
-
-
-def submit_job(command: Sequence[str], address: str, root: Path, workspace: Workspace) -> int:
-    """Submit a job, print its log while it runs, and return its exit code.
-
-    Raises:
-        ExecutionError: if no job server answers, or it wants another token.
-    """
-    import asyncio
-
-    from ray.exceptions import AuthenticationError
-    from ray.job_submission import JobSubmissionClient
-
-    environment = job_runtime_env(root, workspace)
-    environment["working_dir"] = str(root)
-    environment["py_modules"] = [str(root / PLATFORM_PACKAGE)]
-    try:
-        client = JobSubmissionClient(address)
-    except AuthenticationError as error:
-        raise ExecutionError(
-            f"the cluster at {address} asks for a token, and got none or another one; set "
-            "RAY_AUTH_MODE=token, and the cluster's own in RAY_AUTH_TOKEN or the token file "
-            "(docs/cluster.md)"
-        ) from error
-    except (ConnectionError, RuntimeError) as error:
-        raise ExecutionError(
-            f"no job server answers at {address} ({error}); start a cluster with "
-            "'ray start --head', and check the address and the token"
-        ) from error
-    job = client.submit_job(entrypoint=entry_point(command), runtime_env=environment)
-
-    async def follow() -> None:
-        async for text in client.tail_job_logs(job):
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    asyncio.run(follow())
-    code = client.get_job_info(job).driver_exit_code
-    return 1 if code is None else int(code)

@@ -4,18 +4,34 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
+from ray._private.node import Node
 
 from s2hand_platform.errors import ExecutionError
+from s2hand_platform.settings import CLUSTER, RAY_FOLDER, Chosen
 
 SLOT = "slot"
 """Resource of our own Ray that limits how many trials run at once."""
+LOCAL = "local"
+"""The address of a Ray of our own."""
 CONNECT_TIMEOUT_S = 10.0
+
+_LAST_PORT = 65535
+
+_LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+"""Bytes of a socket's path: the operating system's limit."""
+_LONGEST_SOCKET = "ray/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""What Ray adds to the folder of temporary files."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,21 +106,22 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
     a request to terminate interrupts it as Ctrl-C does.
 
     Args:
-        address: ``HOST:PORT`` of a cluster's head, or ``auto``; None means ``RAY_ADDRESS`` or
-            else a Ray of our own.
+        address: ``HOST:PORT`` of a cluster's head, ``auto`` for the one on this machine, or
+            ``local`` for a Ray of our own; None is what the environment says, or else ``local``.
         cpus: CPUs that our own Ray has at the least; this machine's are claimed anyway.
 
     Raises:
-        ExecutionError: if no cluster answers at the address.
+        ExecutionError: if no cluster answers at the address, or our own does not start.
     """
     if ray.is_initialized():
         yield _describe()
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address:
-        _join(address)
-    else:
-        _start(max(cpus, len(os.sched_getaffinity(0))))
+    chosen = CLUSTER.choose(address)
+    with CLUSTER.hidden():  # Ray lets its variable overrule 'auto', and hands it to its processes
+        if chosen.value in {"", LOCAL}:
+            _start(max(cpus, len(os.sched_getaffinity(0))))
+        else:
+            _join(chosen)
     try:
         with termination_interrupts():
             yield _describe()
@@ -126,45 +143,98 @@ def termination_interrupts() -> Iterator[None]:
 
 
 def _start(cpus: int) -> None:
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        resources={SLOT: cpus},
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    """Start a Ray of our own; what did not start on a busy machine is tried once more."""
+    folder = session_folder()
+    for first in (True, False):
+        try:
+            ray.init(
+                address=LOCAL,
+                num_cpus=cpus,
+                resources={SLOT: cpus},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+        except Exception as error:  # Ray's own processes fail with a bare one
+            ray.shutdown()
+            _end_processes(error)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if not first:
+                raise ExecutionError(
+                    f"Ray did not start on this machine, nor at a second try: {reason}; its log is "
+                    f"in {folder / 'session_latest' / 'logs'}; mostly the machine is too busy or "
+                    "short of memory: run the command again when it is less so, or with "
+                    "--without-ray",
+                    "start",
+                ) from error
+            _LOG.warning("Ray did not start (%s); trying once more", reason)
+        else:
+            return
 
 
-def _join(address: str) -> None:
-    if address.startswith("ray://"):
+def _end_processes(error: Exception) -> None:
+    """End what a failed start has started: Ray itself leaves it running until this process ends."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            node.kill_all_processes(check_alive=False)
+            return
+
+
+def session_folder() -> Path:
+    """Return where Ray keeps its sockets and logs: as it is told, where its sockets fit in there.
+
+    Raises:
+        ExecutionError: if they do not, and the folder was named for Ray alone.
+    """
+    chosen = RAY_FOLDER.choose()
+    folder = Path(chosen.value).absolute()
+    if len(os.fsencode(folder / _LONGEST_SOCKET)) > _LONGEST_SOCKET_PATH:
+        longest = _LONGEST_SOCKET_PATH - len(_LONGEST_SOCKET) - 1
+        told = (
+            f"{chosen.source}: Ray's sockets need a path of at most {longest} bytes, got {folder}"
+        )
+        if chosen.source == "RAY_TMPDIR":
+            raise ExecutionError(f"{told}; name a shorter one")
+        folder = Path(RAY_FOLDER.default)
+        _LOG.warning("%s; they are put into %s (RAY_TMPDIR names another)", told, folder)
+    return folder / "ray"
+
+
+def _join(chosen: Chosen) -> None:
+    address = chosen.value
+    if "://" in address:
         raise ExecutionError(
-            f"--address must be HOST:PORT of the cluster's head, got {address!r}; from outside the "
-            "cluster submit a job: ray job submit (see docs/cluster.md)"
+            f"{chosen.source}: must be HOST:PORT of the cluster's head, auto, or local for a Ray "
+            f"on this machine, got {address!r}; a job server (http://) is for 's2hand submit', "
+            "which also serves from outside the cluster (docs/cluster.md)"
         )
     if address != "auto":
-        _probe(address)
+        _probe(chosen)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ExecutionError(_no_cluster(address, error)) from error
+        raise ExecutionError(_no_cluster(chosen, error)) from error
 
 
-def _probe(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ExecutionError(f"--address must be HOST:PORT or auto, got {address!r}")
+def _probe(chosen: Chosen) -> None:
+    host, _, port = chosen.value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > _LAST_PORT:
+        raise ExecutionError(
+            f"{chosen.source}: must be HOST:PORT, auto or local, got {chosen.value!r}"
+        )
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        raise ExecutionError(_no_cluster(address, error)) from error
+    except (OSError, UnicodeError) as error:  # a name that no host can have is a UnicodeError
+        raise ExecutionError(_no_cluster(chosen, error)) from error
 
 
-def _no_cluster(address: str, error: Exception) -> str:
+def _no_cluster(chosen: Chosen, error: Exception) -> str:
     return (
-        f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', "
-        "check the address and, if the cluster asks for one, the token (docs/cluster.md), or leave "
-        "--address out to run on this machine"
+        f"no Ray cluster answers at {chosen.value} ({error}), which {chosen.source} names; start "
+        "one with 'ray start --head', check the address and, if the cluster asks for one, the "
+        "token (docs/cluster.md), or give --address local to run on this machine"
     )
 
 

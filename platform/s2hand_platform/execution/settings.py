@@ -11,7 +11,8 @@ class RunSettings:
     """Where and how trials run; none of it changes a result but the threads."""
 
     address: str | None = None
-    """``HOST:PORT`` or ``auto`` of a Ray cluster; None: ``RAY_ADDRESS`` or a Ray of our own."""
+    """``HOST:PORT`` or ``auto`` of a Ray cluster, ``local`` for a Ray of our own; None: as the
+    environment says, or else a Ray of our own."""
     cpus_per_worker: float | None = None
     """None: one, or with GPUs each GPU's share."""
     gpus_per_worker: float | None = None

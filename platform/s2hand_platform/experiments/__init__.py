@@ -6,18 +6,22 @@ import nothing slow.
 """
 
 import importlib
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from s2hand_platform.errors import SpecError
+from s2hand_platform.settings import Setting
 
 if TYPE_CHECKING:
     from s2hand_platform.experiments.protocol import Experiment
 
-ENVIRONMENT_VARIABLE = "S2HAND_EXPERIMENT"
+_EXPERIMENT = Setting(
+    name="experiment",
+    option="",
+    variables=("S2HAND_EXPERIMENT",),
+    default="s2hand_platform.experiments.s2hand:S2HandExperiment",
+)
 """``MODULE:CLASS`` of another experiment, to run tables of one's own with this program."""
-DEFAULT = "s2hand_platform.experiments.s2hand:S2HandExperiment"
 
 
 def default_experiment() -> "Experiment":
@@ -41,7 +45,7 @@ def command_groups() -> dict[str, Any]:
 
 
 def _chosen() -> str:
-    return os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT
+    return _EXPERIMENT.choose().value
 
 
 def _found(place: str, *default: Any) -> Any:
@@ -49,8 +53,9 @@ def _found(place: str, *default: Any) -> Any:
     try:
         return getattr(importlib.import_module(module), name, *default)
     except (ImportError, AttributeError, ValueError) as error:
-        if module == DEFAULT.partition(":")[0]:
+        if module == _EXPERIMENT.default.partition(":")[0]:
             raise
+        chosen = _EXPERIMENT.choose()
         raise SpecError(
-            [f"{ENVIRONMENT_VARIABLE}: must be MODULE:CLASS of an experiment, got {_chosen()!r}"]
+            [f"{chosen.source}: must be MODULE:CLASS of an experiment, got {chosen.value!r}"]
         ) from error

@@ -110,5 +110,5 @@ class HowToRun:
     without_ray: bool = False
     """One trial after the other in this process."""
     tracking_uri: str | None = None
-    """None: the MLflow database in the workspace."""
+    """None: as the environment says, or else the MLflow database in the workspace."""
     console: Console = field(default_factory=lambda: Console(stderr=True))

@@ -8,6 +8,7 @@ from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.progress import ProgressSink
 from s2hand_platform.runs.place import HowToRun, Place
+from s2hand_platform.settings import TRACKING_URI
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
 
@@ -43,7 +44,8 @@ def tracker_of(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
     """Open MLflow's sink, and say so if MLflow could not be told everything."""
     from s2hand_platform.tracking.mlflow_sink import mlflow_sink
 
-    tracker = mlflow_sink(place.workspace, data=place.label, uri=how.tracking_uri)
+    uri = TRACKING_URI.choose(how.tracking_uri).value or None
+    tracker = mlflow_sink(place.workspace, data=place.label, uri=uri)
     try:
         yield tracker
     finally:

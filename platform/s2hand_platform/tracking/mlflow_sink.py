@@ -15,6 +15,10 @@ _SETTINGS = {
 """Finite waits; and the standard output belongs to tables and JSON."""
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
+try:
+    Path.home()
+except RuntimeError:  # a container's user without a name; MLflow cannot be imported then
+    os.environ["HOME"] = "/nonexistent"
 
 from filelock import FileLock  # noqa: E402 - MLflow reads the variables above when imported
 from mlflow import MlflowClient  # noqa: E402

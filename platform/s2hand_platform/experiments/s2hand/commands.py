@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     VALIDATION,
@@ -17,6 +18,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     SizeName,
     synthetic_folder,
 )
+from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
 hand_app = typer.Typer(help="The hand model.", no_args_is_help=True)
@@ -30,17 +32,21 @@ HandOption = Annotated[
 @hand_app.command("export")
 def export_hand(
     path: Annotated[Path, typer.Argument(help="Where to write, e.g. MANO_RIGHT.pkl.")],
+    *,
+    verbose: VerboseOption = False,
 ) -> None:
     """Write the hand model as the official MANO file is laid out, for other projects' layers."""
     from s2hand.hand.export import export_hand_model
     from s2hand.hand.loader import load_hand_model
+    from s2hand_platform.experiments.s2hand.configuration import hand_model
 
-    export_hand_model(load_hand_model(), path)
+    export_hand_model(load_hand_model(hand_model()), local_path(path, "PATH"))
     Console().print(f"wrote {path}")
 
 
 @hand_app.command("show")
 def show_hand(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path(
         "hand.png"
     ),
@@ -49,15 +55,18 @@ def show_hand(
     num_sampled: Annotated[
         int, typer.Option("--sampled", min=0, help="Add that many random shapes and postures.")
     ] = 0,
+    verbose: VerboseOption = False,
 ) -> None:
     """Draw the hand's postures from the palm's and the back's side."""
     from PIL import Image
 
     from s2hand.hand.loader import load_hand_model
+    from s2hand_platform.experiments.s2hand.configuration import hand_model
     from s2hand_platform.experiments.s2hand.hand_pictures import draw_postures
 
-    picture, names = draw_postures(load_hand_model(hand), side_px, num_sampled)
-    Image.fromarray(picture).save(output)
+    model = load_hand_model(hand_model(hand))
+    picture, names = draw_postures(model, side_px, num_sampled)
+    Image.fromarray(picture).save(local_path(output, "--output"))
     Console().print(f"wrote {output}: {', '.join(names)}; palm above, back below")
 
 
@@ -76,7 +85,8 @@ def make_data(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
     ] = False,
-    workspace: Annotated[Path | None, typer.Option("--workspace")] = None,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Make the synthetic benchmark in the official layouts; continues where it stopped."""
     from s2hand.synthetic import make_synthetic

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 from s2hand.config import PRESETS, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
+from s2hand_platform.paths import local_path
+from s2hand_platform.settings import Setting
+
+_HAND_MODEL = Setting(
+    name="hand model",
+    option="--hand or model.hand_model",
+    variables=(ENVIRONMENT_VARIABLE,),
+    default=EMBEDDED,
+)
 
 _CONFIG = TypeAdapter(S2HandConfig)
 
@@ -44,16 +51,18 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         config,
         model=dataclasses.replace(
             config.model,
-            hand_model=_hand_model(config.model.hand_model),
-            weights_dir=_absolute(config.model.weights_dir),
+            hand_model=hand_model(config.model.hand_model),
+            weights_dir=_absolute(config.model.weights_dir, "model.weights_dir"),
         ),
         data=dataclasses.replace(
             data,
-            root=_absolute(data.root),
-            evaluation_root=_absolute(data.evaluation_root),
-            validation_root=_absolute(data.validation_root),
+            root=_absolute(data.root, "data.root"),
+            evaluation_root=_absolute(data.evaluation_root, "data.evaluation_root"),
+            validation_root=_absolute(data.validation_root, "data.validation_root"),
         ),
-        runtime=dataclasses.replace(config.runtime, cache_dir=_absolute(config.runtime.cache_dir)),
+        runtime=dataclasses.replace(
+            config.runtime, cache_dir=_absolute(config.runtime.cache_dir, "runtime.cache_dir")
+        ),
     )
 
 
@@ -63,14 +72,19 @@ def dump(config: S2HandConfig) -> dict[str, Any]:
     return dumped
 
 
-def _hand_model(named: str) -> str:
-    chosen = named or os.environ.get(ENVIRONMENT_VARIABLE) or EMBEDDED
-    return chosen if chosen == EMBEDDED else _absolute(chosen)
+def hand_model(named: str = "") -> str:
+    """Return the hand model's file, or that it is the embedded hand; "" is what stands elsewhere.
+
+    Raises:
+        SpecError: if it is the address of something that is not a disk.
+    """
+    chosen = _HAND_MODEL.choose(named)
+    return EMBEDDED if chosen.value == EMBEDDED else _absolute(*chosen)
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: str, source: str) -> str:
     """Make a path absolute, as a worker has another working directory; "" stays."""
-    return str(Path(path).expanduser().resolve()) if path else ""
+    return str(local_path(path, source).resolve()) if path else ""
 
 
 def _merge(

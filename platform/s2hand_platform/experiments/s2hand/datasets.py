@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from s2hand.layouts import LAYOUTS
 from s2hand_platform.errors import SpecError, nearest
+from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
 SYNTHETIC = "synthetic"
@@ -83,7 +84,7 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         root = workspace.data_dir / data
         remedy = "put the official download there, or give its folder as --data PATH"
     else:
-        root, remedy = Path(data), "give a folder in the dataset's official layout"
+        root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
     if not root.is_dir():
         raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
     return root.resolve()

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s2hand.parts import WEIGHTS, WeightsName
+from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import VALIDATION, synthetic_folder
@@ -85,7 +86,8 @@ def build(
     *,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    workspace: Annotated[Path | None, typer.Option("--workspace")] = None,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Train weights by their recipe into the workspace; run again to go on after a stop.
 
