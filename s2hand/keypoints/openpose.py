@@ -198,9 +198,10 @@ def _entries_by_key(
     by_key: dict[str, int] = {}
     for entry, name in enumerate(names):
         first = by_key.setdefault(_key(name), entry)
-        if (keypoints[first] != keypoints[entry]).any() or (
-            confidence[first] != confidence[entry]
-        ).any():
+        if first != entry and not (
+            np.array_equal(keypoints[first], keypoints[entry])
+            and np.array_equal(confidence[first], confidence[entry])
+        ):
             raise DataError(
                 f"{path}: what is said of an image must be the same wherever it stands, got "
                 f"entries {first} and {entry} of {name!r} that differ; write each image's own file "
