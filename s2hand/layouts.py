@@ -72,6 +72,7 @@ _READING = (
     "s2hand.data.files",
     "s2hand.data.loader",
     "s2hand.data.packing",
+    "s2hand.data.plausibility",
     "s2hand.data.sample",
 )
 """What both loaders use."""

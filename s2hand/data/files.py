@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxtyping import Float32
 
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
+from s2hand.keypoints.openpose import Detections
 from s2hand.layouts import Split
 
 SPLITS: tuple[Split, Split] = ("train", "test")
@@ -157,8 +159,14 @@ def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, obje
     return 0, "no entry at all"
 
 
-def clipping_notes(num_clipped: int) -> dict[str, str]:
-    """Say how many confidences of a set's detections were above 1; nothing where none was."""
-    if not num_clipped:
-        return {}
-    return {"detections": f"{num_clipped:,} confidences above 1 count as 1"}
+def detection_notes(read: Collection[Detections]) -> dict[str, str]:
+    """Say what was passed over in a set's files of detections; nothing where they are whole."""
+    images = sum(map(len, read))
+    counts = {
+        f"of {images:,} images have no entry and count as not found": "num_missing",
+        "entries are of images that the set does not have and are left out": "num_unknown",
+        "confidences above 1 count as 1": "num_clipped",
+    }
+    totals = {text: sum(getattr(each, name) for each in read) for text, name in counts.items()}
+    told = [f"{total:,} {text}" for text, total in totals.items() if total]
+    return {"detections": "; ".join(told)} if told else {}

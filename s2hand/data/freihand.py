@@ -1,14 +1,15 @@
 """FreiHAND: 32 560 photographs of hands, and 3 960 to evaluate on."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from s2hand.data.files import (
-    clipping_notes,
+    detection_notes,
     find_images,
     images_by_stem,
     is_present,
@@ -19,12 +20,18 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px, stored_sizes_px
+from s2hand.data.plausibility import Share, judge, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
+from s2hand.hand.joints import JointOrder
 from s2hand.keypoints.openpose import read_detections
 from s2hand.layouts import Split
 
+_FRAME = "FreiHAND's files are in OpenCV's frame, with y down and z forward"
+_BONE = (9, 10)
+"""Joints whose distance ``*_scale.json`` gives."""
+_SAME_LENGTH = 0.02
 _FOLDERS: dict[Split, str] = {"train": "training", "test": "evaluation"}
 _DETECTIONS: dict[Split, Path] = {
     "train": Path("openpose_v2/training/detect_all.json"),
@@ -39,13 +46,14 @@ class _Files:
     intrinsics: Path
     joints: Path | None
     vertices: Path | None
+    bones: Path | None
     detections: Path | None
     images: tuple[Path, ...]
     stored_intrinsics_px: Float32[np.ndarray, "stored 3 3"]
     """Of every image that the set has; ``images`` may be the first of them."""
 
     def paths(self) -> tuple[Path, ...]:
-        optional = (self.joints, self.vertices, self.detections)
+        optional = (self.joints, self.vertices, self.bones, self.detections)
         return (self.intrinsics, *(path for path in optional if path is not None), *self.images)
 
 
@@ -75,34 +83,35 @@ def load_freihand(
 
     The training set is the originals in front of the green screen, images 0 to 32 559; the three
     recomposed copies of each are not used, as in the released code. Truth is optional: without
-    ``*_xyz.json`` there are no ``joints``. ``vertices`` are read for the evaluation set only.
+    ``*_xyz.json`` there are no ``joints``. ``*_scale.json`` is only compared with them.
+    ``vertices`` are read for the evaluation set only.
 
     Args:
         root: Folder that holds ``training``, ``evaluation`` and the detections.
         split: ``train`` or ``test``.
         keypoints: ``ground_truth`` puts projected truth, confidence 1, in place of detections.
             The test set may lack detections: then they are (0, 0) with confidence 0.
+            They belong to images by file name; see :func:`read_detections`.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
-        DataError: If a file is missing, truncated, or does not fit the others.
+        DataError: If a file is missing, truncated, or does not fit the others, or what they hold
+            cannot be true, by itself or in the set's statistics.
     """
     files = _find(root, split, keypoints, max_frames)
-    stored, count = len(files.stored_intrinsics_px), len(files.images)
-
-    def truth(path: Path | None, points: int) -> Float32[np.ndarray, "n points 3"] | None:
-        return None if path is None else read_json_array(path, (points, 3), count=stored)[:count]
-
-    joints, vertices = truth(files.joints, 21), truth(files.vertices, 778)
+    count = len(files.images)
+    sample_ids = tuple(f"{index:08d}" for index in range(count))
+    joints, vertices = _truth(files, sample_ids)
     intrinsics_px = files.stored_intrinsics_px[:count]
+    sizes_px = stored_sizes_px(files.images)
     notes: dict[str, str] = {}
     if keypoints == "ground_truth" and joints is not None:
         keypoints_px = project_truth(joints, intrinsics_px)
         confidence = np.ones((count, 21), np.float32)
     else:
-        keypoints_px, confidence, notes = _detections(files)
-    return FrameTable(
-        sample_ids=tuple(f"{index:08d}" for index in range(count)),
+        keypoints_px, confidence, notes = _detections(files, sizes_px)
+    table = FrameTable(
+        sample_ids=sample_ids,
         image_paths=files.images,
         intrinsics_px=intrinsics_px,
         sequences=("",) * count,
@@ -113,8 +122,15 @@ def load_freihand(
         joints=joints,
         vertices=vertices,
         fingertips=S2HAND_FINGERTIPS,
-        notes=notes,
     )
+    notes |= judge(
+        table,
+        sizes_px,
+        truth=str(files.joints),
+        detections=str(files.detections or ""),
+        more=tuple(_bone_shares(files, joints)),
+    )
+    return replace(table, notes=notes)
 
 
 def survey(root: Path, split: Split) -> Survey:
@@ -151,11 +167,13 @@ def _find(
     stored = len(stored_intrinsics_px)
     count = min(max_frames, stored) if max_frames else stored
     joints, vertices = root / f"{name}_xyz.json", root / f"{name}_verts.json"
+    bones = root / f"{name}_scale.json"
     has_joints = is_present(joints)
     return _Files(
         intrinsics=intrinsics,
         joints=joints if has_joints else None,
         vertices=vertices if split == "test" and is_present(vertices) else None,
+        bones=bones if has_joints and is_present(bones) else None,
         detections=_detections_path(root, split, keypoints, has_joints=has_joints),
         images=find_images(root / name / "rgb", [f"{index:08d}" for index in range(count)]),
         stored_intrinsics_px=stored_intrinsics_px,
@@ -176,20 +194,50 @@ def _detections_path(
     return path if split == "train" or is_present(path) else None
 
 
+def _truth(
+    files: _Files, sample_ids: tuple[str, ...]
+) -> tuple[Float32[np.ndarray, "n 21 3"] | None, Float32[np.ndarray, "n 778 3"] | None]:
+    def read(path: Path | None, points: int) -> Float32[np.ndarray, "n points 3"] | None:
+        if path is None:
+            return None
+        stored = len(files.stored_intrinsics_px)
+        truth = read_json_array(path, (points, 3), count=stored)[: len(sample_ids)]
+        order: JointOrder | None = "openpose" if points == 21 else None
+        require_hands(truth, sample_ids, str(path), file_frame=_FRAME, file_order=order)
+        return truth
+
+    return read(files.joints, 21), read(files.vertices, 778)
+
+
+def _bone_shares(files: _Files, joints: Float32[np.ndarray, "n 21 3"] | None) -> Iterator[Share]:
+    """Compare the true joints with the length of a bone that another file gives of each hand."""
+    if joints is None or files.bones is None:
+        return
+    stored = len(files.stored_intrinsics_px)
+    told_m = read_json_array(files.bones, (), count=stored)[: len(joints)]
+    lengths_m = np.linalg.norm(joints[:, _BONE[1]] - joints[:, _BONE[0]], axis=-1)
+    yield Share(
+        subject="bones agree",
+        value=float((np.abs(lengths_m - told_m) <= _SAME_LENGTH * lengths_m).mean()),
+        of=f"of the middle fingers' first bones are as long as {files.bones} says",
+        where=str(files.joints),
+        remedy="the files of a split must come from the same release, in one order",
+    )
+
+
 def _detections(
-    files: _Files,
+    files: _Files, sizes_px: Int64[np.ndarray, "n 2"]
 ) -> tuple[Float32[np.ndarray, "n 21 2"], Float32[np.ndarray, "n 21"], dict[str, str]]:
     """Return the images' keypoints and confidences, and what is to be said of their file."""
     count, path = len(files.images), files.detections
     if path is None:
         return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32), {}
     refuse_dangling(path)
-    detections = read_detections(path, stored_sizes_px(files.images))
-    stored = len(files.stored_intrinsics_px)
+    images = {
+        image.name: (int(width), int(height))
+        for image, (width, height) in zip(files.images, sizes_px, strict=True)
+    }
     # A detector that ran over the whole training folder saw the recomposed copies as well.
-    if len(detections) not in {stored, len(images_by_stem(files.images[0].parent))}:
-        raise DataError(
-            f"{path}: must hold one entry per image ({stored}), got {len(detections)}; detect again"
-        )
-    notes = clipping_notes(detections.num_clipped)
-    return detections.keypoints_px[:count], detections.confidence[:count], notes
+    others = [image.name for image in images_by_stem(files.images[0].parent).values()]
+    detections = read_detections(path, images, others=others)
+    return detections.keypoints_px, detections.confidence, detection_notes([detections])

@@ -1,7 +1,8 @@
 """HO-3D: sequences of a hand that holds an object, versions 2 (PNG) and 3 (JPEG)."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from jaxtyping import Float32
 
 from s2hand.data.files import (
     SPLITS,
-    clipping_notes,
+    detection_notes,
     find_images,
     images_by_stem,
     is_present,
@@ -23,6 +24,7 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px
+from s2hand.data.plausibility import Share, judge, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.rotations import (
@@ -33,17 +35,19 @@ from s2hand.geometry.rotations import (
 from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
 from s2hand.hand.pickles import load_restricted
-from s2hand.keypoints.openpose import Detections, read_detections
+from s2hand.keypoints.openpose import read_detections
 from s2hand.layouts import Split
 
 _FOLDERS: dict[Split, str] = dict(zip(SPLITS, ("train", "evaluation"), strict=True))
 _OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
 _HALF_TURN_ABOUT_X = (0.0, 1.0, 0.0, 0.0)
 """The same change of frame as a quaternion."""
+_FRAME = "HO-3D's files are in OpenGL's frame, with y up and z back"
 _FROM_HO3D = joint_permutation("mano_tips", "openpose")
 _CONFIDENT = 0.1
 """Detections below this do not enter a crop's extent; the paper's threshold for images (§3.2.3)."""
 _FEWEST_CONFIDENT = 3
+_SAME_WRIST_M = 0.01
 
 _TRAIN_FIELDS: dict[str, tuple[int, ...]] = {
     "camMat": (3, 3),
@@ -127,22 +131,27 @@ def load_ho3d(
         split: ``train`` or ``test``.
         keypoints: ``ground_truth`` puts projected truth, confidence 1, in place of detections.
             The test set may lack detections: then they are (0, 0) with confidence 0.
+            They belong to images by file name; see :func:`read_detections`.
         train_crop: Whether a training crop's extent is that of projected truth, or of the
             keypoints with a confidence of at least 0.1 (fewer than three: the whole image).
         max_frames: Keep only the first annotated frames of the list (0: all).
 
     Raises:
-        DataError: If a file is missing, truncated, or does not fit the others.
+        DataError: If a file is missing, truncated, or does not fit the others, or what they hold
+            cannot be true, by itself or in the set's statistics.
     """
     files = _find(root, split, keypoints, max_frames)
     frames, meta = files.frames, files.meta
-    joints, vertices = _truth(files, split)
+    meta_files = f"{root / _FOLDERS[split]}/*/meta/*.pkl"
+    joints, vertices = _truth(files, split, meta_files)
     rotations = _opencv_rotations(_column(meta, "handPose")) if split == "train" else None
     intrinsics_px = _column(meta, "camMat")
     sizes_px = _sizes_px(files)
+    stored_px = np.array([sizes_px[frame.sequence] for frame in frames], np.int64)
     notes: dict[str, str] = {}
     if without := len(files.read_meta) - len(frames):
         notes["annotations"] = f"{without:,} frames have none and are left out"
+    detection_files = f"{root}/openpose/*/detect.json" if files.detections else ""
     if keypoints == "ground_truth" and joints is not None:
         detected_px = project_truth(joints, intrinsics_px)
         confidence = np.ones((len(frames), 21), np.float32)
@@ -154,9 +163,8 @@ def load_ho3d(
     elif train_crop == "truth" and joints is not None:
         boxes = _extents(project_truth(joints, intrinsics_px))
     else:
-        stored_px = np.array([sizes_px[frame.sequence] for frame in frames], np.float32)
-        boxes = _detected_extents(detected_px, confidence, stored_px)
-    return FrameTable(
+        boxes = _detected_extents(detected_px, confidence, stored_px.astype(np.float32))
+    table = FrameTable(
         sample_ids=tuple(frame.sample_id for frame in frames),
         image_paths=files.images,
         intrinsics_px=intrinsics_px,
@@ -169,8 +177,16 @@ def load_ho3d(
         vertices=vertices,
         rotations=rotations,
         fingertips=HO3D_FINGERTIPS,
-        notes=notes,
     )
+    notes |= judge(
+        table,
+        stored_px,
+        truth=meta_files if split == "train" else str(files.joints),
+        detections=detection_files,
+        boxes=meta_files,
+        more=tuple(_wrist_shares(files, joints, meta_files)) if split == "test" else (),
+    )
+    return replace(table, notes=notes)
 
 
 def survey(root: Path, split: Split) -> Survey:
@@ -290,7 +306,8 @@ def _read_meta(
         if split == "train" and any(content.get(name, 0) is None for name in wanted):
             continue
         frames.append(frame)
-        columns.append({name: _field(path, content, name, wanted[name]) for name in wanted})
+        fields = {name: _field(path, content, name, wanted[name]) for name in wanted}
+        columns.append(fields if split == "train" else fields | {"wrist": _wrist(path, content)})
     if not frames:
         raise DataError(f"{folder}: none of the {len(listed)} listed frames has an annotation")
     return tuple(read), frames, columns
@@ -324,6 +341,15 @@ def _field(
     return values
 
 
+def _wrist(path: Path, content: dict[str, Any]) -> Float32[np.ndarray, "3"]:
+    """Return the wrist that an evaluation frame's file tells; NaN where it tells none."""
+    told = content.get("handJoints3D")
+    if told is None:
+        return np.full(3, np.nan, np.float32)
+    shape = (21, 3) if np.shape(told) == (21, 3) else (3,)
+    return _field(path, content, "handJoints3D", shape).reshape(-1, 3)[0]
+
+
 def _column(meta: list[dict[str, np.ndarray]], name: str) -> Float32[np.ndarray, "n ..."]:
     return np.stack([fields[name] for fields in meta])
 
@@ -340,21 +366,44 @@ def _find_images(folder: Path, frames: list[_Frame]) -> tuple[Path, ...]:
 
 
 def _truth(
-    files: _Files, split: Split
+    files: _Files, split: Split, meta_files: str
 ) -> tuple[Float32[np.ndarray, "n 21 3"] | None, Float32[np.ndarray, "n 778 3"] | None]:
+    ids = [frame.sample_id for frame in files.frames]
+    joints = vertices = None
     if split == "train":
-        return _opencv_joints(_column(files.meta, "handJoints3D")), None
+        joints = _opencv_joints(_column(files.meta, "handJoints3D"))
+    elif files.joints is not None:
+        joints = _opencv_joints(_read_truth(files, files.joints, 21))
+    if joints is not None:
+        where = meta_files if split == "train" else str(files.joints)
+        require_hands(joints, ids, where, file_frame=_FRAME, file_order="mano_tips")
+    if files.vertices is not None:
+        vertices = _read_truth(files, files.vertices, 778) * _OPENGL_TO_OPENCV
+        require_hands(vertices, ids, str(files.vertices), file_frame=_FRAME)
+    return joints, vertices
 
-    def read(path: Path | None, points: int) -> Float32[np.ndarray, "n points 3"] | None:
-        if path is None:
-            return None
-        return read_json_array(path, (points, 3), count=len(files.listed))[: len(files.frames)]
 
-    joints, vertices = read(files.joints, 21), read(files.vertices, 778)
-    return (
-        None if joints is None else _opencv_joints(joints),
-        None if vertices is None else vertices * _OPENGL_TO_OPENCV,
-    )
+def _read_truth(files: _Files, path: Path, points: int) -> Float32[np.ndarray, "n points 3"]:
+    return read_json_array(path, (points, 3), count=len(files.listed))[: len(files.frames)]
+
+
+def _wrist_shares(
+    files: _Files, joints: Float32[np.ndarray, "n 21 3"] | None, meta_files: str
+) -> Iterator[Share]:
+    """Compare the wrists in an evaluation set's meta files with those of its true joints."""
+    if joints is None:
+        return
+    wrists = _column(files.meta, "wrist") * _OPENGL_TO_OPENCV
+    is_known = ~np.isnan(wrists).any(axis=1)
+    if is_known.any():
+        distances_m = np.linalg.norm(wrists - joints[:, 0], axis=-1)[is_known]
+        yield Share(
+            subject="wrists agree",
+            value=float((distances_m < _SAME_WRIST_M).mean()),
+            of=f"of the wrists lie within {100 * _SAME_WRIST_M:g} cm of those in {meta_files}",
+            where=str(files.joints),
+            remedy="the truth must be in the order of evaluation.txt, of the same release",
+        )
 
 
 def _opencv_joints(joints: Float32[np.ndarray, "n 21 3"]) -> Float32[np.ndarray, "n 21 3"]:
@@ -385,23 +434,20 @@ def _detections(
     """Return the frames' keypoints and confidences, and what is to be said of their files."""
     keypoints_px = np.zeros((len(files.frames), 21, 2), np.float32)
     confidence = np.zeros((len(files.frames), 21), np.float32)
-    read: dict[str, Detections] = {}
+    rows: dict[str, list[int]] = {}
+    for row, frame in enumerate(files.frames):
+        rows.setdefault(frame.sequence, []).append(row)
+    read = []
     for sequence, path in files.detections.items():
         refuse_dangling(path)
-        read[sequence] = read_detections(path, sizes_px[sequence])
-    for row, frame in enumerate(files.frames):
-        if frame.sequence not in read:
-            continue
-        detections, index = read[frame.sequence], int(frame.stem)
-        if index >= len(detections):
-            raise DataError(
-                f"{files.detections[frame.sequence]}: must hold an entry for every frame number of "
-                f"the sequence, got {len(detections)} entries and frame {frame.stem}; "
-                "detect on all frames again"
-            )
-        keypoints_px[row] = detections.keypoints_px[index]
-        confidence[row] = detections.confidence[index]
-    return keypoints_px, confidence, clipping_notes(sum(d.num_clipped for d in read.values()))
+        images = {files.images[row].name: sizes_px[sequence] for row in rows[sequence]}
+        folder = files.images[rows[sequence][0]].parent
+        others = [image.name for image in images_by_stem(folder).values()]
+        detections = read_detections(path, images, others=others)
+        keypoints_px[rows[sequence]] = detections.keypoints_px
+        confidence[rows[sequence]] = detections.confidence
+        read.append(detections)
+    return keypoints_px, confidence, detection_notes(read)
 
 
 def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray, "n 4"]:

@@ -1,12 +1,13 @@
 """Files of detected keypoints, in the layout that the S2HAND code reads."""
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from s2hand.errors import DataError
 from s2hand.files import whole_file
@@ -30,50 +31,79 @@ class Detections:
     filenames: tuple[str, ...]
     num_clipped: int = 0
     """Confidences that the file has above 1; OpenPose's maps can rise above it. They are 1 here."""
+    num_missing: int = 0
+    """Images that the file has no entry of: nothing is found in them here."""
+    num_unknown: int = 0
+    """Entries of the file that found something in an image that is not there; left out here."""
 
     def __len__(self) -> int:
         return len(self.filenames)
 
 
 def read_detections(
-    path: Path, image_size_px: tuple[int, int] | Int64[np.ndarray, "images 2"]
+    path: Path, images: Mapping[str, tuple[int, int]], *, others: Collection[str] = ()
 ) -> Detections:
-    """Read one detections file and check every entry.
+    """Read what one detections file says of the given images, and check every entry.
 
     The file is a JSON list of three lists of equal length: 21 [x, y] per image, 21 [confidence]
-    per image, one [file name] per image. A confidence above 1 counts as 1, and how many did is
-    told.
+    per image, one [file name] per image. An image's entry is that of its name, wherever it stands:
+    folder, ending and leading zeros of names do not count, and a number is such a name. An image
+    without an entry has no keypoints, and how many have none is told; so is how many confidences
+    above 1 count as 1.
 
     Args:
         path: The file.
-        image_size_px: Width and height of all images, or of each of the first ones: what is found
-            in others is not looked at. A found keypoint may lie outside by half its image's size:
-            no further, or it belongs to other images.
+        images: Width and height by file name. A found keypoint may lie outside by half its image's
+            size: no further, or it belongs to other images.
+        others: Names of images that may have entries too, which are passed over.
+
+    Returns:
+        A row per image of ``images``, in their order.
 
     Raises:
-        DataError: If the file is missing, truncated or not of that layout, or an entry holds NaN,
-            a keypoint far outside the image, or a negative confidence.
+        DataError: If the file is missing, truncated or not of that layout, an entry holds NaN,
+            a keypoint far outside the image, or a negative confidence, most confidences are above
+            1, two entries of one image differ, or no entry is of any of the images.
     """
     keypoints_list, confidence_list, name_list = _read_lists(path)
     keypoints = _stack(path, "keypoints", keypoints_list, (_NUM_KEYPOINTS, 2))
     confidence = _stack(path, "confidences", confidence_list, (_NUM_KEYPOINTS, 1))[..., 0]
     remedy = "write (0, 0) with confidence 0 for a keypoint that was not found"
-    _require_range(path, "confidence", confidence, 0.0, np.inf, remedy)
+    every = np.arange(len(confidence))
+    _require_range(path, "confidence", confidence, (0.0, np.inf), every, remedy)
+    _require_ones(path, confidence)
+    names = [_name(path, name, entry) for entry, name in enumerate(name_list)]
+    by_key = _entries_by_key(path, names, keypoints, confidence)
+    keys = [_key(name) for name in images]
+    rows = [row for row, key in enumerate(keys) if key in by_key]
+    if not rows:
+        raise DataError(
+            f"{path}: must have entries of the images beside it, such as {next(iter(images))}, got "
+            f"{len(name_list)} entries, of images such as {next(iter(by_key), 'none')}; detect on "
+            "these images, or write their file names"
+        )
+    known = {*keys, *(_key(name) for name in others)}
+    unknown = [entry for key, entry in by_key.items() if key not in known]
+    num_unknown = int((confidence[unknown] > 0).any(axis=1).sum())
+    entries = np.array([by_key[keys[row]] for row in rows])
+    keypoints, confidence = keypoints[entries], confidence[entries]
     found = np.where(confidence[..., None] > 0, keypoints, 0)
-    if isinstance(image_size_px, tuple):
-        sizes_px = np.tile(image_size_px, (len(found), 1))
-    else:
-        found, sizes_px = found[: len(image_size_px)], image_size_px[: len(found)]
+    sizes_px = np.array(list(images.values()))[rows]
     for axis, name in enumerate("xy"):
         side = sizes_px[:, axis]
+        limits = (-side / 2, 1.5 * side)
         remedy = "detect on the images as they are stored"
-        _require_range(path, f"keypoint {name}", found[..., axis], -side / 2, 1.5 * side, remedy)
-    return Detections(
-        keypoints_px=keypoints.astype(np.float32),
-        confidence=confidence.clip(max=1.0).astype(np.float32),
-        filenames=tuple(_name(path, entry, index) for index, entry in enumerate(name_list)),
+        _require_range(path, f"keypoint {name}", found[..., axis], limits, entries, remedy)
+    of_images = Detections(
+        keypoints_px=np.zeros((len(images), _NUM_KEYPOINTS, 2), np.float32),
+        confidence=np.zeros((len(images), _NUM_KEYPOINTS), np.float32),
+        filenames=tuple(images),
         num_clipped=int((confidence > 1).sum()),
+        num_missing=len(images) - len(rows),
+        num_unknown=num_unknown,
     )
+    of_images.keypoints_px[rows], of_images.confidence[rows] = keypoints, confidence.clip(max=1)
+    return of_images
 
 
 def write_detections(path: Path, detections: Detections) -> None:
@@ -136,25 +166,59 @@ def _require_range(
     path: Path,
     field: str,
     values: np.ndarray,
-    low: float | np.ndarray,
-    high: float | np.ndarray,
+    limits: tuple[float | np.ndarray, float | np.ndarray],
+    entries: np.ndarray,
     remedy: str,
 ) -> None:
-    """Check values by entry and keypoint; ``low`` and ``high`` may differ between entries."""
-    lows, highs = np.broadcast_to(low, len(values)), np.broadcast_to(high, len(values))
+    """Check values by row and keypoint; limits may differ between rows, which are ``entries``."""
+    lows, highs = (np.broadcast_to(limit, len(values)) for limit in limits)
     outside = np.argwhere((values < lows[:, None]) | (values > highs[:, None]))
     if len(outside):
-        entry, keypoint = outside[0]
+        row, keypoint = outside[0]
         raise DataError(
-            f"{path}: entry {entry}, {field} of keypoint {keypoint} must lie in "
-            f"{lows[entry]:g}..{highs[entry]:g}, got {values[entry, keypoint]:g} "
+            f"{path}: entry {entries[row]}, {field} of keypoint {keypoint} must lie in "
+            f"{lows[row]:g}..{highs[row]:g}, got {values[row, keypoint]:g} "
             f"({len(outside)} such values); {remedy}"
         )
 
 
+def _require_ones(path: Path, confidence: np.ndarray) -> None:
+    """Refuse confidences of another scale: a peak above 1 is an exception."""
+    above, found = int((confidence > 1).sum()), int((confidence > 0).sum())
+    if 2 * above > found:
+        raise DataError(
+            f"{path}: confidences must go from 0 to 1, got {above} of {found} above 1, the largest "
+            f"{confidence.max():g}; divide them by what stands for certainty (100 in percent)"
+        )
+
+
+def _entries_by_key(
+    path: Path, names: Sequence[str], keypoints: np.ndarray, confidence: np.ndarray
+) -> dict[str, int]:
+    by_key: dict[str, int] = {}
+    for entry, name in enumerate(names):
+        first = by_key.setdefault(_key(name), entry)
+        if first != entry and not (
+            np.array_equal(keypoints[first], keypoints[entry])
+            and np.array_equal(confidence[first], confidence[entry])
+        ):
+            raise DataError(
+                f"{path}: what is said of an image must be the same wherever it stands, got "
+                f"entries {first} and {entry} of {name!r} that differ; write each image's own file "
+                "name, or detect again"
+            )
+    return by_key
+
+
+def _key(name: str) -> str:
+    """Return what tells an image from the others of its folder."""
+    stem = PurePosixPath(name.replace("\\", "/")).stem
+    return stem.lstrip("0") or stem[:1]
+
+
 def _name(path: Path, entry: object, index: int) -> str:
-    if isinstance(entry, list) and len(entry) == 1 and isinstance(entry[0], str):
-        return entry[0]
+    if isinstance(entry, list) and len(entry) == 1 and type(entry[0]) in {str, int}:
+        return str(entry[0])
     raise DataError(
         f"{path}: entry {index} of the file names must be a list of one name, "
         f"got {_describe(entry)}"

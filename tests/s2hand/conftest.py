@@ -8,10 +8,43 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
+
+TIPS = [4, 8, 12, 16, 20]
+HO3D_FROM_OPENPOSE = [0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3, 4, 8, 12, 16, 20]
 
 
-def random_joints(random: np.random.Generator, count: int) -> np.ndarray:
-    return random.normal(scale=0.04, size=(count, 21, 3)) + np.array([0.01, -0.02, 0.6])
+def right_hand() -> np.ndarray:
+    """Make a right hand in OpenPose order, metres: fingers along x, bent to z, thumb at −y."""
+    joints = [[0.0, 0.0, 0.0]]
+    for side in (-0.04, -0.025, 0.0, 0.02, 0.04):
+        for along, bent in ((0.08, 0.0), (0.11, 0.005), (0.135, 0.015), (0.15, 0.03)):
+            joints.append([along if side > -0.04 else along - 0.04, side, bent])
+    return np.array(joints) - [0.08, 0, 0]
+
+
+def random_hands(
+    random: np.random.Generator, count: int, place: tuple[float, float, float]
+) -> np.ndarray:
+    """Turn hands at random and put them about a place in front of the camera."""
+    turns = Rotation.random(count, random).as_matrix()
+    shaken = right_hand() + random.normal(scale=0.001, size=(count, 21, 3))
+    return (
+        shaken @ turns.transpose(0, 2, 1) + place + random.normal(scale=0.005, size=(count, 1, 3))
+    )
+
+
+def vertices_of(random: np.random.Generator, joints: np.ndarray, tips: list[int]) -> np.ndarray:
+    """Scatter vertices about the joints; those of fingertips lie at the tips."""
+    vertices = joints[:, random.integers(0, 21, 778)]
+    vertices += random.normal(scale=0.005, size=vertices.shape)
+    vertices[:, tips] = joints[:, TIPS]
+    return vertices
+
+
+def projected(joints: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    homogeneous = joints @ np.asarray(camera).T
+    return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
 def write_json(path: Path, content: object) -> None:
@@ -24,12 +57,12 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def detections_of(keypoints: np.ndarray, confidence: float = 0.5) -> list:
+def detections_of(keypoints: np.ndarray, names: list[str], confidence: float = 0.5) -> list:
     count = len(keypoints)
     return [
         keypoints.tolist(),
         np.full((count, 21, 1), confidence).tolist(),
-        [[f"{index}.jpg"] for index in range(count)],
+        [[name] for name in names],
     ]
 
 
@@ -39,19 +72,22 @@ def make_freihand(tmp_path: Path) -> Callable[..., Path]:
 
     def make(count: int = 5, size: int = 48) -> Path:
         random = np.random.default_rng(0)
-        camera = [[400.0, 0, size / 2], [0, 400.0, size / 2], [0, 0, 1]]
+        camera = np.array([[400.0, 0, size / 2], [0, 400.0, size / 2], [0, 0, 1]])
         root = tmp_path / "freihand"
         for name in ("training", "evaluation"):
-            joints = random_joints(random, count)
-            write_json(root / f"{name}_K.json", [camera] * count)
+            joints = random_hands(random, count, (0.0, 0.0, 2.0))
+            write_json(root / f"{name}_K.json", [camera.tolist()] * count)
             write_json(root / f"{name}_xyz.json", joints.tolist())
             for index in range(count):
                 pixels = random.integers(0, 255, (size, size, 3), dtype=np.uint8)
                 write_image(root / name / "rgb" / f"{index:08d}.jpg", pixels)
-        vertices = random.normal(scale=0.05, size=(count, 778, 3)) + np.array([0, 0, 0.6])
+            if name == "training":
+                keypoints = projected(joints, camera) + random.normal(size=(count, 21, 2))
+                names = [f"{index:08d}.jpg" for index in range(count)]
+                path = root / "openpose_v2/training/detect_all.json"
+                write_json(path, detections_of(keypoints, names))
+        vertices = vertices_of(random, joints, [744, 320, 443, 555, 672])
         write_json(root / "evaluation_verts.json", vertices.tolist())
-        keypoints = random.uniform(0, size, (count, 21, 2))
-        write_json(root / "openpose_v2/training/detect_all.json", detections_of(keypoints))
         return root
 
     return make
@@ -66,7 +102,9 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
         camera = np.array([[60.0, 0, width / 2 - 0.5], [0, 60, height / 2], [0, 0, 1]])
         root = tmp_path / "ho3d"
         for folder, sequence in (("train", "AB1"), ("evaluation", "SM1")):
-            joints = random_joints(random, count) * [1, -1, -1]
+            hands = random_hands(random, count, (0.05, -0.02, 0.5))
+            joints = hands[:, HO3D_FROM_OPENPOSE] * [1, -1, -1]
+            seen = projected(hands, camera)
             for frame in range(count):
                 place = root / folder / sequence
                 pixels = random.integers(0, 255, (height, width, 3), dtype=np.uint8)
@@ -82,21 +120,19 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
                 else:
                     meta |= {
                         "handJoints3D": joints[frame, 0],
-                        "handBoundingBox": [20, 10, 40, 30],
+                        "handBoundingBox": [*seen[frame].min(0), *seen[frame].max(0)],
                     }
                 path = place / "meta" / f"{frame:04d}.pkl"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(pickle.dumps(meta, protocol=2))
             lines = [f"{sequence}/{frame:04d}" for frame in range(count)]
             (root / f"{folder}.txt").write_text("\n".join(lines) + "\n")
-            keypoints = random.uniform(0, height, (count, 21, 2))
-            write_json(root / "openpose" / sequence / "detect.json", detections_of(keypoints))
+            keypoints = seen + random.normal(scale=0.3, size=seen.shape)
+            names = [f"{frame:04d}.{suffix}" for frame in range(count)]
+            path = root / "openpose" / sequence / "detect.json"
+            write_json(path, detections_of(keypoints, names))
         write_json(root / "evaluation_xyz.json", joints.tolist())
-        vertices = (random.normal(scale=0.05, size=(count, 778, 3)) + np.array([0, 0, 0.6])) * [
-            1,
-            -1,
-            -1,
-        ]
+        vertices = vertices_of(random, hands, [744, 333, 444, 555, 672]) * [1, -1, -1]
         write_json(root / "evaluation_verts.json", vertices.tolist())
         return root
 

@@ -1,6 +1,7 @@
 """The adapter of S2HAND: configurations, where data lies, and its commands."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -9,14 +10,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import s2hand.synthetic
-from s2hand.config import S2HandConfig
+from s2hand.config import DataConfig, S2HandConfig
 from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
+from s2hand.data.sample import FrameTable
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
+from s2hand.metrics.evaluate import SetEvaluation
 from s2hand.synthetic.detector import DETECTORS
+from s2hand.training.context import LocalContext
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import S2HandExperiment, experiment
+from s2hand_platform.experiments.s2hand import S2HandExperiment, evaluation, experiment
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     DetectorName,
@@ -186,3 +190,42 @@ def test_a_worker_that_verifies_its_data_reads_no_set_twice(
     )
     assert trained != measured
     assert reads == ["training", "others"]
+
+
+def test_notes_on_every_set_reach_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those on a collection that is trained on, whose frames are not measured."""
+
+    def table(split: str) -> FrameTable:
+        return FrameTable(
+            sample_ids=("0",), image_paths=(tmp_path,), sequences=("",), frames=np.zeros(1, int),
+            intrinsics_px=np.zeros((1, 3, 3), np.float32),
+            detected_keypoints_px=np.zeros((1, 21, 2), np.float32),
+            detection_confidence=np.zeros((1, 21), np.float32),
+            crop_box_px=np.full((1, 4), np.nan, np.float32), notes={"keypoints found": split},
+        )  # fmt: skip
+
+    measured = []
+
+    class Split:
+        def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
+            self.notes = table.notes
+
+        def evaluate(self, model: object, *, outputs: object) -> SetEvaluation:
+            measured.append(self.notes["keypoints found"])
+            return SetEvaluation(
+                metrics={}, samples={}, sample_ids=("0",), parameters={}, evaluator_id="none"
+            )
+
+    for split in ("train", "test", "validation"):
+        monkeypatch.setattr(evaluation, f"load_{split}", lambda _, split=split: table(split))
+    monkeypatch.setattr(evaluation, "_Split", Split)
+    model = SimpleNamespace(outputs=frozenset(["hand"]))
+    monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: model)
+    config = S2HandConfig(data=DataConfig(dataset="freihand"))
+    context = LocalContext(checkpoint_dir=tmp_path, stage_dir=tmp_path)
+    assert evaluation.evaluate_training(config, context).notes == {
+        f"keypoints found ({split} set)": split for split in ("train", "test", "validation")
+    }
+    assert measured == ["test", "validation"]

@@ -51,8 +51,12 @@ def test_only_the_originals_are_used_of_a_folder_with_their_copies(make_freihand
     for index in range(2, 8):
         Image.new("RGB", (48, 48)).save(root / "training/rgb" / f"{index:08d}.jpg")
     path = root / "openpose_v2/training/detect_all.json"
-    path.write_text(json.dumps([part * 4 for part in json.loads(path.read_text())]))
-    assert len(load_freihand(root, "train")) == 2
+    keypoints, confidence, _ = json.loads(path.read_text())
+    names = [[f"{index:08d}.jpg"] for index in range(8)]
+    path.write_text(json.dumps([keypoints * 4, confidence * 4, names]))
+    table = load_freihand(root, "train")
+    assert len(table) == 2
+    assert table.notes == {}
 
 
 def test_max_frames_keeps_the_first(make_freihand):
@@ -125,10 +129,15 @@ def test_a_detection_must_lie_near_its_own_image(make_freihand):
     root = make_freihand(size=48)
     Image.new("RGB", (24, 24)).save(root / "training/rgb/00000003.jpg")
 
+    def halve(content):
+        content[0][3] = [[x / 2, y / 2] for x, y in content[0][3]]
+        return content
+
+    change_json(root / "openpose_v2/training/detect_all.json", halve)
+
     def detect(index, x):
         def change(content):
-            content[0][:4] = [[[10, 10]] * 21] * 4
-            content[0][index] = [[x, 10]] * 21
+            content[0][index][0] = [x, 10]
             return content
 
         change_json(root / "openpose_v2/training/detect_all.json", change)
@@ -140,8 +149,37 @@ def test_a_detection_must_lie_near_its_own_image(make_freihand):
         load_freihand(root, "train")
 
 
-def test_detections_of_another_length_are_refused(make_freihand):
+def test_detections_are_matched_by_file_name(make_freihand):
     root = make_freihand()
-    change_json(root / "openpose_v2/training/detect_all.json", lambda c: [p[:3] for p in c])
-    with pytest.raises(DataError, match=r"detect_all.json: must hold one entry per image \(5\)"):
-        load_freihand(root, "train")
+    before = load_freihand(root, "train")
+    path = root / "openpose_v2/training/detect_all.json"
+    order = [3, 0, 4, 2, 1]  # as os.listdir gives them
+    change_json(path, lambda content: [[part[row] for row in order] for part in content])
+    after = load_freihand(root, "train")
+    np.testing.assert_array_equal(after.detected_keypoints_px, before.detected_keypoints_px)
+    assert before.notes == after.notes == {}
+    change_json(path, lambda content: [part[:4] for part in content])  # lacks order[4], image 1
+    without = load_freihand(root, "train")
+    kept = [0, 2, 3, 4]
+    np.testing.assert_array_equal(
+        without.detected_keypoints_px[kept], before.detected_keypoints_px[kept]
+    )
+    assert not without.detected_keypoints_px[1].any()
+    assert not without.detection_confidence[1].any()
+    assert without.notes["detections"] == "1 of 5 images have no entry and count as not found"
+
+
+def test_bones_that_another_file_tells_are_compared(make_freihand):
+    root = make_freihand()
+    xyz = np.array(json.loads((root / "evaluation_xyz.json").read_text()))
+    bones = np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=1)
+    path = root / "evaluation_scale.json"
+    path.write_text(json.dumps(bones.tolist()))
+    assert load_freihand(root, "test").notes == {}
+    path.write_text(json.dumps([*bones[:3], *1.05 * bones[3:]]))
+    assert load_freihand(root, "test").notes == {
+        "bones agree": f"only 60% of the middle fingers' first bones are as long as {path} says"
+    }
+    path.write_text(json.dumps((1.05 * bones).tolist()))
+    with pytest.raises(DataError, match=r"evaluation_xyz.json: only 0% of the middle fingers'"):
+        load_freihand(root, "test")

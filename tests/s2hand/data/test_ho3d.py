@@ -64,7 +64,11 @@ def test_evaluation_truth_and_boxes(make_ho3d):
     np.testing.assert_allclose(table.joints, xyz[:, OPENPOSE_FROM_HO3D] * [1, -1, -1], rtol=1e-6)
     verts = np.array(json.loads((root / "evaluation_verts.json").read_text()))
     np.testing.assert_allclose(table.vertices, verts * [1, -1, -1], rtol=1e-6)
-    np.testing.assert_array_equal(table.crop_box_px, [[20, 10, 40, 30]] * 6)
+    boxes = [
+        pickle.loads(meta_path(root, frame, "evaluation/SM1").read_bytes())["handBoundingBox"]
+        for frame in range(6)
+    ]
+    np.testing.assert_allclose(table.crop_box_px, boxes, rtol=1e-6)
     assert table.rotations is None
     (root / "evaluation_xyz.json").unlink()
     (root / "openpose/SM1/detect.json").unlink()
@@ -171,12 +175,34 @@ def test_bad_lists_are_refused(make_ho3d, text, message):
         load_ho3d(root, "train")
 
 
-def test_detections_must_reach_the_last_frame_number(make_ho3d):
+def test_detections_are_matched_by_file_name(make_ho3d):
     root = make_ho3d()
+    before = load_ho3d(root, "train")
     path = root / "openpose/AB1/detect.json"
-    path.write_text(json.dumps([part[:4] for part in json.loads(path.read_text())]))
-    with pytest.raises(DataError, match=r"detect.json: must hold an entry for every frame number"):
-        load_ho3d(root, "train")
+    content = json.loads(path.read_text())
+    order = [4, 1, 5, 0, 2]  # of a folder that was not sorted, frame 3 left out
+    path.write_text(json.dumps([[part[row] for row in order] for part in content]))
+    after = load_ho3d(root, "train")
+    np.testing.assert_array_equal(
+        after.detected_keypoints_px[order], before.detected_keypoints_px[order]
+    )
+    assert not after.detected_keypoints_px[3].any()
+    assert not after.detection_confidence[3].any()
+    assert before.notes == {}
+    assert after.notes == {"detections": "1 of 6 images have no entry and count as not found"}
+
+
+def test_entries_of_other_images_are_counted_if_something_was_found_there(make_ho3d):
+    root = make_ho3d()
+    (root / "train.txt").write_text("AB1/0005\nAB1/0001\n")  # 0, 2, 3 and 4 have images
+    path = root / "openpose/AB1/detect.json"
+    keypoints, confidence, names = json.loads(path.read_text())
+    keypoints += [keypoints[0], [[0, 0]] * 21]
+    confidence += [confidence[0], [[0]] * 21]
+    path.write_text(json.dumps([keypoints, confidence, [*names, ["0100.png"], ["0101.png"]]]))
+    assert load_ho3d(root, "train").notes == {
+        "detections": "1 entries are of images that the set does not have and are left out"
+    }
 
 
 def test_truth_of_another_length_than_the_list_is_refused(make_ho3d):
@@ -185,4 +211,25 @@ def test_truth_of_another_length_than_the_list_is_refused(make_ho3d):
     with pytest.raises(
         DataError, match=r"evaluation_xyz.json: must hold one entry per frame \(2\)"
     ):
+        load_ho3d(root, "test")
+
+
+def test_the_wrist_that_a_frame_tells_is_compared_with_the_truth(make_ho3d):
+    root = make_ho3d()
+    for frame in (1, 2):
+        path = meta_path(root, frame, "evaluation/SM1")
+        wrist = pickle.loads(path.read_bytes())["handJoints3D"]
+        change_meta(path, handJoints3D=wrist + np.array([0.012, 0, 0]))
+    notes = load_ho3d(root, "test").notes
+    assert list(notes) == ["wrists agree"]
+    assert notes["wrists agree"].startswith("only 67% of the wrists lie within 1 cm of those in")
+    for frame in (0, 1, 2):
+        change_meta(meta_path(root, frame, "evaluation/SM1"), handJoints3D=None)
+    assert load_ho3d(root, "test").notes == {}
+    for frame in (3, 4):
+        change_meta(meta_path(root, frame, "evaluation/SM1"), handJoints3D=np.zeros((21, 3)))
+    with pytest.raises(DataError, match=r"evaluation_xyz.json: only 33% of the wrists .*order of"):
+        load_ho3d(root, "test")
+    change_meta(meta_path(root, 5, "evaluation/SM1"), handJoints3D=np.zeros(4))
+    with pytest.raises(DataError, match=r"0005.pkl: field 'handJoints3D' must hold .* \(3,\)"):
         load_ho3d(root, "test")

@@ -6,7 +6,7 @@ import pytest
 from s2hand.errors import DataError
 from s2hand.keypoints.openpose import Detections, read_detections, write_detections
 
-SIZE = (64, 48)
+IMAGES = {f"{index:04d}.jpg": (64, 48) for index in range(3)}
 
 
 def content_of(count: int = 3) -> list:
@@ -22,7 +22,7 @@ def test_official_layout_is_read(tmp_path):
     content = content_of()
     path = tmp_path / "detect.json"
     path.write_text(json.dumps(content))
-    detections = read_detections(path, SIZE)
+    detections = read_detections(path, IMAGES)
     np.testing.assert_array_equal(detections.keypoints_px, content[0])
     np.testing.assert_allclose(detections.confidence, np.array(content[1])[..., 0], rtol=1e-6)
     assert detections.filenames == ("0000.jpg", "0001.jpg", "0002.jpg")
@@ -37,7 +37,7 @@ def test_written_detections_are_read_back(tmp_path):
     )
     path = tmp_path / "openpose" / "SM1" / "detect.json"
     write_detections(path, detections)
-    again = read_detections(path, SIZE)
+    again = read_detections(path, dict.fromkeys("abcde", (64, 48)))
     np.testing.assert_allclose(again.keypoints_px, detections.keypoints_px, atol=0.0051)
     np.testing.assert_allclose(again.confidence, detections.confidence, atol=0.000051)
     assert again.filenames == detections.filenames
@@ -49,7 +49,7 @@ def test_a_point_that_was_not_found_may_lie_anywhere(tmp_path):
     content[0][1][4], content[1][1][4] = [-900, 900], [0.0]
     path = tmp_path / "detect.json"
     path.write_text(json.dumps(content))
-    assert len(read_detections(path, SIZE)) == 3
+    assert len(read_detections(path, IMAGES)) == 3
 
 
 def test_confidences_above_one_count_as_one_and_are_counted(tmp_path):
@@ -57,12 +57,12 @@ def test_confidences_above_one_count_as_one_and_are_counted(tmp_path):
     content[1][0][3], content[1][2][5], content[1][2][6] = [1.07], [3.0], [1.0]
     path = tmp_path / "detect.json"
     path.write_text(json.dumps(content))
-    detections = read_detections(path, SIZE)
+    detections = read_detections(path, IMAGES)
     assert detections.num_clipped == 2
     expected = np.minimum(np.array(content[1])[..., 0], 1)
     np.testing.assert_allclose(detections.confidence, expected, rtol=1e-6)
     write_detections(path, detections)
-    assert read_detections(path, SIZE).num_clipped == 0
+    assert read_detections(path, IMAGES).num_clipped == 0
 
 
 def replaced(list_index: int, entry: int, keypoint: int, value: object) -> list:
@@ -103,24 +103,79 @@ def test_faults_are_named_with_file_entry_and_remedy(tmp_path, content, message)
     path = tmp_path / "detect.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=message) as caught:
-        read_detections(path, SIZE)
+        read_detections(path, IMAGES)
     assert str(path) in str(caught.value)
 
 
 def test_every_image_has_its_own_size_and_further_entries_none(tmp_path):
     path = tmp_path / "detect.json"
     path.write_text(json.dumps(replaced(0, 1, 4, [100, 3])))
-    assert len(read_detections(path, np.array([[64, 48]]))) == 3  # of one image of the three
-    assert len(read_detections(path, np.array([[64, 48], [80, 48], [64, 48]]))) == 3
-    assert len(read_detections(path, np.array([[64, 48], [80, 48], [64, 48], [9, 9]]))) == 3
+    assert len(read_detections(path, {"0000.jpg": (64, 48)})) == 1
+    assert len(read_detections(path, IMAGES | {"0001.jpg": (80, 48)})) == 3
     with pytest.raises(DataError, match=r"entry 1, keypoint x of keypoint 4 must lie in -32..96"):
-        read_detections(path, np.array([[80, 48], [64, 48], [80, 48]]))
+        read_detections(path, {"0002.jpg": (80, 48), "0001.jpg": (64, 48)})
+
+
+def test_entries_belong_to_images_by_name(tmp_path):
+    path = tmp_path / "detect.json"
+    keypoints, confidence, _ = content = content_of()
+    names = [["/data/rgb/0002.png"], [0], ["a\\1.jpg"]]  # folders, endings and zeros do not count
+    path.write_text(json.dumps([keypoints, confidence, names]))
+    found = read_detections(path, {**IMAGES, "0007.jpg": (64, 48)})
+    np.testing.assert_array_equal(found.keypoints_px[:3], [content[0][row] for row in (1, 2, 0)])
+    np.testing.assert_allclose(
+        found.confidence[:3], [np.array(content[1][row])[:, 0] for row in (1, 2, 0)], rtol=1e-6
+    )
+    assert found.filenames == ("0000.jpg", "0001.jpg", "0002.jpg", "0007.jpg")
+    assert not found.keypoints_px[3].any()
+    assert not found.confidence[3].any()
+    assert (found.num_missing, found.num_unknown, found.num_clipped) == (1, 0, 0)
+
+
+def test_entries_of_unknown_images_count_if_something_was_found(tmp_path):
+    path = tmp_path / "detect.json"
+    content = content_of(4)
+    content[1][3] = [[0.0]] * 21
+    path.write_text(json.dumps(content))
+    one = {"0001.jpg": (64, 48)}
+    assert read_detections(path, one).num_unknown == 2
+    assert read_detections(path, one, others=["0000.png"]).num_unknown == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["0000.jpg", "0001.jpg", "1.png"], r"got entries 1 and 2 of '1.png' that differ"),
+        (["", "", ""], r"must be the same .*, got entries 0 and 1 of ''"),
+        (["0100.jpg", "0101.jpg", "0102.jpg"], r"such as 0000.jpg, got 3 entries, .* such as 100;"),
+    ],
+)
+def test_names_that_tell_nothing_are_refused(tmp_path, names, message):
+    path = tmp_path / "detect.json"
+    path.write_text(json.dumps([*content_of()[:2], [[name] for name in names]]))
+    with pytest.raises(DataError, match=message):
+        read_detections(path, IMAGES)
+
+
+def test_what_is_said_twice_and_is_the_same_is_read_once(tmp_path):
+    path = tmp_path / "detect.json"
+    content = content_of()
+    path.write_text(json.dumps([[*part, part[1]] for part in content]))
+    np.testing.assert_array_equal(read_detections(path, IMAGES).keypoints_px, content[0])
+
+
+def test_confidences_in_percent_are_refused(tmp_path):
+    keypoints, confidence, names = content_of()
+    path = tmp_path / "detect.json"
+    path.write_text(json.dumps([keypoints, (100 * np.array(confidence)).tolist(), names]))
+    with pytest.raises(DataError, match=r"must go from 0 to 1, got 6\d of 63 above 1, .* percent"):
+        read_detections(path, IMAGES)
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):
     path = tmp_path / "detect.json"
     with pytest.raises(DataError, match=r"detect.json: file of detected keypoints is missing"):
-        read_detections(path, SIZE)
+        read_detections(path, IMAGES)
     path.write_text(json.dumps(content_of())[:-5])
     with pytest.raises(DataError, match=r"detect.json: must be a complete JSON file"):
-        read_detections(path, SIZE)
+        read_detections(path, IMAGES)

@@ -125,7 +125,7 @@ def test_truth_is_not_looked_at_in_training(places):
     before = build("hands", places)
     weights = read_weights(before.path)
     truth = places.data_root / "training_xyz.json"
-    moved = np.array(json.loads(truth.read_text())) + np.array([0.1, 0, 0.3])
+    moved = np.array(json.loads(truth.read_text())) + np.array([0.005, 0, 0.05])
     truth.write_text(json.dumps(moved.tolist()))
     anew = replace(places, work_dir=places.work_dir / "anew")
     after = read_weights(build("hands", anew).path)

@@ -198,6 +198,7 @@ def test_full_disk_is_reported_and_leaves_nothing_half_written(
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_collection_reads_as_freihand(benchmark_root: Path, split: str) -> None:
     table = load_freihand(benchmark_root / "freihand", split)
+    assert table.notes == {}
     assert len(table.sample_ids) == TINY_COUNTS.images
     assert size_of(table.image_paths[0]) == (PX, PX)
     projected = project(torch.from_numpy(table.joints), torch.from_numpy(table.intrinsics_px))
@@ -233,6 +234,7 @@ def test_freihand_parameters_give_freihand_joints_and_vertices(benchmark_root: P
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_sequences_read_as_ho3d(benchmark_root: Path, split: str) -> None:
     table = load_ho3d(benchmark_root / "ho3d", split)
+    assert table.notes == {}
     assert len(set(table.sequences)) == TINY_COUNTS.sequences
     assert size_of(table.image_paths[0]) == stored_size_px(PX)
     assert (table.joints[..., 2] > 0.2).all()
@@ -283,6 +285,7 @@ def test_a_pretraining_set_has_no_truth_and_loads(tmp_path: Path) -> None:
     detections = "freihand/openpose_v2/training/detect_all.json"
     assert found == {"manifest.json", "freihand/training_K.json", detections}
     table = load_freihand(tmp_path / "freihand", "train")
+    assert table.notes == {}
     assert len(table) == SHARD_IMAGES + 2
     assert table.joints is None
     names = json.loads((tmp_path / detections).read_text())[2]

@@ -33,6 +33,7 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
         device=context.device,
     )
     tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
+    train = tables["train"] if "train" in tables else load_train(config)  # for its notes alone
     held_out = load_validation(config)
     if held_out is not None:
         tables["validation"] = held_out
@@ -41,8 +42,8 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
         # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
         outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
         results[split] = _Split(table, config).evaluate(model, outputs=outputs)
-    notes = _clip_notes(config, tables["train"]) if "train" in tables else {}
-    for split, table in tables.items():
+    notes = _clip_notes(config, train)
+    for split, table in {"train": train, **tables}.items():
         notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
     kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
     return _join(results, notes, kept=kept)
