@@ -30,6 +30,7 @@ from s2hand_platform.spec.published import (
 from s2hand_platform.spec.schema import Choices, ColumnSpec, RowSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tracking import writer
 from s2hand_platform.tracking.mlflow_sink import MlflowRuns, mlflow_sink
 from s2hand_platform.tracking.spool import Spool, TrackerAwayError
 from s2hand_platform.tracking.writer import SpoolingSink
@@ -64,6 +65,11 @@ SPEC = TableSpec(
         ),
     ),
 )
+
+
+@pytest.fixture(autouse=True)
+def no_notice_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "NOTICE_AFTER_S", 240.0)
 
 
 @pytest.fixture(scope="module")
