@@ -50,8 +50,8 @@ _REFUSALS = frozenset(
     }
 )
 """Answers about one operation; the next one may be taken."""
-_NO_TRACKER = frozenset(
-    {*_REFUSALS, "ENDPOINT_NOT_FOUND", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
+_WRONG_ADDRESS = frozenset(
+    {"ENDPOINT_NOT_FOUND", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 )
 """Answers to the first question that another time will not change."""
 _IDENTIFYING = (
@@ -137,7 +137,7 @@ class MlflowRuns:
         try:
             self._open()
         except Exception as error:
-            if not _can_pass(error):
+            if not _is_away(error) or _is_wrong_address(error):
                 fault = (
                     f"MLflow's tracking URI must be a server's (http://HOST:PORT) or a database's "
                     f"(sqlite:////PATH), got '{self.uri}'; MLflow says: {first_line(error)}"
@@ -158,7 +158,7 @@ class MlflowRuns:
         try:
             self._apply_afresh(operation)
         except Exception as error:
-            if _can_pass(error):
+            if _is_away(error):
                 raise self._away(error) from error
             raise
 
@@ -172,7 +172,7 @@ class MlflowRuns:
         except TrackerAwayError:
             raise
         except Exception as error:
-            if _can_pass(error):
+            if _is_away(error):
                 raise
             self._runs.pop(operation["group"], None)
             self._experiments.pop(operation["group"], None)
@@ -429,11 +429,17 @@ class MlflowRuns:
         return self._experiments[name]
 
 
-def _can_pass(error: Exception) -> bool:
+def _is_away(error: Exception) -> bool:
     """Tell whether the tracker may take later what it does not take now."""
     if isinstance(error, MlflowException):
-        return error.error_code not in _NO_TRACKER and not isinstance(error, InvalidUrlException)
+        return error.error_code not in _REFUSALS
     return isinstance(error, OSError | DBAPIError)
+
+
+def _is_wrong_address(error: Exception) -> bool:
+    return isinstance(error, InvalidUrlException) or (
+        isinstance(error, MlflowException) and error.error_code in _WRONG_ADDRESS
+    )
 
 
 def _key(tags: Mapping[str, str]) -> _Key:
