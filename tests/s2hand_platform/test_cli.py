@@ -1,7 +1,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,14 @@ from tiny_experiment import TinyConfig, TinyExperiment
 
 import s2hand_platform
 from s2hand_platform import cli
-from s2hand_platform.cli import services
 from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.searches import run_search
-from s2hand_platform.tracking import mlflow_sink
+from s2hand_platform.tracking import mlflow_pages, mlflow_sink
+from s2hand_platform.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -301,7 +301,7 @@ def test_mlflow_is_where_the_option_or_the_environment_says(
 ) -> None:
     told: list[str | None] = []
 
-    def sink(_workspace: object, *, data: str, uri: str | None) -> None:
+    def sink(_workspace: object, *, data: str, uri: str | None, say: object) -> None:
         told.append(uri)
         raise SpecError([data])
 
@@ -341,15 +341,27 @@ def test_unknown_experiment_is_refused(
     assert "must be MODULE:CLASS" in capsys.readouterr().err
 
 
-def test_ui_serves_the_workspace_on_this_machine_only(
-    monkeypatch: pytest.MonkeyPatch, project: Path
+def test_ui_serves_the_workspace(
+    monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(services.os, "execv", lambda _program, arguments: started.append(arguments))
+    def serve(workspace: Workspace, port: int, ready: Callable[[str], None]) -> None:
+        assert (workspace.root, port) == (project / "workspace", 5001)
+        ready("http://here")
+
+    monkeypatch.setattr(mlflow_pages, "serve", serve)
     call(monkeypatch, "ui", "--port", "5001")
-    command = " ".join(started[0])
-    assert "--host 127.0.0.1 --port 5001" in command
-    assert f"sqlite:///{project / 'workspace' / 'mlflow.db'}" in command
+    assert capsys.readouterr().out == "MLflow: http://here (one process; Ctrl-C ends it)\n"
+
+
+def test_wrong_address_of_the_tracker_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ("--tracking-uri", "localhost:5000")
+    assert call(monkeypatch, "run", "tiny", "--without-ray", *wrong) == EXIT_USER_ERROR
+    message = capsys.readouterr().err
+    assert message.startswith("error: MLflow's tracking URI must be a server's (http://HOST:PORT)")
+    assert len(message.splitlines()) == 1
+    assert s2hand_platform.ResultStore(project / "workspace" / "store").trials().empty
 
 
 def test_reproduce_runs_only_what_is_missing(project: Path) -> None:

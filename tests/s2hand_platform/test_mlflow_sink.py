@@ -1,5 +1,6 @@
 import json
 import socket
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from mlflow.entities import Run
 from PIL import Image
 from tiny_experiment import TinyConfig, TinyExperiment, draw
 
+from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.planning.persist import persisted_table
@@ -28,7 +30,8 @@ from s2hand_platform.spec.published import (
 from s2hand_platform.spec.schema import Choices, ColumnSpec, RowSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
-from s2hand_platform.tracking.mlflow_sink import mlflow_sink
+from s2hand_platform.tracking import writer
+from s2hand_platform.tracking.mlflow_sink import MlflowRuns, mlflow_sink
 from s2hand_platform.tracking.spool import Spool, TrackerAwayError
 from s2hand_platform.tracking.writer import SpoolingSink
 from s2hand_platform.workspace import Workspace
@@ -64,6 +67,11 @@ SPEC = TableSpec(
 )
 
 
+@pytest.fixture(autouse=True)
+def no_notice_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "NOTICE_AFTER_S", 240.0)
+
+
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its tables made: that takes seconds, once is enough."""
@@ -82,8 +90,15 @@ def plan(workspace: Workspace, experiment: TinyExperiment) -> Plan:
     return plan_table(SPEC, experiment, ResultStore(workspace.store_dir), [0, 1])
 
 
-def run(workspace: Workspace, experiment: TinyExperiment, uri: str | None = None) -> SpoolingSink:
-    sink = mlflow_sink(workspace, data="curve", uri=uri)
+def run(
+    workspace: Workspace,
+    experiment: TinyExperiment,
+    uri: str | None = None,
+    *,
+    data: str = "curve",
+    say: Callable[[str], None] = pytest.fail,
+) -> SpoolingSink:
+    sink = mlflow_sink(workspace, data=data, uri=uri, say=say)
     planned = plan(workspace, experiment)
     run_in_process(planned, experiment, workspace, sink)
     record = experiment.describe_data(TinyConfig())
@@ -197,6 +212,121 @@ def test_reused_trials_are_told_to_a_tracker_that_does_not_know_them(
     assert {"loss/total", "test/error"} <= set(child.data.metrics)
 
 
+WRITES = ("create_run", "log_batch", "log_image", "set_tag", "set_terminated")
+
+
+def test_what_mlflow_has_is_not_told_again(
+    workspace: Workspace, tiny: TinyExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(workspace, tiny)
+    asked: list[str] = []
+    for name in (*WRITES, "search_runs", "get_run", "list_artifacts"):
+        method = getattr(MlflowClient, name)
+
+        def noting(*values: Any, name: str = name, method: Any = method, **named: Any) -> Any:
+            asked.append(name)
+            return method(*values, **named)
+
+        monkeypatch.setattr(MlflowClient, name, noting)
+    run(workspace, tiny)
+    assert asked == ["search_runs"]
+
+
+def test_later_summary_counts_whenever_an_earlier_one_is_told(workspace: Workspace) -> None:
+    runs_of = MlflowRuns(workspace, workspace.mlflow_uri, pytest.fail)
+    point = {"op": "summary", "kind": "point", "group": "tiny", "data": "curve", "label": ""}
+    runs_of.apply({**point, "name": "rate=2", "values": {"best": 2.0}, "time_ms": 2000})
+    runs_of.apply({**point, "name": "rate=1", "values": {"best": 1.0}, "time_ms": 1000})
+    search = runs(workspace, "search")["tiny"]
+    assert search.data.metrics == {"best": 2.0}
+    assert search.data.tags["search.best"] == "rate=2"
+    runs_of.apply({**point, "name": "rate=3", "values": {"best": 3.0}, "time_ms": 3000})
+    runs_of.apply({**point, "name": "rate=2", "values": {"best": 2.0}, "time_ms": 4000})
+    search = runs(workspace, "search")["tiny"]
+    assert search.data.metrics == {"best": 2.0}
+    assert search.data.tags["search.best"] == "rate=2"
+
+
+@pytest.mark.parametrize("data", ["o'brien", 'o\'brien "x" `y` \\ %'])
+def test_names_of_any_characters_are_found_again(
+    workspace: Workspace, tiny: TinyExperiment, data: str
+) -> None:
+    assert run(workspace, tiny, data=data).num_spooled == 0
+    rows, attempts = runs(workspace, "row"), runs(workspace, "attempt")
+    assert {run.data.tags["data"] for run in [*rows.values(), *attempts.values()]} == {data}
+    experiment = rows["flat"].info.experiment_id
+    count = len(MlflowClient(workspace.mlflow_uri).search_runs([experiment]))
+    assert run(workspace, tiny, data=data).num_spooled == 0
+    assert len(MlflowClient(workspace.mlflow_uri).search_runs([experiment])) == count == 6
+
+
+def test_deleted_experiment_is_told_of_once_and_nothing_is_lost(
+    workspace: Workspace, tiny: TinyExperiment
+) -> None:
+    run_once(workspace, tiny)
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    client.delete_experiment(experiment)
+    said: list[str] = []
+    waiting = run(workspace, tiny, say=said.append).num_spooled
+    assert waiting > 4
+    assert len(said) == 1
+    assert said[0].startswith("MLflow's experiment 'tiny' was deleted, what it is to be told waits")
+    assert f"mlflow experiments restore --experiment-id {experiment}" in said[0]
+    client.restore_experiment(experiment)
+    assert run(workspace, tiny).num_spooled == 0
+    found = client.search_runs([experiment], "tags.kind = 'attempt' and status = 'FINISHED'")
+    assert {"test/error"} <= set.intersection(*(set(run.data.metrics) for run in found))
+    assert len(found) == 5  # one of them with other epochs
+
+
+def test_run_that_is_deleted_on_the_page_is_made_again(
+    workspace: Workspace, tiny: TinyExperiment
+) -> None:
+    runs_of = MlflowRuns(workspace, workspace.mlflow_uri, pytest.fail)
+    point = {"op": "summary", "kind": "point", "group": "tiny", "data": "curve", "label": ""}
+    runs_of.apply({**point, "name": "rate=1", "values": {"best": 1.0}, "time_ms": 1000})
+    first = runs(workspace, "search")["tiny"].info.run_id
+    child = {**point, "op": "start", "name": "rate=1", "trial": "a", "attempt": 0, "seed": 0}
+    runs_of.apply({**child, "config": {}, "time_ms": 1000})
+    client = MlflowClient(workspace.mlflow_uri)
+    client.delete_run(runs(workspace, "attempt")["rate=1 seed 0"].info.run_id)
+    runs_of.apply({**child, "op": "metrics", "points": [["loss", 0.5, 1, 1000]], "time_ms": 1000})
+    assert runs(workspace, "attempt")["rate=1 seed 0"].data.metrics == {"loss": 0.5}
+    assert runs(workspace, "search")["tiny"].info.run_id == first
+
+
+def test_database_that_is_locked_is_away_with_one_line(workspace: Workspace) -> None:
+    runs_of = MlflowRuns(workspace, workspace.mlflow_uri, pytest.fail)
+    parent = {"op": "parent", "kind": "row", "group": "tiny", "name": "flat", "label": ""}
+    runs_of.apply({**parent, "data": "curve", "time_ms": 1000})
+    with sqlite3.connect(workspace.root / "mlflow.db", isolation_level=None) as other:
+        other.execute("DROP TABLE tags")  # what a lock raises, without its 20 seconds
+    with pytest.raises(TrackerAwayError) as caught:
+        runs_of.apply({**parent, "name": "curved", "data": "curve", "time_ms": 1000})
+    assert str(caught.value).endswith("(sqlite3.OperationalError) no such table: tags")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "localhost:5000",
+        "127.0.0.1:5000",
+        "http:/localhost:5000",
+        "http://localhost:5000x",
+        "htp://localhost:5000",
+        "myserver",
+        "./mlruns",
+    ],
+)
+def test_address_where_no_mlflow_can_be_is_refused_at_the_start(
+    workspace: Workspace, uri: str
+) -> None:
+    with pytest.raises(SpecError, match="tracking URI must be a server's") as caught:
+        mlflow_sink(workspace, data="curve", uri=uri)
+    assert f"got '{uri}'; MLflow says: " in str(caught.value)
+
+
 def test_server_that_is_down_loses_nothing(
     workspace: Workspace, tiny: TinyExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,12 +334,17 @@ def test_server_that_is_down_loses_nothing(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"
-    sink = run(workspace, tiny, uri)
+    said: list[str] = []
+    waiting = run(workspace, tiny, uri, say=said.append).num_spooled
     assert len(ResultStore(workspace.store_dir).trials()) == 4
-    assert sink.num_spooled > 0
+    assert waiting > 0
+    assert len(said) == 1
+    assert said[0].startswith(f"MLflow at {uri} does not answer, what it is to be told waits: ")
+    for _ in range(2):  # the reused trials wait once
+        assert run(workspace, tiny, uri, say=said.append).num_spooled == waiting + 4
     # The server comes back: here, under the same spool, as the embedded database.
-    waiting = next(workspace.root.glob("spool-*.jsonl"))
-    waiting.rename(Spool(workspace.root, workspace.mlflow_uri).path)
+    spool = next(workspace.root.glob("spool-*.jsonl"))
+    spool.rename(Spool(workspace.root, workspace.mlflow_uri).path)
     later = mlflow_sink(workspace, data="curve")
     later.begin(Plan(trials=()))
     later.close()
@@ -321,35 +456,3 @@ def test_numbers_do_not_wait_for_pictures(
     ]
     run_once(workspace, tiny)  # nothing to train, but something to tell
     assert list(pictures(workspace, "curved")) == [1, 3]
-
-
-def numbered(count: int) -> list[dict[str, Any]]:
-    return [{"op": "x", "number": number} for number in range(count)]
-
-
-def test_spool_keeps_order_and_what_was_not_applied(tmp_path: Path) -> None:
-    spool, applied = Spool(tmp_path, "uri"), []
-
-    def fail_at(limit: int) -> Callable[[Any], None]:
-        def apply(operation: Any) -> None:
-            if operation["number"] == limit:
-                raise TrackerAwayError("away")
-            applied.append(operation["number"])
-
-        return apply
-
-    spool.append(numbered(5))
-    with pytest.raises(TrackerAwayError):
-        spool.replay(fail_at(3))
-    assert (applied, len(spool)) == ([0, 1, 2], 2)
-    spool.replay(fail_at(-1))
-    assert (applied, len(spool)) == ([0, 1, 2, 3, 4], 0)
-
-
-def test_spool_skips_a_line_that_a_killed_process_left(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "uri")
-    spool.append(numbered(1))
-    with spool.path.open("a") as file:
-        file.write('{"op": "x", "numb')
-    spool.append(numbered(2))
-    assert len(spool) == 3

@@ -1,7 +1,5 @@
 """Commands beside the measuring: MLflow's pages, and jobs on a cluster."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +17,13 @@ def ui(
     verbose: VerboseOption = False,
 ) -> None:
     """Serve MLflow's pages on this machine for the workspace's runs, until Ctrl-C."""
-    place = Workspace.resolve(workspace)
-    typer.echo(f"MLflow: http://127.0.0.1:{port}")
-    arguments = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["--backend-store-uri", place.mlflow_uri]
-    arguments += ["--default-artifact-root", place.artifacts_dir.as_uri()]
-    os.execv(sys.executable, [sys.executable, *arguments])
+    from s2hand_platform.tracking.mlflow_pages import serve
+
+    serve(
+        Workspace.resolve(workspace),
+        port,
+        lambda address: typer.echo(f"MLflow: {address} (one process; Ctrl-C ends it)"),
+    )
 
 
 def submit(

@@ -41,17 +41,25 @@ def _run_turn(plan: Plan, place: Place, sink: Sinks, how: HowToRun) -> RunSummar
 
 @contextmanager
 def tracker_of(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
-    """Open MLflow's sink, and say so if MLflow could not be told everything."""
+    """Open MLflow's sink, and say what MLflow could not be told."""
     from s2hand_platform.tracking.mlflow_sink import mlflow_sink
 
+    def say(text: str) -> None:
+        how.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     uri = TRACKING_URI.choose(how.tracking_uri).value or None
-    tracker = mlflow_sink(place.workspace, data=place.label, uri=uri)
+    tracker = mlflow_sink(place.workspace, data=place.label, uri=uri, say=say)
     try:
         yield tracker
     finally:
         tracker.close()
         if tracker.num_spooled:
-            how.console.print(
-                f"{tracker.num_spooled} entries wait for MLflow, which did not answer; "
+            say(
+                f"{tracker.num_spooled} entries wait for MLflow in {tracker.spool_path}; "
                 "the next run tells them"
+            )
+        if tracker.num_unwritten:
+            say(
+                f"{tracker.num_unwritten} entries for MLflow could not be kept; what is in the "
+                "result store is told when the table is run again"
             )

@@ -1,8 +1,9 @@
 """The one door to MLflow: a run per table row or search, below it a run per attempt."""
 
 import logging
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ except RuntimeError:  # a container's user without a name; MLflow cannot be impo
 from filelock import FileLock  # noqa: E402 - MLflow reads the variables above when imported
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, Run  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.exceptions import InvalidUrlException, MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
+from sqlalchemy.exc import DBAPIError  # noqa: E402
 
+from s2hand_platform.errors import SpecError  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
-from s2hand_platform.tracking.writer import SpoolingSink  # noqa: E402
+from s2hand_platform.tracking.writer import SpoolingSink, first_line  # noqa: E402
 from s2hand_platform.trials.pictures import PictureFile, read_pictures  # noqa: E402
 from s2hand_platform.workspace import Workspace  # noqa: E402
 
@@ -37,82 +40,167 @@ _BATCH = 1000
 _PARAMS = 100
 """Parameters per call: the API's limit."""
 _PARAM_LENGTH = 6000
+_PAGE = 1000
+"""Runs per answer, which must be few enough for one request."""
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped_early": "KILLED"}
 _ENDED = frozenset(_STATUS.values())
 _REFUSALS = frozenset(
-    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+    {
+        "INVALID_PARAMETER_VALUE",
+        "BAD_REQUEST",
+        "RESOURCE_DOES_NOT_EXIST",
+        "RESOURCE_ALREADY_EXISTS",
+        "INVALID_STATE",
+    }
 )
-"""Answers that will not change: the operation is dropped, for the store has the numbers."""
+"""Answers about one operation; the next one may be taken."""
+_WRONG_ADDRESS = frozenset(
+    {"ENDPOINT_NOT_FOUND", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED"}
+)
+"""Answers to the first question that another time will not change."""
+_IDENTIFYING = (
+    "kind",
+    "paper.table",
+    "paper.row",
+    "search",
+    "data",
+    "trial.id",
+    "trial.attempt",
+)
+"""The tags that tell a run from others."""
+_PICTURES = "trial.pictures"
+"""The tag that says how many pictures a run shows."""
+
+_Key = frozenset[tuple[str, str]]
 
 _LOG = logging.getLogger(__name__)
 
 
-def mlflow_sink(workspace: Workspace, *, data: str, uri: str | None = None) -> SpoolingSink:
+def mlflow_sink(
+    workspace: Workspace,
+    *,
+    data: str,
+    uri: str | None = None,
+    say: Callable[[str], None] = _LOG.warning,
+) -> SpoolingSink:
     """Make a sink that writes to MLflow.
 
     Args:
         workspace: of the run; holds the spool, and the database where there is no ``uri``.
         data: what is measured on; rows of the same table on other data are other runs.
         uri: MLflow's tracking URI; None is the database in the workspace.
+        say: called with what the user must know, in any thread.
+
+    Raises:
+        SpecError: if there cannot be an MLflow at ``uri``; one that is away now may come back.
     """
-    chosen = uri or workspace.mlflow_uri
+    quieten()
+    runs = MlflowRuns(workspace, uri or workspace.mlflow_uri, say)
+    if uri is not None:
+        runs.check()
+    return SpoolingSink(Spool(workspace.root, runs.uri), runs.apply, data=data, say=say)
+
+
+def quieten() -> None:
+    """Have MLflow log nothing: what is wrong is said once, and by the one who meets it."""
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return SpoolingSink(
-        Spool(workspace.root, chosen), MlflowRuns(workspace, chosen).apply, data=data
-    )
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def database_lock(workspace: Workspace) -> FileLock:
+    """Return what to hold while opening the workspace's database: two must not make it at once."""
+    return FileLock(workspace.root / "mlflow.lock")
 
 
 class MlflowRuns:
     """Applies operations to MLflow's runs.
 
     Runs are found by their tags, metrics are keyed by name, step and time, and pictures by name and
-    step, so that applying an operation twice changes nothing.
+    step, so that applying an operation twice changes nothing. What MLflow has already is read once,
+    with all runs of a table, and not told again.
     """
 
-    def __init__(self, workspace: Workspace, uri: str) -> None:
+    def __init__(self, workspace: Workspace, uri: str, say: Callable[[str], None]) -> None:
         """Write to ``uri``; nothing is opened before the first operation."""
+        self.uri = uri
+        self._say = say
         self._workspace = workspace
-        self._uri = uri
         self._opened: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
-        self._run_ids: dict[tuple[str, ...], str] = {}
+        self._runs: dict[str, dict[_Key, Run]] = {}
+        self._reused: dict[tuple[str, str], int] | None = None
         self._pictures: dict[str, set[tuple[str, int]]] = {}
         self._without_pictures: set[str] = set()
+
+    def check(self) -> None:
+        """Look whether MLflow can be there.
+
+        Raises:
+            SpecError: if it cannot, with what MLflow says. One that does not answer may do later.
+        """
+        try:
+            self._open()
+        except Exception as error:
+            if not _is_away(error) or _is_wrong_address(error):
+                fault = (
+                    f"MLflow's tracking URI must be a server's (http://HOST:PORT) or a database's "
+                    f"(sqlite:////PATH), got '{self.uri}'; MLflow says: {first_line(error)}"
+                )
+                raise SpecError([fault]) from error
 
     def apply(self, operation: Operation) -> None:
         """Apply one operation.
 
         Raises:
-            TrackerAwayError: if MLflow does not answer.
+            TrackerAwayError: if MLflow does not answer, or has nothing to do with this table now.
+            Exception: if it does not take this operation.
+        """
+        try:
+            self._open()
+        except Exception as error:
+            raise self._away(error) from error
+        try:
+            self._apply_afresh(operation)
+        except Exception as error:
+            if _is_away(error):
+                raise self._away(error) from error
+            raise
+
+    def _apply_afresh(self, operation: Operation) -> None:
+        """Apply an operation, after a refusal once more with nothing remembered of its table.
+
+        A run or an experiment may have been deleted on the page.
         """
         try:
             self._apply(operation)
-        except MlflowException as error:
-            self._run_ids.clear()
-            if error.error_code not in _REFUSALS:
-                raise TrackerAwayError(f"MLflow at {self._uri} does not answer") from error
-            _LOG.warning("MLflow refused '%s': %s", operation["op"], error)
-        except OSError as error:
-            raise TrackerAwayError(f"MLflow at {self._uri} does not answer: {error}") from error
+        except TrackerAwayError:
+            raise
+        except Exception as error:
+            if _is_away(error):
+                raise
+            self._runs.pop(operation["group"], None)
+            self._experiments.pop(operation["group"], None)
+            self._apply(operation)
+
+    def _away(self, error: Exception) -> TrackerAwayError:
+        return TrackerAwayError(
+            f"MLflow at {self.uri} does not answer, what it is to be told waits: "
+            f"{first_line(error)}"
+        )
 
     def _apply(self, operation: Operation) -> None:
         match operation["op"]:
             case "parent":
                 self._parent(operation)
             case "summary":
-                run_id = self._parent(operation)
-                self._log(run_id, operation["values"], operation)
-                if operation["kind"] == "point":
-                    self._client.set_tag(run_id, "search.best", operation["name"])
-                self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
+                self._summary(operation)
             case "start":
-                self._child(operation)
+                self._log_params(self._child(operation), operation)
             case "metrics":
                 points = [Metric(*point) for point in _in_mlflow_order(operation["points"])]
-                run_id = self._child(operation)
-                self._log_metrics(run_id, points)
-                self._log_pictures(run_id, operation)
+                run = self._child(operation)
+                self._log_metrics(run, points)
+                self._log_pictures(run, operation)
             case "end":
                 self._end(operation)
             case "stored":
@@ -120,69 +208,122 @@ class MlflowRuns:
             case unknown:
                 _LOG.warning("dropped what an older version wanted to tell: '%s'", unknown)
 
-    @property
-    def _client(self) -> MlflowClient:
+    def _open(self) -> None:
         if self._opened is None:
-            # A fresh database must not be made by two processes at once.
-            with FileLock(self._workspace.root / "mlflow.lock"):
-                client = MlflowClient(self._uri)
+            with database_lock(self._workspace):
+                client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)
             self._opened = client
+
+    @property
+    def _client(self) -> MlflowClient:
+        assert self._opened is not None
         return self._opened
 
+    def _summary(self, operation: Operation) -> None:
+        """Log what has changed since an earlier summary."""
+        run = self._parent(operation)
+        if (run.info.end_time or 0) > operation["time_ms"]:
+            return  # it has waited while a later one was told
+        known = run.data.metrics
+        values = {n: v for n, v in operation["values"].items() if not _equal(known.get(n), v)}
+        best = operation["name"] if operation["kind"] == "point" else None
+        is_other = best is not None and run.data.tags.get("search.best") != best
+        if values or is_other or run.info.status != "FINISHED":
+            self._log(run, values, operation)
+            if is_other:
+                self._client.set_tag(run.info.run_id, "search.best", best)
+            self._client.set_terminated(run.info.run_id, "FINISHED", operation["time_ms"])
+            self._forget(run, operation)
+
     def _end(self, operation: Operation) -> None:
-        run_id = self._child(operation)
-        self._log(run_id, operation["values"], operation)
-        self._log_pictures(run_id, operation)
+        run = self._child(operation)
+        run_id = run.info.run_id
+        self._log(run, operation["values"], operation)
+        self._log_pictures(run, operation, all_drawn=True)
         if operation["reason"]:
             self._client.set_tag(run_id, "trial.reason", operation["reason"])
         self._client.set_terminated(run_id, _STATUS[operation["status"]], operation["time_ms"])
+        self._forget(run, operation)
 
     def _stored(self, operation: Operation) -> None:
         """Make the run of a reused trial from the store, unless MLflow has it."""
+        attempt = self._reused_attempt(operation)
+        if attempt is None:
+            return
+        whole = {**operation, "attempt": attempt}
+        run = self._child(whole)
+        if run.info.status in _ENDED:
+            self._log_pictures(run, whole, all_drawn=True)
+            return
         store = ResultStore(self._workspace.store_dir)
         outcome = store.last_attempt(operation["trial"], evaluation=operation["evaluation"])
-        if outcome is None:
+        if outcome is None or outcome.attempt != attempt:
             return
-        whole = {**operation, "attempt": outcome.attempt}
-        run_id = self._child(whole)
-        self._log_pictures(run_id, whole)
-        if self._client.get_run(run_id).info.status in _ENDED:
-            return
+        self._log_params(run, operation)
         curve = store.curves([operation["trial"]])
-        curve = curve[curve["attempt"] == outcome.attempt]
+        curve = curve[curve["attempt"] == attempt]
         time_ms = operation["time_ms"]
         points = [Metric(p.metric, p.value, time_ms, p.epoch) for p in curve.itertuples()]
-        self._log_metrics(run_id, points)
+        self._log_metrics(run, points)
         self._end({**whole, "status": outcome.status, "reason": "", "values": outcome.metrics})
 
-    def _log(self, run_id: str, values: Mapping[str, float], operation: Operation) -> None:
+    def _reused_attempt(self, operation: Operation) -> int | None:
+        """Look up which attempt a reused trial's result is of; the store is read once for all."""
+        key = (operation["trial"], operation["evaluation"])
+        if self._reused is None or key not in self._reused:
+            store = ResultStore(self._workspace.store_dir)
+            columns = ("trial_id", "evaluation_fingerprint", "attempt", "status")
+            found = store.attempts(columns=columns)
+            found = found[found["status"] == "finished"]
+            last = found.groupby(["trial_id", "evaluation_fingerprint"])["attempt"].max()
+            self._reused = {key: int(attempt) for key, attempt in last.items()}
+        return self._reused.get(key)
+
+    def _log(self, run: Run, values: Mapping[str, float], operation: Operation) -> None:
         time_ms = operation["time_ms"]
-        self._log_metrics(run_id, [Metric(name, v, time_ms, 0) for name, v in values.items()])
+        self._log_metrics(run, [Metric(name, v, time_ms, 0) for name, v in values.items()])
 
-    def _log_metrics(self, run_id: str, points: list[Metric]) -> None:
+    def _log_metrics(self, run: Run, points: list[Metric]) -> None:
         for first in range(0, len(points), _BATCH):
-            self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
+            self._client.log_batch(run.info.run_id, metrics=points[first : first + _BATCH])
 
-    def _log_pictures(self, run_id: str, operation: Operation) -> None:
+    def _log_params(self, run: Run, operation: Operation) -> None:
+        params = {**operation["config"], "seed": operation["seed"]}
+        texts = {name: str(value)[:_PARAM_LENGTH] for name, value in params.items()}
+        fresh = [Param(name, text) for name, text in texts.items() if name not in run.data.params]
+        for first in range(0, len(fresh), _PARAMS):
+            self._client.log_batch(run.info.run_id, params=fresh[first : first + _PARAMS])
+
+    def _log_pictures(self, run: Run, operation: Operation, *, all_drawn: bool = False) -> None:
         """Log what the attempt has drawn and the run does not show.
 
         Where artifacts lie may be out of reach though MLflow answers. Numbers never wait for
         pictures: a run that cannot get one gets no more of them until another process tries.
+
+        Args:
+            run: of the attempt.
+            operation: naming the attempt.
+            all_drawn: the run is marked as showing all, so that nobody needs to look again.
         """
+        run_id = run.info.run_id
         drawn = read_pictures(
             self._workspace.checkpoints_dir / operation["trial"], operation["attempt"]
         )
-        if not drawn or run_id in self._without_pictures:
+        all_shown = run.data.tags.get(_PICTURES) == str(len(drawn))
+        if not drawn or all_shown or run_id in self._without_pictures:
             return
         try:
             if run_id not in self._pictures:
                 self._pictures[run_id] = self._pictures_of(run_id)
             for picture in drawn:
                 self._log_picture(run_id, picture)
+            if all_drawn:
+                self._client.set_tag(run_id, _PICTURES, str(len(drawn)))
         except Exception as error:  # noqa: BLE001 - every kind of artifact store has its own
+            if not self._without_pictures:
+                self._say(f"MLflow's run {run_id} lacks pictures: {first_line(error)}")
             self._without_pictures.add(run_id)
-            _LOG.warning("MLflow's run %s lacks pictures: %s", run_id, error)
 
     def _log_picture(self, run_id: str, picture: PictureFile) -> None:
         key = (picture.name, picture.epoch)
@@ -204,7 +345,7 @@ class MlflowRuns:
         parts = (name.split("+") for name in names if name.endswith("+compressed.webp"))
         return {(name, int(step)) for name, _, step, *_ in parts}
 
-    def _parent(self, operation: Operation) -> str:
+    def _parent(self, operation: Operation) -> Run:
         """Find or make the run above the trials: of a table's row, or of a search."""
         if operation["kind"] == "row":
             name, subject = operation["name"], _row_tags(operation)
@@ -215,7 +356,7 @@ class MlflowRuns:
         described = {"mlflow.note.content": operation["label"] or name}
         return self._run(operation["group"], tags, described, name)
 
-    def _child(self, operation: Operation) -> str:
+    def _child(self, operation: Operation) -> Run:
         """Find or make the run of an attempt."""
         is_row = operation["kind"] == "row"
         subject = _row_tags(operation) if is_row else {"search": operation["group"]}
@@ -226,50 +367,91 @@ class MlflowRuns:
             "trial.id": operation["trial"],
             "trial.attempt": str(operation["attempt"]),
         }
-        described = {"seed": str(operation["seed"])}
+        described = {
+            "seed": str(operation["seed"]),
+            "mlflow.parentRunId": self._parent(operation).info.run_id,
+        }
         if not is_row:
             described["search.point"] = operation["name"]
         name = f"{operation['name']} seed {operation['seed']}"
-        key = tuple(tags.values())
-        if key not in self._run_ids:
-            described["mlflow.parentRunId"] = self._parent(operation)
-            run_id = self._run(operation["group"], tags, described, name)
-            self._log_params(run_id, {**operation.get("config", {}), "seed": operation["seed"]})
-        return self._run_ids[key]
+        return self._run(operation["group"], tags, described, name)
 
     def _run(
-        self, table: str, tags: Mapping[str, str], described: Mapping[str, str], name: str
-    ) -> str:
-        key = tuple(tags.values())
-        if key not in self._run_ids:
-            run = self._find(table, tags) or self._client.create_run(
-                self._experiment(table), tags={**tags, **described}, run_name=name
+        self, group: str, tags: Mapping[str, str], described: Mapping[str, str], name: str
+    ) -> Run:
+        key = _key(tags)
+        if group not in self._runs:
+            self._runs[group] = self._find(group)
+        if key not in self._runs[group]:
+            # Another process may have made it since.
+            self._runs[group].update(self._find(group, tags))
+        if key not in self._runs[group]:
+            self._runs[group][key] = self._client.create_run(
+                self._experiment(group), tags={**tags, **described}, run_name=name
             )
-            self._run_ids[key] = run.info.run_id
-        return self._run_ids[key]
+        return self._runs[group][key]
 
-    def _find(self, table: str, tags: Mapping[str, str]) -> Run | None:
-        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        found = self._client.search_runs([self._experiment(table)], wanted, max_results=1)
-        return found[0] if found else None
+    def _find(self, group: str, tags: Mapping[str, str] | None = None) -> dict[_Key, Run]:
+        """Read a table's or search's runs; of equal ones, the one that was made last.
+
+        Only words of our own enter the filter, for MLflow has no escape for those of others.
+        """
+        own = {name: tags[name] for name in ("kind", "trial.id") if name in tags} if tags else {}
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in own.items())
+        found: dict[_Key, Run] = {}
+        token: str | None = None
+        while token != "":
+            page = self._client.search_runs(
+                [self._experiment(group)], wanted, max_results=_PAGE, page_token=token
+            )
+            for run in page:
+                found.setdefault(_key(run.data.tags), run)
+            token = page.token or ""
+        return found
+
+    def _forget(self, run: Run, operation: Operation) -> None:
+        """Read a run again before it is looked at again."""
+        self._runs[operation["group"]].pop(_key(run.data.tags), None)
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
             known = self._client.get_experiment_by_name(name)
-            if known is not None:
-                self._experiments[name] = known.experiment_id
-            else:
-                embedded = self._uri == self._workspace.mlflow_uri
+            if known is None:
+                embedded = self.uri == self._workspace.mlflow_uri
                 folder = self._workspace.artifacts_dir.as_uri() if embedded else None
                 self._experiments[name] = self._client.create_experiment(name, folder)
+            elif known.lifecycle_stage == "deleted":
+                raise TrackerAwayError(
+                    f"MLflow's experiment '{name}' was deleted, what it is to be told waits: "
+                    f"restore it (MLFLOW_TRACKING_URI={self.uri} mlflow experiments restore "
+                    f"--experiment-id {known.experiment_id}) or, to begin a new one, restore and "
+                    "rename it",
+                    group=name,
+                )
+            else:
+                self._experiments[name] = known.experiment_id
         return self._experiments[name]
 
-    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        known = self._client.get_run(run_id).data.params
-        texts = {name: str(value)[:_PARAM_LENGTH] for name, value in params.items()}
-        fresh = [Param(name, text) for name, text in texts.items() if name not in known]
-        for first in range(0, len(fresh), _PARAMS):
-            self._client.log_batch(run_id, params=fresh[first : first + _PARAMS])
+
+def _is_away(error: Exception) -> bool:
+    """Tell whether the tracker may take later what it does not take now."""
+    if isinstance(error, MlflowException):
+        return error.error_code not in _REFUSALS
+    return isinstance(error, OSError | DBAPIError)
+
+
+def _is_wrong_address(error: Exception) -> bool:
+    return isinstance(error, InvalidUrlException) or (
+        isinstance(error, MlflowException) and error.error_code in _WRONG_ADDRESS
+    )
+
+
+def _key(tags: Mapping[str, str]) -> _Key:
+    return frozenset((name, tags[name]) for name in _IDENTIFYING if name in tags)
+
+
+def _equal(first: float | None, second: float) -> bool:
+    return first == second or (first is not None and math.isnan(first) and math.isnan(second))
 
 
 def _row_tags(operation: Operation) -> dict[str, str]:

@@ -4,8 +4,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
@@ -15,8 +17,11 @@ from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError
 
 FLUSH_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 30.0
-CLOSE_TIMEOUT_S = 60.0
+NOTICE_AFTER_S = 5.0
+PATIENCE_S = 60.0
+"""How long closing waits for the tracker to be told one more thing."""
 
+_LINE_LENGTH = 400
 _LOG = logging.getLogger(__name__)
 
 
@@ -24,29 +29,55 @@ class SpoolingSink:
     """Turns what it is told into operations, and has a thread apply them to a tracker.
 
     What is told goes to a queue; the thread writes it to the spool once a second and applies what
-    the spool holds. While the tracker does not answer, operations wait there, for this run or a
-    later one to apply. Applying an operation twice changes nothing.
+    the spool holds. What the tracker does not take waits there, for this run or a later one to
+    apply. Applying an operation twice changes nothing. Nothing that fails in the thread ends it.
     """
 
-    def __init__(self, spool: Spool, apply: Callable[[Operation], None], *, data: str) -> None:
-        """Apply operations with ``apply``, which raises ``TrackerAwayError`` if it must wait.
+    def __init__(
+        self,
+        spool: Spool,
+        apply: Callable[[Operation], None],
+        *,
+        data: str,
+        say: Callable[[str], None] = _LOG.warning,
+    ) -> None:
+        """Apply operations with ``apply``; one that raises is kept.
 
         Args:
             spool: where operations wait.
-            apply: called in the thread.
+            apply: called in the thread; raises ``TrackerAwayError`` if others must wait too.
             data: what is measured on; rows of the same table on other data are other runs.
+            say: called with what the user must know, in the thread too.
         """
         self._data = data
         self._spool = spool
         self._apply = apply
+        self._say = say
         self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._unwritten: list[dict[str, Any]] = []
+        self._writing = threading.Lock()
+        self._num_told = 0
+        self._complaints: set[tuple[type, str | None]] = set()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def num_spooled(self) -> int:
         """Operations that the tracker has not been told yet; meaningful once closed."""
-        return len(self._spool)
+        try:
+            return len(self._spool)
+        except OSError:
+            return 0
+
+    @property
+    def num_unwritten(self) -> int:
+        """Operations that could not even be kept in the spool; meaningful once closed."""
+        return len(self._unwritten)
+
+    @property
+    def spool_path(self) -> Path:
+        """Where operations wait."""
+        return self._spool.path
 
     def begin(self, plan: Plan) -> None:
         """Start the thread; make the rows' runs, and those of reused trials that have none."""
@@ -102,16 +133,29 @@ class SpoolingSink:
         self._put("summary", Member(kind=kind, group=group, name=name, label=""), values=values)
 
     def close(self) -> None:
-        """Write what is left, to the tracker or else to the spool; waits a minute at most."""
-        if self._thread is not None:
-            self._closing.set()
-            self._thread.join(CLOSE_TIMEOUT_S)
+        """Wait while the tracker is being told things; what it is not told stays in the spool."""
+        if self._thread is None:
+            return
+        self._closing.set()
+        try:
+            self._thread.join(NOTICE_AFTER_S)
+            if self._thread.is_alive():
+                self._say(
+                    f"telling MLflow what it does not know yet, {self.num_spooled} entries; "
+                    "Ctrl-C leaves them to the next run"
+                )
+            told = None
+            while self._thread.is_alive() and told != self._num_told:
+                told = self._num_told
+                self._thread.join(PATIENCE_S)
+        finally:
             self._thread = None
+            self._write()
 
     def _start(self) -> None:
         if self._thread is None:
             self._closing.clear()
-            self._thread = threading.Thread(target=self._write, name="tracking", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
             self._thread.start()
 
     def _put(self, what: str, member: Member, **fields: Any) -> None:
@@ -122,20 +166,70 @@ class SpoolingSink:
         for member in trial.members:
             self._put(what, member, trial=trial.trial_id, seed=trial.seed, **fields)
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         """Run in the thread. All goes through the spool, which is a log written ahead."""
         retry_at = 0.0
-        while True:
+        closing = False
+        while not closing:
             closing = self._closing.wait(FLUSH_INTERVAL_S)
-            self._spool.append(_merged(_drain(self._queue)))
-            if len(self._spool) and (closing or time.monotonic() >= retry_at):
+            self._write()
+            if closing or time.monotonic() >= retry_at:
                 try:
-                    self._spool.replay(self._apply)
-                except TrackerAwayError as error:
-                    _LOG.info("%s; its operations wait in %s", error, self._spool.path)
+                    all_told = self._tell(wait=closing)
+                except Exception as error:  # noqa: BLE001 - of the spool's disk
+                    self._complain("the entries for MLflow cannot be read", error)
+                    all_told = False
+                if not all_told:
                     retry_at = time.monotonic() + RETRY_INTERVAL_S
-            if closing:
-                return
+
+    def _write(self) -> None:
+        """Write to the spool what has been told since."""
+        with self._writing:
+            self._unwritten = _merged([*self._unwritten, *_drain(self._queue)])
+            try:
+                self._spool.append(self._unwritten)
+            except Exception as error:  # noqa: BLE001 - a full disk, a folder of somebody else
+                self._complain("what MLflow is to be told cannot be kept", error)
+            else:
+                self._unwritten = []
+
+    def _tell(self, *, wait: bool) -> bool:
+        """Apply what waits, and say whether the tracker took it all."""
+        refusing: set[str] = set()
+        all_told = True
+        written_at = time.monotonic()
+        with self._spool.turn(wait=wait) as entries:
+            for entry in entries:
+                group = entry.operation.get("group")
+                if group in refusing:
+                    continue
+                try:
+                    self._apply(entry.operation)
+                except TrackerAwayError as error:
+                    all_told = False
+                    self._complain("", error, error.group)
+                    if error.group is None:
+                        break
+                    refusing.add(error.group)
+                except Exception as error:  # noqa: BLE001 - of every kind of tracker
+                    all_told = False
+                    self._complain(f"MLflow did not take all of '{group}'", error, group)
+                else:
+                    self._spool.strike(entry)
+                    self._num_told += 1
+                if time.monotonic() >= written_at + FLUSH_INTERVAL_S:
+                    self._write()
+                    written_at = time.monotonic()
+        return all_told
+
+    def _complain(self, what: str, error: Exception, group: str | None = None) -> None:
+        """Say what is wrong, once of each kind."""
+        _LOG.debug("%s", what, exc_info=error)
+        key = (type(error), group)
+        if key not in self._complaints:
+            self._complaints.add(key)
+            with suppress(Exception):  # the terminal may be gone
+                self._say(": ".join(filter(None, (what, first_line(error)))))
 
 
 def _drain(waiting: "queue.SimpleQueue[dict[str, Any]]") -> Iterator[dict[str, Any]]:
@@ -146,7 +240,13 @@ def _drain(waiting: "queue.SimpleQueue[dict[str, Any]]") -> Iterator[dict[str, A
             return
 
 
-def _merged(operations: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the pages that some say it on."""
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}…"
+
+
+def _merged(operations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join reports of the same run: one call to the tracker for all of them."""
     kept: list[dict[str, Any]] = []
     open_reports: dict[tuple[str, ...], dict[str, Any]] = {}
