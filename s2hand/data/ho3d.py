@@ -290,7 +290,10 @@ def _read_meta(
         if split == "train" and any(content.get(name, 0) is None for name in wanted):
             continue
         frames.append(frame)
-        columns.append({name: _field(path, content, name, wanted[name]) for name in wanted})
+        fields = {name: _field(path, content, name, wanted[name]) for name in wanted}
+        if split == "test":
+            _require_box(path, fields["handBoundingBox"])
+        columns.append(fields)
     if not frames:
         raise DataError(f"{folder}: none of the {len(listed)} listed frames has an annotation")
     return tuple(read), frames, columns
@@ -322,6 +325,16 @@ def _field(
             f"got shape {values.shape}" + ("" if values.shape != shape else " with NaN or infinity")
         )
     return values
+
+
+def _require_box(path: Path, box_px: Float32[np.ndarray, "4"]) -> None:
+    left, top, right, bottom = box_px.tolist()
+    if left >= right or top >= bottom:
+        raise DataError(
+            f"{path}: field 'handBoundingBox' must be x0, y0, x1, y1 with x0 < x1 and y0 < y1 "
+            f"(left, top, right, bottom), got {left:g}, {top:g}, {right:g}, {bottom:g}; bring the "
+            "corners into that order, or download the file again"
+        )
 
 
 def _column(meta: list[dict[str, np.ndarray]], name: str) -> Float32[np.ndarray, "n ..."]:

@@ -69,8 +69,11 @@ def _hand_model(named: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    """Make a path absolute, as a worker has another working directory; "" stays."""
-    return str(Path(path).expanduser().resolve()) if path else ""
+    """Make a path absolute, as a worker has another working directory; "" stays.
+
+    Links are kept: an error about what they lead to names what the user knows.
+    """
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def _merge(
