@@ -183,13 +183,10 @@ def _scalar(kind: object, data: str | bytes) -> object:
 
 def _require_characters(array: np.ndarray) -> None:
     """Refuse texts with numbers that are no characters: reading such a text is no usual error."""
-    if (
-        array.dtype.kind == "U"
-        and np.frombuffer(
-            array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
-        ).max(initial=0)
-        > sys.maxunicode
-    ):
+    if array.dtype.kind != "U":
+        return
+    number = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+    if np.frombuffer(array.tobytes(), number).max(initial=0) > sys.maxunicode:
         raise ValueError("a text holds what is no character")
 
 
