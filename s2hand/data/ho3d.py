@@ -150,7 +150,7 @@ def load_ho3d(
         detected_px, confidence, about_detections = _detections(files, sizes_px)
         notes |= about_detections
     if split == "test":
-        boxes = _column(meta, "handBoundingBox")
+        boxes = _boxes(files)
     elif train_crop == "truth" and joints is not None:
         boxes = _extents(project_truth(joints, intrinsics_px))
     else:
@@ -290,10 +290,7 @@ def _read_meta(
         if split == "train" and any(content.get(name, 0) is None for name in wanted):
             continue
         frames.append(frame)
-        fields = {name: _field(path, content, name, wanted[name]) for name in wanted}
-        if split == "test":
-            _require_box(path, fields["handBoundingBox"])
-        columns.append(fields)
+        columns.append({name: _field(path, content, name, wanted[name]) for name in wanted})
     if not frames:
         raise DataError(f"{folder}: none of the {len(listed)} listed frames has an annotation")
     return tuple(read), frames, columns
@@ -325,16 +322,6 @@ def _field(
             f"got shape {values.shape}" + ("" if values.shape != shape else " with NaN or infinity")
         )
     return values
-
-
-def _require_box(path: Path, box_px: Float32[np.ndarray, "4"]) -> None:
-    left, top, right, bottom = box_px.tolist()
-    if left >= right or top >= bottom:
-        raise DataError(
-            f"{path}: field 'handBoundingBox' must be x0, y0, x1, y1 with x0 < x1 and y0 < y1 "
-            f"(left, top, right, bottom), got {left:g}, {top:g}, {right:g}, {bottom:g}; bring the "
-            "corners into that order, or download the file again"
-        )
 
 
 def _column(meta: list[dict[str, np.ndarray]], name: str) -> Float32[np.ndarray, "n ..."]:
@@ -415,6 +402,21 @@ def _detections(
         keypoints_px[row] = detections.keypoints_px[index]
         confidence[row] = detections.confidence[index]
     return keypoints_px, confidence, clipping_notes(sum(d.num_clipped for d in read.values()))
+
+
+def _boxes(files: _Files) -> Float32[np.ndarray, "n 4"]:
+    """Return the boxes of an evaluation split, of which every frame is annotated."""
+    boxes = _column(files.meta, "handBoundingBox")
+    disordered = (boxes[:, :2] >= boxes[:, 2:]).any(axis=1)
+    if disordered.any():
+        first = int(np.argmax(disordered))
+        raise DataError(
+            f"{files.read_meta[first]}: field 'handBoundingBox' must be x0, y0, x1, y1 with "
+            f"x0 < x1 and y0 < y1 (left, top, right, bottom), got {boxes[first].tolist()} "
+            f"({disordered.sum():,} such boxes); bring the corners into that order, or download "
+            "the files again"
+        )
+    return boxes
 
 
 def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray, "n 4"]:
