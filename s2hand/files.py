@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what lies where another was expected."""
 
 import os
 import tempfile
@@ -36,3 +36,75 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def what_lies_at(path: Path) -> str:
+    """Say what lies at a path where a file or a folder of another kind was expected.
+
+    Returns:
+        Words that go on from "there is": what people often have instead of the right thing, and
+        what helps against it.
+    """
+    link = broken_link(path)
+    if link is not None:
+        place, trouble = link
+        return trouble if place == path else f"nothing, as {place} is {trouble}"
+    try:
+        if path.is_dir():
+            return "a folder"
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except OSError as error:
+        return f"something that cannot be opened ({error.strerror}); check its permissions"
+    return kind_of_content(head)
+
+
+def kind_of_content(head: bytes) -> str:
+    """Say by the first bytes of a file that is not what was expected what it is instead."""
+    if not head:
+        return "an empty file"
+    beginning = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    known = (what for start, what in _BEGINNINGS.items() if beginning.startswith(start))
+    return next(known, "a file that is cut short or of another kind")
+
+
+def broken_link(path: Path) -> tuple[Path, str] | None:
+    """Find the first symbolic link on the way to a path that leads nowhere.
+
+    Returns:
+        The link, and words for it; None: there is none.
+    """
+    for place in (*reversed(path.parents), path):
+        try:
+            if not place.is_symlink():
+                continue
+            place.stat()
+        except FileNotFoundError:
+            trouble = "which does not exist; mount its disk or repair the link"
+        except PermissionError:
+            return None  # It leads somewhere.
+        except OSError as error:
+            trouble = f"which cannot be followed ({error.strerror}); repair the link"
+        else:
+            continue
+        return place, f"a symbolic link to {place.readlink()}, {trouble}"
+    return None
+
+
+HEAD_BYTES = 512
+"""So much of a file's beginning tells its kind."""
+
+_BEGINNINGS = {
+    **dict.fromkeys(
+        (b"<!doctype", b"<html"),
+        "a web page, which a server sends in place of a file that needs a login",
+    ),
+    b"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the file itself",
+    b"pk\x03\x04": "a zip archive (an .npz file, a PyTorch file, or a download to be unpacked)",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"\x93numpy": "a NumPy array (.npy)",
+    b"\x89hdf": "an HDF5 file",
+}
+"""How files begin, in lower case, that people have in place of the right one."""

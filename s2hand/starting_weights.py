@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.errors import CheckpointError, ConfigurationError
-from s2hand.files import whole_file
+from s2hand.files import what_lies_at, whole_file
 from s2hand.hand.loader import EMBEDDED
 from s2hand.parts import WEIGHTS, WeightsName
 from s2hand.plain_data import from_plain
@@ -150,8 +150,8 @@ def open_weights(name: WeightsName, folder: str | Path = "") -> StartingWeights:
     path = weights_path(name, folder)
     if not path.is_file():
         raise ConfigurationError(
-            f"model.pretrained='{name}' needs {path}, which does not exist; make it with "
-            "`make starting-weights` and name its folder in model.weights_dir, or choose "
+            f"model.pretrained='{name}' needs {path}, where there is {what_lies_at(path)}; make it "
+            "with `make starting-weights` and name its folder in model.weights_dir, or choose "
             "model.pretrained='none'"
         )
     card = read_card(path)
@@ -264,8 +264,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _damaged(path: Path, reason: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{path}: not a whole safetensors file ({reason}); install the package again, or make the "
-        "weights again with `make starting-weights`"
+        f"{path}: not a whole safetensors file ({reason}); there is {what_lies_at(path)}: install "
+        "the package again, or make the weights again with `make starting-weights`"
     )
 
 

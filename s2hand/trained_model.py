@@ -22,7 +22,7 @@ from torch import Tensor
 from s2hand import __version__
 from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
 from s2hand.errors import CheckpointError, ConfigurationError
-from s2hand.files import whole_file
+from s2hand.files import what_lies_at, whole_file
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import ENVIRONMENT_VARIABLE, load_hand_model
 from s2hand.hand.model_data import HandModelData
@@ -169,9 +169,9 @@ def _digest(envelope: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
 def _read(path: Path, *, with_weights: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read the metadata of a file of ours, and its weights if they are wanted."""
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "no file there"
         raise CheckpointError(
-            f"{path}: {what}; give the {MODEL_NAME} that a finished training leaves in its folder"
+            f"{path}: must be a trained model, there is {what_lies_at(path)}; give the "
+            f"{MODEL_NAME} that a finished training leaves in its folder"
         )
     if path.suffix == _RESUME_SUFFIX:
         raise CheckpointError(
@@ -187,8 +187,8 @@ def _read(path: Path, *, with_weights: bool) -> tuple[dict[str, Any], dict[str, 
         envelope = json.loads(metadata.get(_ENTRY, "null"))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}); give a {MODEL_NAME} that was "
-            "written to its end, or copy it again"
+            f"{path}: not a whole safetensors file ({error}); there is {what_lies_at(path)}: give "
+            f"a {MODEL_NAME} that was written to its end, or copy it again"
         ) from error
     return _checked_envelope(envelope, path), weights
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from s2hand.config import S2HandConfig
+from s2hand.data.files import refuse_dangling
 from s2hand.data.loader import Survey, loader_of
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -81,13 +82,18 @@ def _evaluated(root: str, dataset: DatasetName) -> Source:
 
 
 def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
-    """Return the folder in the official layout: ``root``, or ``root/dataset`` if that exists."""
+    """Return the folder in the official layout: ``root``, or ``root/dataset`` if that exists.
+
+    Raises:
+        DataError: If ``root`` is empty, or a symbolic link on the way leads nowhere.
+    """
     if not str(root):
         raise DataError(
             "data.root must name the folder of the dataset, got an empty text; "
             "`s2hand data make synthetic` makes one that needs no download"
         )
     nested = Path(root) / dataset
+    refuse_dangling(nested)
     return nested if nested.is_dir() else Path(root)
 
 

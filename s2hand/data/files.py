@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32
 
 from s2hand.errors import DataError
+from s2hand.files import broken_link, what_lies_at
 from s2hand.geometry.cameras import project
 from s2hand.keypoints.openpose import Detections
 from s2hand.layouts import Split
@@ -39,17 +40,10 @@ def refuse_dangling(path: Path) -> None:
     Raises:
         DataError: If there is.
     """
-    for place in (*reversed(path.parents), path):
-        if place.is_symlink() and not place.exists():
-            try:
-                place.stat()
-            except FileNotFoundError:
-                trouble = "which does not exist; mount its disk or repair the link"
-            except OSError as error:
-                trouble = f"which cannot be followed ({error.strerror}); repair the link"
-            else:  # It came back in this moment.
-                return
-            raise DataError(f"{place}: is a symbolic link to {place.readlink()}, {trouble}")
+    link = broken_link(path)
+    if link is not None:
+        place, trouble = link
+        raise DataError(f"{place}: is {trouble}")
 
 
 def read_json_array(
@@ -132,7 +126,9 @@ def require_folder(path: Path) -> None:
     """Refuse a dataset folder that does not exist."""
     if not path.is_dir():
         refuse_dangling(path)
-        raise DataError(f"{path}: folder of the dataset is missing; {_LAYOUT}")
+        raise DataError(
+            f"{path}: folder of the dataset is missing, there is {what_lies_at(path)}; {_LAYOUT}"
+        )
 
 
 def _read_json(path: Path) -> Any:
@@ -144,7 +140,8 @@ def _read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         refuse_dangling(path)
         raise DataError(
-            f"{path}: must be a complete JSON file, could not be read: {error}; download it again"
+            f"{path}: must be a complete JSON file, could not be read: {error}; there is "
+            f"{what_lies_at(path)}: download it again"
         ) from error
 
 

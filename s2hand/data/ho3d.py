@@ -159,7 +159,7 @@ def load_ho3d(
         detected_px, confidence, about_detections = _detections(files, sizes_px)
         notes |= about_detections
     if split == "test":
-        boxes = _column(meta, "handBoundingBox")
+        boxes = _boxes(files)
     elif train_crop == "truth" and joints is not None:
         boxes = _extents(project_truth(joints, intrinsics_px))
     else:
@@ -448,6 +448,21 @@ def _detections(
         confidence[rows[sequence]] = detections.confidence
         read.append(detections)
     return keypoints_px, confidence, detection_notes(read)
+
+
+def _boxes(files: _Files) -> Float32[np.ndarray, "n 4"]:
+    """Return the boxes of an evaluation split, of which every frame is annotated."""
+    boxes = _column(files.meta, "handBoundingBox")
+    disordered = (boxes[:, :2] >= boxes[:, 2:]).any(axis=1)
+    if disordered.any():
+        first = int(np.argmax(disordered))
+        raise DataError(
+            f"{files.read_meta[first]}: field 'handBoundingBox' must be x0, y0, x1, y1 with "
+            f"x0 < x1 and y0 < y1 (left, top, right, bottom), got {boxes[first].tolist()} "
+            f"({disordered.sum():,} such boxes); bring the corners into that order, or download "
+            "the files again"
+        )
+    return boxes
 
 
 def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray, "n 4"]:

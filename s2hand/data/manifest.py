@@ -37,18 +37,36 @@ class Manifest:
         """Say of each file that is not as it was written what it is.
 
         Args:
-            verify: Read every file, instead of looking at its size alone.
+            verify: Read every file, instead of those alone that changed after the manifest, which
+                was written last.
         """
-        for name, digest in self.files.items():
-            path = self.folder / name
-            try:
-                size = path.stat().st_size
-                if size != self.sizes.get(name, size):
-                    yield f"{name} has {size} bytes, {self.sizes[name]} were written"
-                elif verify and hash_file(path) != digest:
-                    yield f"{name} has another content than was written"
-            except OSError as error:
-                yield f"{name} cannot be read ({error.strerror})"
+        written_ns = (self.folder / MANIFEST_NAME).stat().st_mtime_ns
+        after_ns = 0 if verify else written_ns
+        return differences(self.folder, self.files, self.sizes, after_ns=after_ns)
+
+
+def differences(
+    folder: Path, files: Mapping[str, str], sizes: Mapping[str, int], *, after_ns: int
+) -> Iterator[str]:
+    """Say of each file that is not as it was written what it is.
+
+    Args:
+        folder: What the names count from.
+        files: SHA-256 by name.
+        sizes: Bytes by name, as far as they are known.
+        after_ns: Files whose time of change is later are read. What was copied over a file with an
+            earlier time and the same size is seen when this is 0.
+    """
+    for name, digest in files.items():
+        path = folder / name
+        try:
+            status = path.stat()
+            if status.st_size != sizes.get(name, status.st_size):
+                yield f"{name} has {status.st_size} bytes, {sizes[name]} were written"
+            elif status.st_mtime_ns > after_ns and hash_file(path) != digest:
+                yield f"{name} has another content than was written"
+        except OSError as error:
+            yield f"{name} cannot be read ({error.strerror})"
 
 
 def manifest_content(

@@ -14,6 +14,7 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from s2hand.errors import DataError
+from s2hand.files import what_lies_at
 
 _FORMAT_VERSION = b"packed images 1"
 _IMAGES_PER_CHUNK = 256
@@ -156,8 +157,14 @@ def _write_npy(target: Path, shape: tuple[int, ...], chunks: Iterator[np.ndarray
 
 
 def _missing(path: Path) -> str:
-    return f"{path}: image is missing; complete the dataset (docs/datasets.md shows its layout)"
+    return (
+        f"{path}: image is missing, there is {what_lies_at(path)}; complete the dataset "
+        "(docs/datasets.md shows its layout)"
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    return f"{path}: image must be a complete JPEG or PNG file, could not be read: {error}"
+    return (
+        f"{path}: image must be a complete JPEG or PNG file, could not be read: {error}; there is "
+        f"{what_lies_at(path)}"
+    )

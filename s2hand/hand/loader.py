@@ -85,9 +85,9 @@ def _dense(value: object, where: str) -> NDArray[Any]:
     """Return the array that a pickled value stands for."""
     try:
         if isinstance(value, np.ndarray):
-            return value
-        if isinstance(value, InertObject) and "csc" in value.pickled_name:
-            return _dense_csc(vars(value))
+            return np.asarray(value)
+        if isinstance(value, InertObject) and value.pickled_name.startswith("scipy."):
+            return _dense_regressor(value)
         if isinstance(value, InertObject):
             return _dense_chumpy(vars(value), where)
     except (KeyError, IndexError, TypeError, ValueError) as reason:
@@ -110,16 +110,29 @@ def _dense_chumpy(state: dict[str, Any], where: str) -> NDArray[Any]:
     return _dense(state["x"], where)
 
 
-def _dense_csc(state: dict[str, Any]) -> NDArray[Any]:
-    """Write out a SciPy CSC matrix from its three arrays, by NumPy's checked indexing."""
-    shape = state["_shape"] if "_shape" in state else state["shape"]
-    rows, values = np.asarray(state["indices"]), np.asarray(state["data"])
-    lengths = np.diff(np.asarray(state["indptr"]))
-    columns = np.repeat(np.arange(lengths.size), lengths)
-    dense = np.zeros((16, 778))
-    if tuple(shape) != dense.shape:
-        raise ValueError(f"shape must be {dense.shape}, got {tuple(shape)}")
-    np.add.at(dense, (rows, columns), values)
+def _dense_regressor(matrix: InertObject) -> NDArray[Any]:
+    """Write out a SciPy matrix, the joint regressor, from its arrays, by NumPy's checked indexing.
+
+    COO has the row and the column of every value. CSC has its rows, column by column, and where
+    each column begins; CSR the same with rows and columns exchanged.
+    """
+    state = vars(matrix)
+    shape = tuple(state["_shape"] if "_shape" in state else state["shape"])
+    dense = np.zeros(SHAPES["J_regressor"])
+    if shape != dense.shape:
+        raise ValueError(f"shape must be {dense.shape}, got {shape}")
+    layout = matrix.pickled_name.rpartition(".")[2][:3]
+    if layout == "coo":
+        places = state["coords"] if "coords" in state else (state["row"], state["col"])
+    else:
+        lengths = np.diff(np.asarray(state["indptr"]))
+        outer = np.repeat(np.arange(lengths.size), lengths)
+        inner = np.asarray(state["indices"])
+        places = (inner, outer) if layout == "csc" else (outer, inner)
+    rows, columns = np.asarray(places)
+    if min(rows.min(initial=0), columns.min(initial=0)) < 0:
+        raise IndexError("an index is negative")
+    np.add.at(dense, (rows, columns), np.asarray(state["data"]))
     return dense
 
 

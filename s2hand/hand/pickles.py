@@ -1,19 +1,22 @@
 """Read pickles of plain data without executing anything that they contain.
 
-A pickle is a program. This reader knows only the few constructors that NumPy arrays need; SciPy
-and chumpy objects become inert records of their attributes; any other name is refused.
+A pickle is a program. This reader knows only the few constructors that NumPy arrays need, each in
+a version of its own: NumPy's would believe a file that calls numbers pointers. SciPy and chumpy
+objects become inert records of their attributes; any other name is refused.
 """
 
+import math
 import pickle
-from collections.abc import Callable
+import re
+import sys
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct, scalar
 
 from s2hand.errors import DataError, S2HandError
+from s2hand.files import HEAD_BYTES, kind_of_content, what_lies_at
 
 
 class InertObject:
@@ -43,8 +46,8 @@ def load_restricted(
 ) -> Any:
     """Read a pickle that holds nothing but plain data.
 
-    Python 2's pickles are read with latin1, as NumPy asks. Objects of SciPy's CSC matrices and of
-    chumpy come back as :class:`InertObject`.
+    All protocols are read, Python 2's with latin1, as NumPy asks. Matrices of NumPy come back as
+    arrays, SciPy's sparse matrices (CSC, CSR, COO) and chumpy's objects as :class:`InertObject`.
 
     Args:
         source: Path or open binary file.
@@ -57,12 +60,14 @@ def load_restricted(
     """
     if not isinstance(source, str | Path):
         return _load(source, str(getattr(source, "name", "stream")), what, error)
+    path = Path(source)
     try:
-        with Path(source).open("rb") as file:
+        with path.open("rb") as file:
             return _load(file, str(source), what, error)
     except OSError as reason:
         raise error(
-            f"{source}: the {what} cannot be read ({reason.strerror or reason}); check the path"
+            f"{source}: the {what} cannot be read ({reason.strerror or reason}), there is "
+            f"{what_lies_at(path)}; check the path"
         ) from reason
 
 
@@ -77,10 +82,12 @@ def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) 
         ) from None
     except (pickle.UnpicklingError, EOFError, MemoryError, LookupError, ValueError, TypeError,
             AttributeError, OverflowError) as reason:  # fmt: skip
+        file.seek(0)
+        found = kind_of_content(file.read(HEAD_BYTES))
         raise error(
             f"{name}: the {what} must be a complete pickle, but reading it failed "
-            f"({type(reason).__name__}: {reason}); the file is truncated or of another kind: "
-            "download it again"
+            f"({type(reason).__name__}: {reason}); there is {found}: give the path of the right "
+            "file, or download it again"
         ) from reason
 
 
@@ -107,22 +114,115 @@ def _reconstruct_inert(kind: object, _base: object, _state: object) -> object:
     return kind()
 
 
-_PLAIN: dict[tuple[str, str], Callable[..., object]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+class _Type:
+    """Stands in for ``numpy.dtype``: of its state, which may say anything, the byte order counts.
+
+    Plain are numbers, truth values, texts and bytes, and references to other objects.
+    """
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not re.fullmatch(r"[biufcSUO]\d+", code):
+            raise _RefusedNameError(f"the array type {code!r}")
+        self.dtype = np.dtype(object if code.startswith("O") else code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _version, byte_order, base, fields, *_ = state
+        if base is not None or fields is not None:
+            raise _RefusedNameError("an array type of several parts")
+        self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+_ARRAY = "an array"
+"""Stands in for NumPy's classes of arrays, which nobody but ``_reconstruct`` may call."""
+
+
+class _Array(np.ndarray):
+    """What ``_reconstruct`` makes: an array whose state is checked before NumPy believes it."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        *_, shape, kind, is_fortran, data = state
+        dtype = _dtype_of(kind)
+        if dtype.hasobject and len(data) != math.prod(shape):
+            raise ValueError(f"an array of shape {shape} has {len(data)} entries")
+        super().__setstate__((1, shape, dtype, is_fortran, data))
+        _require_characters(self)
+
+
+def _reconstruct(kind: object, _shape: object, _code: object) -> _Array:
+    """Stand in for NumPy's function of this name: an empty array, whose state comes later."""
+    if kind != _ARRAY:
+        raise _RefusedNameError(f"the reconstruction of {kind!r}")
+    return _Array(0)
+
+
+def _from_buffer(
+    data: bytes | bytearray,
+    kind: object,
+    shape: tuple[int, ...],
+    order: Literal["C", "F", "K"],
+    axes: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Stand in for ``_frombuffer``, by which protocol 5 writes arrays.
+
+    Arrays that are contiguous in neither order come in that of memory, with ``axes``.
+    """
+    values = np.frombuffer(data, _dtype_of(kind))
+    _require_characters(values)
+    if axes is not None:
+        return values.reshape(shape).transpose(axes).copy()
+    return values.reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+def _scalar(kind: object, data: str | bytes) -> object:
+    """Stand in for NumPy's function of this name."""
+    content = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
+    values = np.frombuffer(content, _dtype_of(kind), count=1)
+    _require_characters(values)
+    return values[0]
+
+
+def _require_characters(array: np.ndarray) -> None:
+    """Refuse texts with numbers that are no characters: reading such a text is no usual error."""
+    if array.dtype.kind != "U":
+        return
+    number = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+    if np.frombuffer(array.tobytes(), number).max(initial=0) > sys.maxunicode:
+        raise ValueError("a text holds what is no character")
+
+
+def _dtype_of(kind: object) -> np.dtype[Any]:
+    if not isinstance(kind, _Type):
+        raise TypeError(f"the type of an array must be a NumPy type, got {kind!r}")
+    return kind.dtype
+
+
+_PLAIN: dict[tuple[str, str], object] = {
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): _ARRAY,
     **{
-        (f"numpy.{core}.multiarray", function.__name__): function
-        for core in ("core", "_core")
-        for function in (_reconstruct, scalar)
+        (module, "matrix"): _ARRAY
+        for module in ("numpy", "numpy.matrixlib.defmatrix", "numpy.core.defmatrix")
     },
+    **{
+        (f"numpy.{core}.{module}", name): function
+        for core in ("core", "_core")
+        for module, name, function in (
+            ("multiarray", "_reconstruct", _reconstruct),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
+        )
+    },
+    ("collections", "OrderedDict"): dict,
     ("_codecs", "encode"): _latin1_bytes,
     **{(module, "_reconstructor"): _reconstruct_inert for module in ("copy_reg", "copyreg")},
     **{(module, "bytes"): _empty_bytes for module in ("__builtin__", "builtins")},
     **{(module, "object"): object for module in ("__builtin__", "builtins")},
 }
-"""Every constructor that a pickle may name, beside the inert ones."""
+"""Everything that a pickle may name, beside the inert classes."""
 
-_CSC_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc")
+_SPARSE_CLASSES = {
+    f"{layout}_{kind}" for layout in ("csc", "csr", "coo") for kind in ("matrix", "array")
+}
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
@@ -134,6 +234,6 @@ class _RestrictedUnpickler(pickle.Unpickler):
         if plain is not None:
             return plain
         is_chumpy = module == "chumpy" or module.startswith("chumpy.")
-        if is_chumpy or (module in _CSC_MODULES and name in {"csc_matrix", "csc_array"}):
+        if is_chumpy or (module.startswith("scipy.sparse") and name in _SPARSE_CLASSES):
             return type(name, (InertObject,), {"pickled_name": f"{module}.{name}"})
         raise _RefusedNameError(f"'{module}.{name}'")

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from s2hand.config import ModelConfig
 from s2hand.errors import ConfigurationError
+from s2hand.files import what_lies_at
 
 WEIGHTS_VARIABLE = "S2HAND_IMAGENET_WEIGHTS"
 """Environment variable: path of the ImageNet weights as efficientnet-pytorch publishes them."""
@@ -179,11 +181,6 @@ def check_image_size(images: Float[Tensor, "batch 3 height width"], image_size_p
 def _find_weights_file(file_name: str) -> Path:
     """Return the path of the user's copy, of torch's, or of one downloaded to torch's cache."""
     if path := os.environ.get(WEIGHTS_VARIABLE):
-        if not Path(path).is_file():
-            raise ConfigurationError(
-                f"{WEIGHTS_VARIABLE} must name the file {file_name}, got {path}, which does not "
-                "exist"
-            )
         return Path(path)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
     if not cached.is_file():
@@ -192,7 +189,7 @@ def _find_weights_file(file_name: str) -> Path:
             torch.hub.download_url_to_file(
                 _WEIGHTS_URL + file_name, str(cached), _digits(file_name), progress=False
             )
-        except (OSError, RuntimeError) as error:
+        except (OSError, HTTPException, RuntimeError) as error:
             raise ConfigurationError(
                 f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
                 f"({cached.parent}) nor to be had from {_WEIGHTS_URL} ({error}); "
@@ -204,15 +201,22 @@ def _find_weights_file(file_name: str) -> Path:
 def _require_published(path: Path, file_name: str) -> str:
     """Return a file's SHA-256; it must be the published file: its content enters no identity."""
     digits = _digits(file_name)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _other_than_published(path, file_name) from error
     if not found.startswith(digits):
-        raise ConfigurationError(
-            f"{path}: expected the published {file_name}, whose SHA-256 begins with {digits}, "
-            f"got one that begins with {found[:8]}; delete it, or download it from "
-            f"{_WEIGHTS_URL}{file_name}"
-        )
+        fault = f", whose SHA-256 begins with {digits}, got one that begins with {found[:8]}"
+        raise _other_than_published(path, file_name, fault)
     return found
+
+
+def _other_than_published(path: Path, file_name: str, fault: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: expected the published {file_name}{fault}; there is {what_lies_at(path)}: put "
+        f"{_WEIGHTS_URL}{file_name} there, or its path into {WEIGHTS_VARIABLE}"
+    )
 
 
 def _digits(file_name: str) -> str:

@@ -18,7 +18,8 @@ def is_finished(root: Path, parameters: Mapping[str, Any], *, verify: bool) -> b
     Args:
         root: The folder.
         parameters: What determines the set.
-        verify: Check a finished set's files by content, instead of by size alone.
+        verify: Check all of a finished set's files by content, instead of by size and time of
+            change.
 
     Raises:
         DataError: If it holds another set, or one whose files are not those that were made.

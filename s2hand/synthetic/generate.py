@@ -12,7 +12,12 @@ from typing import Any, Literal
 
 import torch
 
-from s2hand.data.manifest import GENERATOR_VERSION, MANIFEST_NAME, manifest_content
+from s2hand.data.manifest import (
+    GENERATOR_VERSION,
+    MANIFEST_NAME,
+    differences,
+    manifest_content,
+)
 from s2hand.errors import DataError
 from s2hand.synthetic.annotations import (
     write_collection_annotations,
@@ -91,7 +96,8 @@ def make_synthetic(
             :data:`~s2hand.synthetic.detector.DETECTORS`; the pictures are the same.
         progress: Is told how many pictures are done, from the calling thread.
         num_workers: Threads (None: one per core).
-        verify: Check a finished set's files by content, instead of by size alone.
+        verify: Check all of a finished set's files by content, instead of by size and time of
+            change.
 
     Raises:
         DataError: When an argument is out of range, ``root`` holds another set or one whose files
@@ -141,7 +147,7 @@ def _make_set(
     root, detector = made.root, DETECTORS[made.parameters["detections"]]
     write_file(root / UNFINISHED / "parameters.json", _to_json(made.parameters))
     for namespace, shards in made.plans.items():
-        missing = [shard for shard in shards if load_record(shard.record_path(root)) is None]
+        missing = [shard for shard in shards if not _is_done(shard, root)]
         reporter.add(sum(shard.count for shard in set(shards) - set(missing)))
         if missing:
             stage = build_stage(namespace, counts[namespace], seed, image_size_px)
@@ -150,6 +156,15 @@ def _make_set(
     sizes = {name: (root / name).stat().st_size for name in hashes}
     write_file(root / MANIFEST_NAME, manifest_content(made.parameters, hashes, sizes))
     shutil.rmtree(root / UNFINISHED)
+
+
+def _is_done(shard: Shard, root: Path) -> bool:
+    """Say whether a shard was made and its files, written before its record, are still the same."""
+    path = shard.record_path(root)
+    record = load_record(path)
+    if record is None:
+        return False
+    return not any(differences(root, record.hashes, {}, after_ns=path.stat().st_mtime_ns))
 
 
 class _Reporter:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from s2hand.errors import CheckpointError
-from s2hand.files import whole_file
+from s2hand.files import what_lies_at, whole_file
 
 FORMAT = "s2hand-checkpoint-2"
 
@@ -49,12 +49,17 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
         CheckpointError: if the file is missing, truncated, or not a checkpoint of this package.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no checkpoint there; train first, or give another folder")
+        raise CheckpointError(
+            f"{path}: no checkpoint there, but {what_lies_at(path)}; train first, or give another "
+            "folder"
+        )
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        # Not torch's words: they advise to load files of others without its restrictions.
         raise CheckpointError(
-            f"{path}: not a whole checkpoint ({error}); delete it to train that part again"
+            f"{path}: not a whole checkpoint ({type(error).__name__}), there is "
+            f"{what_lies_at(path)}; delete it to train that part again"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or set(content) != _KEYS:
         raise CheckpointError(

@@ -1,11 +1,12 @@
 """A file is there as it was, or whole and new."""
 
+import errno
 import os
 import stat
 
 import pytest
 
-from s2hand.files import whole_file
+from s2hand.files import broken_link, what_lies_at, whole_file
 
 
 def test_the_new_content_appears_at_the_end_readable_by_others(tmp_path):
@@ -55,3 +56,56 @@ def test_two_writers_do_not_meet(tmp_path):
             second.write(b"second")
         first.write(b"first")
     assert path.read_bytes() == b"first"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "an empty file"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "a web page, which a server sends"),
+        (b"<HTML><body>Please log in", "a web page, which a server sends"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a",
+            "a pointer of Git LFS; `git",
+        ),
+        (b"PK\x03\x04\x14\x00", "a zip archive (an .npz file, a PyTorch file, or"),
+        (b"\x1f\x8b\x08", "a gzip archive; unpack it"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array (.npy)"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (b"\x80\x02}", "a file that is cut short or of another kind"),
+    ],
+)
+def test_what_people_have_instead_of_a_file_is_recognised(tmp_path, content, kind):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert what_lies_at(path).startswith(kind)
+
+
+def test_links_folders_and_nothing_are_told_apart(tmp_path):
+    assert what_lies_at(tmp_path) == "a folder"
+    assert what_lies_at(tmp_path / "absent") == "nothing"
+    (tmp_path / "file").write_bytes(b"")
+    assert what_lies_at(tmp_path / "file" / "below") == "nothing"
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    words = f"a symbolic link to {tmp_path / 'gone'}, which does not exist; mount its disk or"
+    assert what_lies_at(link).startswith(words)
+    assert what_lies_at(link / "file").startswith(f"nothing, as {link} is {words}")
+    (tmp_path / "gone").mkdir()
+    assert broken_link(link / "file") is None
+    assert what_lies_at(link) == "a folder"
+    link.unlink()
+    link.symlink_to(link)
+    assert "which cannot be followed (Too many levels" in what_lies_at(link)
+
+
+def test_what_may_not_be_read_is_no_broken_link(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"content")
+    monkeypatch.setattr(type(tmp_path), "is_symlink", _refuse)
+    monkeypatch.setattr(type(tmp_path), "is_dir", _refuse)
+    found = what_lies_at(tmp_path / "file")
+    assert found == "something that cannot be opened (Permission denied); check its permissions"
+
+
+def _refuse(path):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))

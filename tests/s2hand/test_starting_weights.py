@@ -194,7 +194,7 @@ def test_a_whole_model_belongs_to_its_hand(tmp_path):
 def test_files_that_cannot_be_used_are_told(tmp_path):
     config = starting_from(CONFIG, "hands", tmp_path)
     path = tmp_path / "hands.safetensors"
-    with pytest.raises(ConfigurationError, match="does not exist; make it with `make starting-w"):
+    with pytest.raises(ConfigurationError, match="where there is nothing; make it with"):
         find_starting_weights(config, HAND)
     whole = write_weights(tmp_path, "hands", CONFIG).path.read_bytes()
     path.write_bytes(whole[:-10])

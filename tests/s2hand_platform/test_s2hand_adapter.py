@@ -140,7 +140,7 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
         ("synthetic", "make it with: s2hand data make synthetic --size demo"),
         ("freihand", "--data: this table is measured on ho3d, got 'freihand'"),
         ("ho3d", "put the official download there, or give its folder as --data PATH"),
-        ("nowhere", "expected the ho3d set at nowhere; give a folder in the dataset's official"),
+        ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
     ],
 )
 def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None:

@@ -105,6 +105,12 @@ def test_root_may_be_the_folder_above_the_layout(make_freihand):
     assert below.image_paths == above.image_paths
 
 
+def test_a_layout_s_folder_that_is_a_broken_link_is_named(tmp_path):
+    (tmp_path / "freihand").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"freihand: is a symbolic link to .*gone, which does not"):
+        load_datasets(config_of(tmp_path))
+
+
 def test_missing_root_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"data.root must name the folder .* data make synthetic"):
         load_datasets(config_of(""))

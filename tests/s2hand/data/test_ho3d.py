@@ -149,6 +149,18 @@ def test_missing_box_or_files_are_named(make_ho3d):
         load_ho3d(root, "train")
 
 
+@pytest.mark.parametrize("order", [[2, 3, 0, 1], [2, 1, 0, 3], [0, 3, 2, 1], [0, 1, 0, 3]])
+def test_a_reversed_or_empty_box_is_refused(make_ho3d, order):
+    root = make_ho3d()
+    path = meta_path(root, 1, "evaluation/SM1")
+    box = np.array(pickle.loads(path.read_bytes())["handBoundingBox"])
+    change_meta(path, handBoundingBox=box[order])
+    with pytest.raises(
+        DataError, match=r"SM1/meta/0001.pkl: field 'handBoundingBox' must be x0, y0"
+    ):
+        load_ho3d(root, "test")
+
+
 def test_truncated_and_foreign_pickles_are_refused(make_ho3d):
     root = make_ho3d()
     path = meta_path(root, 0)

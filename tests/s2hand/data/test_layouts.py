@@ -48,6 +48,7 @@ def test_the_code_that_runs_when_a_set_is_loaded_is_declared(make_freihand, make
     ours = [Path(name) for name in executed if Path(name).is_relative_to(PACKAGE)]
     modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in ours}
     assert LAYOUTS[dataset].loader in modules
+    modules -= {"s2hand.files"}  # looks for broken links, which end the loading
     assert modules <= set(LAYOUTS[dataset].modules)
     for module in LAYOUTS[dataset].modules:
         path = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")

@@ -134,8 +134,14 @@ def test_imagenet_weights_come_from_torch_s_cache_if_they_are_whole_there(torch_
     config = configure("efficientnet-b0", pretrained="imagenet")
     assert build_encoder(config).initial_weights["name"] == torch_cache.name
     torch_cache.write_bytes(torch_cache.read_bytes()[:-1])
-    with pytest.raises(ConfigurationError, match=r"whose SHA-256 begins with .*; delete it, or"):
+    with pytest.raises(ConfigurationError, match=r"whose SHA-256 begins with .*; there is a zip"):
         build_encoder(config)
+    torch_cache.write_bytes(b"<!DOCTYPE html><title>Too many requests</title>")
+    with pytest.raises(
+        ConfigurationError, match=r"; there is a web page, .* put \S+\.pth there"
+    ) as no:
+        build_encoder(config)
+    assert "weights_only" not in str(no.value)
 
 
 def test_imagenet_weights_are_downloaded_once_into_torch_s_cache(torch_cache, monkeypatch):
@@ -147,16 +153,35 @@ def test_imagenet_weights_are_downloaded_once_into_torch_s_cache(torch_cache, mo
     assert build_encoder(config).initial_weights["name"] == torch_cache.name
 
 
+def test_a_download_of_something_else_is_not_kept(torch_cache, monkeypatch):
+    elsewhere = torch_cache.rename(torch_cache.parents[1] / torch_cache.name)
+    elsewhere.write_bytes(b"<html>Please log in</html>")
+    monkeypatch.setattr(encoder_module, "_WEIGHTS_URL", f"file://{elsewhere.parent}/")
+    with pytest.raises(ConfigurationError, match=r"nor to be had from .*invalid hash value"):
+        build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+    assert not list(torch_cache.parent.iterdir())
+
+
 def test_a_file_with_other_weights_is_refused(weights_file):
     weights_file.write_bytes(weights_file.read_bytes() + b" ")
     with pytest.raises(ConfigurationError, match=r"whose SHA-256 begins with .*, got one that"):
         build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
 
 
-def test_a_missing_weights_file_is_refused(monkeypatch):
+def test_a_missing_weights_file_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv(WEIGHTS_VARIABLE, "/nowhere/weights.pth")
-    with pytest.raises(ConfigurationError, match=r"efficientnet-b0-355c32eb\.pth, got /nowhere"):
-        build_encoder(configure("efficientnet-b0", pretrained="imagenet"))
+    config = configure("efficientnet-b0", pretrained="imagenet")
+    expected = r"expected the published efficientnet-b0-355c32eb\.pth; there is"
+    with pytest.raises(ConfigurationError, match=rf"/nowhere/weights.pth: {expected} nothing: put"):
+        build_encoder(config)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
+    with pytest.raises(ConfigurationError, match=rf"{expected} a folder: put"):
+        build_encoder(config)
+    link = tmp_path / "weights.pth"
+    link.symlink_to(tmp_path / "gone")
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(link))
+    with pytest.raises(ConfigurationError, match=rf"{expected} a symbolic link to .*gone, which"):
+        build_encoder(config)
 
 
 def test_without_weights_and_network_the_error_says_what_to_do(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from hashlib import sha256
@@ -24,6 +25,7 @@ from s2hand.hand.pickles import load_restricted
 from s2hand.synthetic import SIZES, NamespaceSize, make_synthetic
 from s2hand.synthetic.collection import SHARD_IMAGES
 from s2hand.synthetic.sequences import stored_size_px
+from s2hand.synthetic.shard import load_record
 
 PX = 32
 TINY_COUNTS = NamespaceSize(
@@ -110,6 +112,10 @@ def test_interrupted_generation_continues_to_the_same_bytes(
         make(tmp_path, progress=interrupt, num_workers=1)
     assert not list(tmp_path.rglob("manifest.json"))
     assert not list(tmp_path.rglob("*.partial"))
+    records = [load_record(path) for path in (tmp_path / ".unfinished").glob("*.npz")]
+    assert len(records) > 2
+    (tmp_path / next(iter(records[0].hashes))).unlink()
+    (tmp_path / next(iter(records[1].hashes))).write_bytes(b"changed meanwhile")
     first_report: list[int] = []
     make(tmp_path, progress=lambda done, _: first_report.append(done))
     assert first_report[0] > 0, "finished work was not recognised"
@@ -140,7 +146,11 @@ def test_a_finished_set_that_was_changed_is_refused(benchmark_root: Path, tmp_pa
     shutil.copytree(benchmark_root, root)
     detections = next((root / "ho3d/openpose").glob("*/detect.json"))
     original = detections.read_bytes()
+    written = detections.stat()
     detections.write_bytes(original.replace(b"0.", b"1.", 1))  # as long as before
+    with pytest.raises(DataError, match=r"1 of \d+ files .*detect.json has another content"):
+        make(root)
+    os.utime(detections, ns=(written.st_atime_ns, written.st_mtime_ns))
     make(root)
     with pytest.raises(DataError, match=r"1 of \d+ files .*detect.json has another content"):
         make(root, verify=True)
@@ -150,7 +160,8 @@ def test_a_finished_set_that_was_changed_is_refused(benchmark_root: Path, tmp_pa
     detections.unlink()
     with pytest.raises(DataError, match=r"detect.json cannot be read \(No such file"):
         make(root)
-    detections.write_bytes(original)
+    detections.write_bytes(original)  # later than the manifest, and the same
+    make(root)
     make(root, verify=True)
 
 

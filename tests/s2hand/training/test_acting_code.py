@@ -33,7 +33,7 @@ from s2hand.training.stage_run import StageRun
 CANNOT_ACT = {
     "s2hand.errors",  # words
     "s2hand.types",  # annotations
-    "s2hand.files",  # writes what it is given
+    "s2hand.files",  # writes what it is given, tells what is wrong with a path
     "s2hand.loss_table",  # what it says of a term that acts is in a stage's identity
     *("s2hand.source", "s2hand.training.acting_code"),  # name what acts
     *("s2hand.data.digests", "s2hand.data.fingerprint"),  # identify the data

@@ -83,7 +83,7 @@ def make_data(
         DetectorName, typer.Option(help="Whose errors the detected keypoints have.")
     ] = "simulated",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check a finished set's files by content, not size.")
+        bool, typer.Option("--verify", help="Check all of a finished set's files by content.")
     ] = False,
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,

@@ -83,8 +83,11 @@ def hand_model(named: str = "") -> str:
 
 
 def _absolute(path: str, source: str) -> str:
-    """Make a path absolute, as a worker has another working directory; "" stays."""
-    return str(local_path(path, source).resolve()) if path else ""
+    """Make a path absolute, as a worker has another working directory; "" stays.
+
+    Links are kept: an error about what they lead to names what the user knows.
+    """
+    return str(local_path(path, source).absolute()) if path else ""
 
 
 def _merge(

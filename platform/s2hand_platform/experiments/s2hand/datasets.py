@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from s2hand.files import what_lies_at
 from s2hand.layouts import LAYOUTS
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
@@ -86,7 +87,8 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
     else:
         root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
     if not root.is_dir():
-        raise SpecError([f"--data {data}: expected the {dataset} set at {root}; {remedy}"])
+        expected = f"--data {data}: expected the {dataset} set at {root}"
+        raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
     return root.resolve()
 
 
@@ -101,7 +103,7 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
     root = synthetic_folder(workspace, size) / VALIDATION / dataset
     if not root.is_dir():
         expected = f"--data {data}: expected the {dataset} validation set at {root}"
-        raise SpecError([f"{expected}; {_how_to_make(size)}"])
+        raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()
 
 
