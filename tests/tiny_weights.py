@@ -1,6 +1,7 @@
 """Starting weights that nobody trained, written by the functions that write those of trainings."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ def tiny_card(name: WeightsName, config: S2HandConfig) -> Card:
         name=name,
         fits=fits_of(config.model, name),
         hand_fingerprint=embedded_hand().fingerprint if name == "s2hand" else "",
-        recipe={"seed": 7},
+        recipe={"config": json.loads(json.dumps(asdict(config))), "seed": 7},
         data=record,
         validation_data=record,
         steps=3,

@@ -59,12 +59,13 @@ def test_weights_are_listed_with_their_scores(bundled: Path) -> None:
 
 
 def test_a_name_shows_the_card(bundled: Path) -> None:
-    made = write_weights(bundled, "s2hand", CONFIG)
+    made = write_weights(bundled, "s2hand", replace(CONFIG, data=DataConfig(max_frames=800)))
     shown = weights("s2hand")
     assert shown.exit_code == 0, shown.output
     lines = dict(line.split(maxsplit=1) for line in shown.output.splitlines())
     assert lines["sha256"] == made.sha256
-    assert lines["trained"] == "on   noise, namespace pretraining, 2,400 pictures"
+    assert lines["trained"] == "on   noise, namespace pretraining, the first 800 of 2,400 pictures"
+    assert lines["measured"] == "on  noise, namespace pretraining, 2,400 pictures"
     assert lines["training"] == "24 pictures in 3 steps, 0.50 h"
     assert "image_size_px 32" in lines["fits"]
     assert (lines["0"], lines["1"]) == ("loss 0.5", "loss 0.25")

@@ -132,7 +132,7 @@ def _show(name: WeightsName, *, as_json: bool) -> None:
         "sha256": found.sha256,
         "of": ", ".join(WEIGHTS[name]),
         "fits": ", ".join(f"{field} {value}" for field, value in card.fits.items()),
-        "trained on": _set(card.data),
+        "trained on": _set(card.data, card.recipe["config"]["data"]["max_frames"]),
         "measured on": _set(card.validation_data),
         "training": f"{card.pictures:,} pictures in {card.steps:,} steps, {card.hours:.2f} h",
         "code": ", ".join(f"{what} {value}" for what, value in card.code.items()),
@@ -145,11 +145,12 @@ def _show(name: WeightsName, *, as_json: bool) -> None:
         typer.echo(f"{point['place']:>12} {_told(point)}")
 
 
-def _set(record: Mapping[str, Any]) -> str:
-    """Say what a set is: its title, its pictures, and of the benchmark the namespace."""
+def _set(record: Mapping[str, Any], num_first: int = 0) -> str:
+    """Say what a set is: its title, the pictures that were used, of the benchmark the namespace."""
     generation = record["generation"] or {"size": {}}
     namespaces = "".join(f", namespace {name}" for name in generation["size"])
-    return f"{record['title']}{namespaces}, {record['frames']:,} pictures"
+    used = f"the first {num_first:,} of " if 0 < num_first < record["frames"] else ""
+    return f"{record['title']}{namespaces}, {used}{record['frames']:,} pictures"
 
 
 def _told(metrics: Mapping[str, float]) -> str:
