@@ -1,11 +1,29 @@
 """Files that are written whole or not at all."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Be the only one in such a block, of all threads and processes; wait while another is.
+
+    The system frees the lock when its process ends, however that ends; the file stays.
+
+    Args:
+        lock: A file of nothing else; its folder must exist.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 import ray
 
 from s2hand_platform.errors import ExecutionError
+from s2hand_platform.execution.termination import termination_interrupts
 
 SLOT = "slot"
 """Resource of our own Ray that limits how many trials run at once."""
@@ -106,23 +105,10 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
     else:
         _start(max(cpus, len(os.sched_getaffinity(0))))
     try:
-        with termination_interrupts():
+        with termination_interrupts():  # Ray's start has put its own handler there
             yield _describe()
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def termination_interrupts() -> Iterator[None]:
-    """Turn SIGTERM into a ``KeyboardInterrupt``; Ray's own handler prints a stack and exits."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # where Python lets nobody handle signals
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _start(cpus: int) -> None:
