@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -42,6 +43,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: If the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "There is something that is no regular file", str(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

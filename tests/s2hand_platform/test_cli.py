@@ -355,6 +355,44 @@ def test_a_colleagues_workspace_is_read_and_not_written(
     assert {path: path.stat().st_mtime_ns for path in shared.rglob("*")} == files
 
 
+def test_characters_that_the_output_lacks_are_escaped(
+    monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    with (project / "out").open("w", encoding="ascii") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert call(monkeypatch, "plan", "tiny", "--seeds", "1") == 0
+    assert r"1 \xd7 never run" in (project / "out").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_output_that_cannot_be_written_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert call(monkeypatch, "plan", "tiny", *options) == EXIT_USER_ERROR
+    message = capsys.readouterr().err.replace("\n", "")
+    assert message.startswith("error: the output cannot be written (No space left on device)")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert call(monkeypatch, "plan", "tiny", *options) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_output_is_one_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert call(monkeypatch, "plan", "tiny") == 0
+
+
 def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["s2hand", "plan", "tiny", "--data", "bug"])
     with pytest.raises(ZeroDivisionError):

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     VALIDATION,
@@ -51,14 +52,28 @@ def show_hand(
     ] = 0,
 ) -> None:
     """Draw the hand's postures from the palm's and the back's side."""
+    _check_picture_path(output)
     from PIL import Image
 
+    from s2hand.files import whole_file
     from s2hand.hand.loader import load_hand_model
     from s2hand_platform.experiments.s2hand.hand_pictures import draw_postures
 
     picture, names = draw_postures(load_hand_model(hand), side_px, num_sampled)
-    Image.fromarray(picture).save(output)
+    try:
+        with whole_file(output) as file:
+            Image.fromarray(picture).save(file, format="PNG")
+    except OSError as error:
+        raise SpecError([f"--output: {output} cannot be written ({error.strerror})"]) from error
     Console().print(f"wrote {output}: {', '.join(names)}; palm above, back below")
+
+
+def _check_picture_path(path: Path) -> None:
+    """Refuse a path before anything is drawn."""
+    if path.suffix.lower() != ".png":
+        raise SpecError([f"--output: must be a file's name that ends in .png, got '{path}'"])
+    if not path.parent.is_dir():
+        raise SpecError([f"--output: there is no folder '{path.parent}' for '{path}'; make it"])
 
 
 @data_app.command("make")
