@@ -1,11 +1,30 @@
 """Files that are written whole or not at all, and what lies where another was expected."""
 
+import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Be the only one in such a block, of all threads and processes; wait while another is.
+
+    The system frees the lock when its process ends, however that ends; the file stays.
+
+    Args:
+        lock: A file of nothing else; its folder must exist.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -24,6 +43,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: If the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "There is something that is no regular file", str(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -1,5 +1,6 @@
 """The folder that holds everything that runs produce."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +10,29 @@ from s2hand_platform.settings import WORKSPACE
 
 _NOT_IN_ADDRESSES = "?#%"
 """The databases' and artifacts' addresses are made of the path, and would end elsewhere."""
+_REMEDY = "name another by --workspace or S2HAND_WORKSPACE, or change its permissions"
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Paths below one root; folders are made when first asked for."""
+    """Paths below one root; whoever writes makes the folders, and who reads leaves no trace."""
 
     root: Path
+
+    def __post_init__(self) -> None:
+        """Check that it is a folder, if it is there.
+
+        Raises:
+            SpecError: if it is something else, or cannot be looked into.
+        """
+        try:
+            is_other = self.root.exists() and not self.root.is_dir()
+        except OSError as error:
+            raise SpecError(
+                [f"the workspace {self.root} cannot be looked into ({error.strerror}); {_REMEDY}"]
+            ) from error
+        if is_other:
+            raise SpecError([f"the workspace must be a folder, {self.root} is a file; {_REMEDY}"])
 
     @classmethod
     def resolve(cls, path: str | Path | None = None) -> "Workspace":
@@ -35,32 +52,32 @@ class Workspace:
     @property
     def store_dir(self) -> Path:
         """The Parquet result store."""
-        return self._folder("store")
+        return self.root / "store"
 
     @property
     def checkpoints_dir(self) -> Path:
         """One folder per trial, named by its id."""
-        return self._folder("checkpoints")
+        return self.root / "checkpoints"
 
     @property
     def stages_dir(self) -> Path:
         """One folder per stage that several trials may share, named by its id."""
-        return self._folder("stages")
+        return self.root / "stages"
 
     @property
     def data_dir(self) -> Path:
         """Datasets, one folder each."""
-        return self._folder("data")
+        return self.root / "data"
 
     @property
     def cache_dir(self) -> Path:
         """What can be deleted at any time."""
-        return self._folder("cache")
+        return self.root / "cache"
 
     @property
     def artifacts_dir(self) -> Path:
         """MLflow's artifacts."""
-        return self._folder("mlartifacts")
+        return self.root / "mlartifacts"
 
     @property
     def mlflow_uri(self) -> str:
@@ -68,7 +85,18 @@ class Workspace:
         self.root.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
-    def _folder(self, name: str) -> Path:
-        folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def require_writable(self) -> None:
+        """Make the folders of results, and check that files can be made there.
+
+        Raises:
+            SpecError: if not, with the reason.
+        """
+        for folder in (self.root, self.store_dir, self.checkpoints_dir, self.stages_dir):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise SpecError(
+                    [f"the workspace's {folder} cannot be written to ({error.strerror}); {_REMEDY}"]
+                ) from error

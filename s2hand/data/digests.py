@@ -98,7 +98,7 @@ def _read_cache(path: Path) -> dict[str, _Entry]:
     try:
         content = json.loads(path.read_bytes())
         return {str(name): (int(a), int(b), str(c)) for name, (a, b, c) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

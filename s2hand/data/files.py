@@ -137,7 +137,7 @@ def _read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         refuse_dangling(path)
         raise DataError(f"{path}: annotation file is missing; {_LAYOUT}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         refuse_dangling(path)
         raise DataError(
             f"{path}: must be a complete JSON file, could not be read: {error}; there is "

@@ -265,7 +265,7 @@ def _detections_path(root: Path, sequence: str) -> Path:
 
 def _read_list(path: Path) -> list[_Frame]:
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = path.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         refuse_dangling(path)
         raise DataError(

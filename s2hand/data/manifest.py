@@ -98,7 +98,9 @@ def read_manifest(path: Path) -> Manifest:
             files={str(name): str(digest) for name, digest in content["files"].items()},
             sizes={str(name): int(size) for name, size in content.get("sizes", {}).items()},
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise DataError(
             f"{path}: must be what `s2hand data make synthetic` writes, could not be read "
             f"({type(error).__name__}: {error}); delete the folder and make the data again"

@@ -1,12 +1,10 @@
 """Images, each decoded once into a small square of bytes, kept in memory or in a mapped file."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from s2hand.errors import DataError
-from s2hand.files import what_lies_at
+from s2hand.files import exclusive, what_lies_at
 
 _FORMAT_VERSION = b"packed images 1"
 _IMAGES_PER_CHUNK = 256
@@ -69,7 +67,7 @@ def pack_images(
     target = cache_dir / f"{_key(paths, boxes_px, side_px)}.npy"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with _exclusive(target.with_suffix(".lock")):
+        with exclusive(target.with_suffix(".lock")):
             if not target.exists():
                 _require_space(cache_dir, int(np.prod(shape)))
                 _write_npy(target, shape, _decoded_chunks(paths, boxes_px, side_px))
@@ -125,14 +123,6 @@ def _key(paths: Sequence[Path], boxes_px: np.ndarray, side_px: int) -> str:
             raise DataError(_missing(path)) from error
         digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock that the system releases even when the process is killed."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _require_space(folder: Path, needed: int) -> None:

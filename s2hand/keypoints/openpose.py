@@ -122,13 +122,13 @@ def write_detections(path: Path, detections: Detections) -> None:
 
 def _read_lists(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: file of detected keypoints is missing; run a hand detector on the images "
             "and write its output there (docs/datasets.md shows the format)"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: must be a complete JSON file, could not be read: {error}"
         ) from error

@@ -40,8 +40,8 @@ def _parameters_of(path: Path) -> Mapping[str, object]:
     if path.name == MANIFEST_NAME:
         return read_manifest(path).parameters
     try:
-        parameters: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        parameters: dict[str, object] = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: must be what `s2hand data make synthetic` writes, could not be read "
             f"({error}); delete the folder and make the data again"

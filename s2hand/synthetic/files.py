@@ -74,8 +74,17 @@ def pickle_official(content: dict[str, object]) -> bytes:
     return pickled.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
 
 
+def unwritable(path: Path, error: OSError) -> str:
+    """Say that a file or folder could not be written, and what to do."""
+    return (
+        f"{path}: could not be written ({error}); free space or choose another folder, "
+        "then run the same command again: it continues where it stopped"
+    )
+
+
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    # Only the lock's holder writes: what a killed process left here is written over.
     partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,10 +92,7 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         partial.replace(path)
     except OSError as error:
-        raise DataError(
-            f"{path}: could not be written ({error}); free space or choose another folder, "
-            "then run the same command again: it continues where it stopped"
-        ) from error
+        raise DataError(unwritable(path, error)) from error
     finally:
         with suppress(OSError):  # where the folder itself is the trouble, there is no file
             partial.unlink(missing_ok=True)

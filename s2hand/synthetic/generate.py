@@ -3,9 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from s2hand.data.manifest import (
     manifest_content,
 )
 from s2hand.errors import DataError
+from s2hand.files import exclusive
 from s2hand.synthetic.annotations import (
     write_collection_annotations,
     write_sequence_annotations,
@@ -26,7 +27,7 @@ from s2hand.synthetic.annotations import (
 from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
 from s2hand.synthetic.detector import DETECTORS, Detector, DetectorName
 from s2hand.synthetic.existing import UNFINISHED, is_finished
-from s2hand.synthetic.files import write_file
+from s2hand.synthetic.files import unwritable, write_file
 from s2hand.synthetic.namespaces import ROLES, Namespace
 from s2hand.synthetic.seeds import named_generator
 from s2hand.synthetic.sequences import make_sequence
@@ -34,6 +35,7 @@ from s2hand.synthetic.shard import load_record, save_record
 from s2hand.synthetic.sizes import SIZES, NamespaceSize, SizeName, SyntheticSize
 from s2hand.synthetic.stage import Stage, build_stage
 
+_LOCK_NAME = ".lock"
 MIN_IMAGE_SIZE_PX, MAX_IMAGE_SIZE_PX = 32, 512
 
 Progress = Callable[[int, int], None]
@@ -82,7 +84,8 @@ def make_synthetic(
     """Make the synthetic benchmark in the official layouts of FreiHAND and HO-3D.
 
     The same arguments give the same bytes on the same machine, whatever the number of workers. An
-    interrupted run is continued by the same call; a finished set is checked and left as it is.
+    interrupted run is continued by the same call; a finished set is checked and left as it is. Of
+    calls that make a set at once, one works and the others wait for it.
 
     Args:
         root: Folder that receives ``freihand``, ``ho3d`` and ``manifest.json``; a folder
@@ -105,15 +108,31 @@ def make_synthetic(
     """
     counts = SIZES[size] if isinstance(size, str) else size
     _check(seed, image_size_px, detections, num_workers)
-    sets = [
-        each
-        for each in _sets(root, counts, seed, image_size_px, detections)
-        if not is_finished(each.root, each.parameters, verify=verify)
-    ]
-    reporter = _Reporter(sum(each.num_pictures for each in sets), progress)
-    with _single_threaded_torch(), ThreadPoolExecutor(num_workers or os.cpu_count()) as executor:
-        for each in sets:
-            _make_set(each, counts, seed, image_size_px, executor, reporter)
+    sets = _unfinished(_sets(root, counts, seed, image_size_px, detections), verify=verify)
+    if not sets:
+        return
+    with _alone_in(root):
+        sets = _unfinished(sets, verify=False)  # another call may have made them meanwhile
+        reporter = _Reporter(sum(each.num_pictures for each in sets), progress)
+        workers = num_workers or os.cpu_count()
+        with _single_threaded_torch(), ThreadPoolExecutor(workers) as executor:
+            for each in sets:
+                _make_set(each, counts, seed, image_size_px, executor, reporter)
+
+
+def _unfinished(sets: Sequence[_Set], *, verify: bool) -> list[_Set]:
+    return [each for each in sets if not is_finished(each.root, each.parameters, verify=verify)]
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(root / _LOCK_NAME))
+        except OSError as error:
+            raise DataError(unwritable(root, error)) from error
+        yield
 
 
 def _sets(

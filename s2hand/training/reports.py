@@ -71,7 +71,7 @@ def read_stage_reports(folder: Path) -> tuple[StageReport, ...]:
         return ()
     try:
         return tuple(StageReport(**report) for report in json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: must list the stages of a training, got something else ({error}); delete it: "
             "the stages themselves lie elsewhere"

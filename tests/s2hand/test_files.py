@@ -49,6 +49,14 @@ def test_a_writing_that_fails_leaves_the_old_file_alone(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="no regular file"), whole_file(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_two_writers_do_not_meet(tmp_path):
     path = tmp_path / "file"
     with whole_file(path) as first:

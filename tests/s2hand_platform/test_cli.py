@@ -1,18 +1,25 @@
 import json
+import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from slow_tiny import Sink
 from tiny_experiment import TinyConfig, TinyExperiment
 
 import s2hand_platform
 from s2hand_platform import cli
 from s2hand_platform.cli.endings import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
+from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
+from s2hand_platform.planning.planner import plan_table
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.searches import run_search
@@ -88,6 +95,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sweeps" / "searches" / "rates.toml").write_text(GRID)
     for scale in ("demo", "full"):  # what the command line takes unless told otherwise
         (tmp_path / "sweeps" / "scales" / f"{scale}.toml").write_text(SCALE)
+    (tmp_path / "file").write_text("no folder")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S2HAND_EXPERIMENT", f"{__name__}:BrittleExperiment")
     return tmp_path
@@ -270,6 +278,10 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
         (["run", "tiny", "--without-ray", "--device", "cuda"], "run it where torch finds a GPU"),
         (["table", "tiny"], "device; make one with: s2hand plan tiny"),
         (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
+        (["plan", "tiny", "--workspace", "file"], "must be a folder, "),
+        (["run", "tiny", "--workspace", "file"], "must be a folder, "),
+        (["table", "tiny", "--workspace", "file"], "must be a folder, "),
+        (["data", "make", "synthetic", "--workspace", "file"], "must be a folder, "),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
 )
@@ -316,17 +328,114 @@ def test_mlflow_is_where_the_option_or_the_environment_says(
     assert told == [None, "http://tools", "http://ours", "http://given"]
 
 
+@pytest.fixture
+def shared(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project in a folder that other users may read."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    shutil.copytree(project / "sweeps", folder / "sweeps")
+    monkeypatch.chdir(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def only_reading(folder: Path) -> Iterator[None]:
+    """Have no right to write to a folder; root, whom nothing stops, is somebody else meanwhile."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    is_root = os.geteuid() == 0
+    for each in folders:
+        each.chmod(0o555)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for each in folders:
+            each.chmod(0o755)
+
+
+def test_a_colleagues_workspace_is_read_and_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    shared: Path,
+) -> None:
+    reading = [["table", "tiny", "--json"], ["plan", "tiny", "--json"]]
+    call(monkeypatch, "plan", "tiny")
+    place = Place.choose()
+    plan = plan_table(place.table("tiny"), place.experiment, place.store, place.seeds(None))
+    run_in_process(plan, place.experiment, place.workspace, Sink())
+    capsys.readouterr()
+    before = [(call(monkeypatch, *each), capsys.readouterr()) for each in reading]
+    files = {path: path.stat().st_mtime_ns for path in shared.rglob("*")}
+    with only_reading(shared / "workspace"):
+        assert [(call(monkeypatch, *each), capsys.readouterr()) for each in reading] == before
+        assert caplog.messages == []
+        assert call(monkeypatch, "plan", "tiny", "--data", "there") == 0
+        assert "(the plan is shown, and not kept)" in caplog.messages[0]
+        for command in ("run", "sweep"):
+            name = {"run": "tiny", "sweep": "rates"}[command]
+            capsys.readouterr()
+            assert call(monkeypatch, command, name, "--without-ray") == EXIT_USER_ERROR
+            message = capsys.readouterr().err.replace("\n", "")
+            assert "cannot be written to (Permission denied); name another by" in message
+            assert "Traceback" not in message
+    assert {path: path.stat().st_mtime_ns for path in shared.rglob("*")} == files
+
+
+def test_characters_that_the_output_lacks_are_escaped(
+    monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    with (project / "out").open("w", encoding="ascii") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert call(monkeypatch, "plan", "tiny", "--seeds", "1") == 0
+    assert r"1 \xd7 never run" in (project / "out").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_output_that_cannot_be_written_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert call(monkeypatch, "plan", "tiny", *options) == EXIT_USER_ERROR
+    message = capsys.readouterr().err.replace("\n", "")
+    assert message.startswith("error: the output cannot be written (No space left on device)")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert call(monkeypatch, "plan", "tiny", *options) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_output_is_one_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert call(monkeypatch, "plan", "tiny") == 0
+
+
 def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["s2hand", "plan", "tiny", "--data", "bug"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_says_how_to_go_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
     def interrupt(*_arguments: Any, **_named: Any) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(running, "run_in_process", interrupt)
     assert call(monkeypatch, "run", "tiny", "--without-ray") == EXIT_INTERRUPTED

@@ -29,13 +29,9 @@ from tiny_experiment import TinyExperiment
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import tuner
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
-from s2hand_platform.execution.session import (
-    Cluster,
-    WorkerResources,
-    connect,
-    termination_interrupts,
-)
+from s2hand_platform.execution.session import Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
+from s2hand_platform.execution.termination import termination_interrupts
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.schema import LogUniform, SweepSpec
 from s2hand_platform.store.records import StoredAttempt

@@ -20,7 +20,12 @@ from s2hand.synthetic.detector import DETECTORS
 from s2hand.training.context import LocalContext
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import S2HandExperiment, evaluation, experiment
+from s2hand_platform.experiments.s2hand import (
+    S2HandExperiment,
+    evaluation,
+    experiment,
+    hand_pictures,
+)
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     DetectorName,
@@ -164,6 +169,20 @@ def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
         assert column[32:].std() > 0
     assert CliRunner().invoke(hand, ["export", str(model)]).exit_code == 0
     assert load_hand_model(model).fingerprint == embedded_hand().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nosuch/hand.png", "there is no folder"), ("hand", "a file's name that ends in .png")],
+)
+def test_a_picture_that_could_not_be_written_is_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setattr(hand_pictures, "draw_postures", None)
+    shown = CliRunner().invoke(command_groups()["hand"], ["show", "-o", str(tmp_path / name)])
+    assert isinstance(shown.exception, SpecError)
+    assert message in str(shown.exception)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_worker_that_verifies_its_data_reads_no_set_twice(

@@ -142,6 +142,38 @@ def test_bad_toml_gives_the_line(write: Write, tiny: TinyExperiment) -> None:
     assert fault.startswith("mine.toml: expected TOML, but Invalid value (at line 2,")
 
 
+def test_a_byte_order_mark_is_no_fault(write: Write, tiny: TinyExperiment) -> None:
+    path = write(TABLE)
+    before = load_table(path, tiny)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_table(path, tiny) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "shown"),
+    [
+        ("2024-05-01", "base.noted", "2024-05-01"),
+        ("[1, 2024-05-01T12:00:00Z]", "base.noted[1]", "2024-05-01 12:00:00+00:00"),
+        ("{ at = 12:00:00 }", "base.noted.at", "12:00:00"),
+    ],
+)
+def test_dates_and_times_are_refused_by_their_place(
+    write: Write, tiny: TinyExperiment, value: str, place: str, shown: str
+) -> None:
+    path = write(TABLE.replace("[base]", f"[base]\nnoted = {value}"))
+    (fault,) = faults_of(load_table, path, tiny)
+    assert fault == (
+        f"mine.toml: {place}: no setting is a date or a time, got {shown}; write it as text"
+    )
+
+
+def test_a_recipe_that_is_nested_without_end_is_no_recipe(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    (fault,) = faults_of(load_table, write(f"title = {'[' * 100_000}"), tiny)
+    assert fault.startswith("mine.toml: expected TOML, but ")
+
+
 def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
     (fault,) = faults_of(load_table, "tabel4", tiny)
     assert fault == "sweeps/tables has no recipe 'tabel4'; did you mean 'table4'?"

@@ -2,6 +2,7 @@
 
 import errno
 import random
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2hand_platform.errors import StoreError
+from s2hand_platform.planning.cost import Costs
 from s2hand_platform.store import attempts, files
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.schema import VERSION_KEY
+from s2hand_platform.store.schema import ATTEMPTS, PLANS, REQUIRED, VERSION_KEY
+from s2hand_platform.store.table_plan import TablePlan
 
 A, B = "a" * 64, "b" * 64
+PLAN = TablePlan(
+    name="tiny", title="", experiment="tiny", label="made", device_type="cpu", columns=(), rows=()
+)
 
 
 def cut(path: Path) -> None:
@@ -171,6 +177,113 @@ def test_other_files_that_cannot_be_read_keep_no_predictions(
     assert store.code_files("f" * 64) is store.code_files("e" * 64) is None
     assert len(store.remarks) == 2
     assert left_predictions(store) == []
+
+
+def without(column: str, *, keep_column: bool) -> Callable[[Path], None]:
+    """Take a column of a file away, or only what stands in it."""
+
+    def change(path: Path) -> None:
+        table = pq.read_table(path)
+        index, field = table.schema.get_field_index(column), table.schema.field(column)
+        table = table.drop_columns(column)
+        if keep_column:
+            table = table.add_column(index, field, pa.nulls(len(table), field.type))
+        pq.write_table(table, path)
+
+    return rewritten(change)
+
+
+def read_all(store: ResultStore) -> None:
+    """Read in every way that there is."""
+    Costs(store.trials())
+    store.last_attempt(A)
+    store.next_attempt(A)
+    store.metrics(store.trials())
+    store.samples([A], split="test", metric="error")
+    store.curves([A])
+    store.predictions(A, "test")
+    store.table_labels("tiny")
+    store.remove_leftovers(older_than_s=-1)
+
+
+@pytest.mark.parametrize("keep_column", [False, True], ids=["missing", "empty"])
+def test_a_column_is_optional_or_its_file_is_set_aside(
+    two: ResultStore, tmp_path: Path, keep_column: bool
+) -> None:
+    read: list[str] = []
+    for column in ATTEMPTS.names:
+        store = ResultStore(shutil.copytree(two.path, tmp_path / column))
+        without(column, keep_column=keep_column)(next(store.path.glob(f"attempts/{A}*")))
+        read_all(store)
+        assert B in set(store.trials()["trial_id"])
+        if store.remarks:
+            assert "must have" in store.remarks[0]
+            assert store.set_aside()[0].trial_ids == (A,)
+        else:
+            assert A in set(store.trials()["trial_id"])
+            read.append(column)
+    assert set(read) == set(ATTEMPTS.names) - set(REQUIRED) - {"samples", "sample_ids"}
+
+
+FOLDERS = (
+    "trials", "metrics", "samples", "curves", "attempts", "compacted", "predictions", "baselines",
+    "plans", "code",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["foreign.parquet", "a-1.parquet", "a.b.c.d.e.f.parquet"])
+def test_foreign_files_are_named_or_left_alone_and_never_lost(two: ResultStore, name: str) -> None:
+    for folder in FOLDERS:
+        (two.path / folder).mkdir(exist_ok=True)
+        foreign(two.path / folder / name)
+    ResultStore(two.path).compact()
+    read_all(two)
+    assert sorted(two.trials()["trial_id"]) == [A, B]
+    kept = [path for path in two.path.rglob("*.parquet") if path.name.endswith(name)]
+    assert len(kept) == len(FOLDERS)
+    entries = {entry.path: entry.reason for entry in two.set_aside()}
+    assert f"trials/{name}" in entries
+    assert set(entries.values()) == {"a Parquet file, but none of the result store"}
+
+
+def test_a_folder_in_a_files_place_is_set_aside(two: ResultStore) -> None:
+    (two.path / "attempts" / "spark.parquet").mkdir()
+    read_all(two)
+    assert "a folder, where a file should be" in two.remarks[0]
+    assert (two.path / "set-aside" / "attempts-spark.parquet").is_dir()
+
+
+def test_what_is_set_aside_replaces_nothing_that_was(two: ResultStore) -> None:
+    for value in (1, 2):
+        path = two.path / "attempts" / "foreign.parquet"
+        pq.write_table(pa.table({"x": [value]}), path)
+        two.trials()
+    kept = sorted(two.path.glob("set-aside/*.parquet"))
+    assert [pq.read_table(path)["x"].to_pylist() for path in kept] == [[2], [1]]
+    assert len(two.set_aside()) == 2
+
+
+def test_a_plan_that_is_none_is_set_aside(two: ResultStore) -> None:
+    two.write_plan(PLAN)
+    (path,) = two.path.glob("plans/*.parquet")
+    for changed in (PLANS.empty_table(), pq.read_table(path).slice(0, 1)):
+        columns = changed.set_column(5, PLANS.field(5), pa.nulls(len(changed), pa.string()))
+        pq.write_table(columns.cast(PLANS), path)
+        rewritten(lambda _path: None)(path)
+        assert two.table_labels("tiny") == ()
+    assert {entry.reason for entry in two.set_aside()} == {"must hold one plan"}
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_store(
+    two: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: Path) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files.os, "listdir", refuse)
+    for read in (two.trials, lambda: two.table_labels("tiny"), lambda: two.baselines("tiny", "e")):
+        with pytest.raises(StoreError, match=r"cannot read the result store at .*: Permission"):
+            read()
 
 
 @pytest.mark.parametrize("compacting", [False, True])

@@ -1,4 +1,8 @@
+import errno
+import tempfile
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import sqlalchemy
@@ -17,10 +21,11 @@ def test_the_path_given_comes_before_the_environment_and_the_default(
     assert Workspace.resolve("here").root == tmp_path / "here"
 
 
-def test_folders_are_made_when_asked_for(tmp_path: Path) -> None:
+def test_nothing_is_made_by_asking_where_it_lies(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
+    assert workspace.store_dir == tmp_path / "w" / "store"
+    assert workspace.checkpoints_dir == tmp_path / "w" / "checkpoints"
     assert not workspace.root.exists()
-    assert workspace.store_dir.is_dir()
     assert workspace.mlflow_uri == f"sqlite:///{tmp_path}/w/mlflow.db"
     assert [path.name for path in workspace.root.iterdir()] == ["store"]
 
@@ -58,3 +63,46 @@ def test_the_database_of_a_strange_name_lies_inside(tmp_path: Path, name: str) -
         pass
     engine.dispose()
     assert [path.name for path in (tmp_path / name).iterdir()] == ["mlflow.db"]
+
+
+def test_a_workspace_that_can_be_written_to_is_made_and_left_clean(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "deep" / "w")
+    for _ in range(2):
+        workspace.require_writable()
+    assert not [path for path in workspace.root.rglob("*") if path.is_file()]
+
+
+def test_a_file_is_no_workspace(tmp_path: Path) -> None:
+    (tmp_path / "w").write_text("")
+    with pytest.raises(SpecError, match=r"must be a folder, .*/w is a file; name another"):
+        Workspace.resolve(tmp_path / "w")
+    with pytest.raises(SpecError, match=r"/w/below cannot be written to \(Not a directory\); name"):
+        Workspace(tmp_path / "w" / "below").require_writable()
+
+
+@pytest.mark.parametrize("part", ["", "store", "checkpoints", "stages"])
+def test_any_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    refused = tmp_path / part
+
+    def make_file(*, dir: Path) -> BinaryIO:
+        if dir == refused:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return BytesIO()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", make_file)
+    with pytest.raises(SpecError) as refusal:
+        Workspace(tmp_path).require_writable()
+    assert f"{refused} cannot be written to (Permission denied)" in str(refusal.value)
+
+
+def test_a_workspace_that_cannot_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(SpecError, match=r"cannot be looked into \(Permission denied\)"):
+        Workspace(tmp_path)

@@ -6,6 +6,7 @@ import typer
 
 from s2hand_platform.cli import commands, services
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
 
@@ -13,7 +14,8 @@ from s2hand_platform.experiments import command_groups, default_experiment
 def main() -> None:
     """Run the command line; an error that the user can mend is one message, exit code 2."""
     try:
-        _application()()
+        with checked_output():
+            _application()()
     except PlatformError as error:
         complain(str(error))
         sys.exit(EXIT_USER_ERROR)

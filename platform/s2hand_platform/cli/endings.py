@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from s2hand_platform.execution.termination import termination_interrupts
+
 if TYPE_CHECKING:
     from s2hand_platform.execution.settings import RunSummary
 
@@ -26,9 +28,10 @@ def complain(message: str) -> None:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Say after Ctrl-C that nothing is lost."""
+    """Say after Ctrl-C, or a request to terminate, that nothing is lost."""
     try:
-        yield
+        with termination_interrupts():
+            yield
     except KeyboardInterrupt:
         complain("interrupted; run the same command again to go on")
         raise typer.Exit(EXIT_INTERRUPTED) from None

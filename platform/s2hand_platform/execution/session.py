@@ -2,10 +2,8 @@
 
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import ray
 from ray._private.node import Node
 
 from s2hand_platform.errors import ExecutionError
+from s2hand_platform.execution.termination import termination_interrupts
 from s2hand_platform.settings import CLUSTER, RAY_FOLDER, Chosen
 
 SLOT = "slot"
@@ -123,23 +122,10 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
         else:
             _join(chosen)
     try:
-        with termination_interrupts():
+        with termination_interrupts():  # Ray's start has put its own handler there
             yield _describe()
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def termination_interrupts() -> Iterator[None]:
-    """Turn SIGTERM into a ``KeyboardInterrupt``; Ray's own handler prints a stack and exits."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # where Python lets nobody handle signals
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _start(cpus: int) -> None:

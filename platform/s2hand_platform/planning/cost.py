@@ -62,7 +62,7 @@ class Costs:
 
 def _parts(line: Any) -> Iterable[tuple[str, str, float]]:
     """Yield the stages of a finished attempt, and its evaluation: name, id, seconds."""
-    for stage in json.loads(line.stages_json):
+    for stage in json.loads(line.stages_json) if pd.notna(line.stages_json) else ():
         yield stage["name"], stage["stage_id"], stage["training_s"]
     if pd.notna(line.evaluation_s):
         yield _EVALUATION, line.trial_id, line.evaluation_s

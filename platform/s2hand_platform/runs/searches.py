@@ -59,6 +59,7 @@ def run_search(
         raise SpecError(
             [f"{spec.name}: space.{path}: changes no training; measure it" for path in outside]
         )
+    place.workspace.require_writable()
     tried: dict[tuple[str, str | None], _Tried] = {}
     plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 

@@ -1,11 +1,12 @@
 """Tables: planned, run, measured and shown."""
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from s2hand_platform.devices import DeviceType
-from s2hand_platform.errors import SpecError
+from s2hand_platform.errors import SpecError, StoreError
 from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
@@ -19,6 +20,8 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
 
 
 def reproduce(
@@ -59,6 +62,7 @@ def run_table(
     place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
 ) -> tuple[MeasuredTable, RunSummary]:
     """Run what a table is missing, tell the tracker, and measure the table."""
+    place.workspace.require_writable()
     spec, plan = _plan_table(place, table, seeds=seeds)
     kept = _persisted_table(spec, plan, place)
     place.store.write_plan(kept)
@@ -75,14 +79,18 @@ def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     """Plan a table without running it.
 
     The plan is kept for ``show_table``, but not in the place of one that has results: what was
-    run is what a table shows, and what a later plan tells changes from.
+    run is what a table shows, and what a later plan tells changes from. Where it cannot be kept,
+    that is a warning.
     """
     spec, plan = _plan_table(place, table, seeds=seeds)
     store = place.store
     kept = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
     hashes = {row.config_hash for row in kept.rows} if kept is not None else set()
     if kept is None or store.attempts(config_hashes=hashes).empty:
-        store.write_plan(_persisted_table(spec, plan, place))
+        try:
+            store.write_plan(_persisted_table(spec, plan, place))
+        except StoreError as error:  # somebody else's workspace, or a full disk
+            _LOG.warning("%s (the plan is shown, and not kept)", error)
     return plan
 
 

@@ -1,6 +1,8 @@
 """Finds and parses recipe files."""
 
 import tomllib
+from collections.abc import Iterator
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -52,9 +54,34 @@ def read(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 
     Raises:
-        SpecError: with the line, if it is not TOML.
+        SpecError: with the line, if it is not TOML; with the key, if it holds a date or a time.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError([f"{path.name}: expected TOML, but {error}"]) from error
+    except OSError as error:
+        raise SpecError(
+            [f"{path}: cannot be read ({error.strerror}); check its permissions"]
+        ) from error
+    dates = [
+        f"{path.name}: {place}: no setting is a date or a time, got {value}; write it as text"
+        for place, value in _values(content, "")
+        if isinstance(value, date | time)
+    ]
+    if dates:
+        raise SpecError(dates)
+    return content
+
+
+def _values(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value below a node of a file, with its dotted place."""
+    match node:
+        case dict():
+            for key, inner in node.items():
+                yield from _values(inner, f"{place}.{key}" if place else key)
+        case list():
+            for number, inner in enumerate(node):
+                yield from _values(inner, f"{place}[{number}]")
+        case _:
+            yield place, node

@@ -19,6 +19,7 @@ from s2hand_platform.store import version1
 from s2hand_platform.store.files import (
     UnusableFile,
     check_columns,
+    check_present,
     conform,
     new_commit,
     parquet_files,
@@ -27,8 +28,8 @@ from s2hand_platform.store.files import (
     remove,
     write_named,
 )
-from s2hand_platform.store.lines import latest_of_each
-from s2hand_platform.store.schema import ATTEMPTS
+from s2hand_platform.store.lines import check_filled, latest_of_each
+from s2hand_platform.store.schema import ATTEMPTS, REQUIRED
 from s2hand_platform.store.set_aside import SetAsideRoom
 
 RECENT = "attempts"
@@ -280,7 +281,8 @@ def partition_of_file(path: Path) -> str:
 def named_trials(path: Path) -> tuple[str, ...]:
     """Return the trial that the file of one attempt is named by."""
     if path.parent.name == version1.TRIALS:
-        return (version1.trial_of(path.name),)
+        trial = version1.trial_of(path.name)
+        return (trial,) if trial else ()
     name = _RECENT_NAME.fullmatch(path.name)
     return (name["trial"],) if name else ()
 
@@ -357,13 +359,14 @@ def _lines_of(path: Path, file: pq.ParquetFile, groups: Sequence[int], wanted: W
     found = file.schema_arrow
     names = _with_keys(wanted.columns)
     check_columns(path, found, ATTEMPTS)
-    if not set(_KEYS) <= set(found.names):
-        raise UnusableFile(path, "foreign", f"must have the columns {', '.join(_KEYS)}")
+    check_present(path, found.names, REQUIRED)
     if wanted.config_hashes is not None:
         groups = _with_config(file, groups, wanted.config_hashes)
     lines = file.read_row_groups(groups, columns=[name for name in names if name in found.names])
     schema = pa.schema([ATTEMPTS.field(name) for name in names])
-    return _filter(conform(lines, schema), wanted)
+    lines = conform(lines, schema)
+    check_filled(path, lines)
+    return _filter(lines, wanted)
 
 
 def _groups(file: pq.ParquetFile, wanted: Wanted) -> list[int]:

@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -130,6 +130,8 @@ def reading(path: Path, *, checked: Checked = "small") -> Iterator[pq.ParquetFil
     except (FileNotFoundError, StoreError):
         raise
     except _UNREADABLE as error:
+        if isinstance(error, IsADirectoryError):
+            raise UnusableFile(path, "foreign", "a folder, where a file should be") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise StoreError(
                 f"cannot read the result store at {path}: {error.strerror}; check the disk and "
@@ -193,6 +195,17 @@ def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
             )
 
 
+def check_present(path: Path, found: Collection[str], required: Sequence[str]) -> None:
+    """Check that a file has the columns without which its lines mean nothing.
+
+    Raises:
+        UnusableFile: if one is missing.
+    """
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise UnusableFile(path, "foreign", f"must have the columns {', '.join(missing)}")
+
+
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give ``table`` the columns of ``schema``; those that it lacks are null."""
     columns = [
@@ -222,11 +235,20 @@ def _first_line(error: Exception) -> str:
 
 
 def parquet_names(folder: Path) -> list[str]:
-    """List the names of the finished files of a folder, sorted."""
+    """List the names of the finished files of a folder, sorted.
+
+    Raises:
+        StoreError: if the disk does not give them.
+    """
     try:
         names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names, no objects for them
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StoreError(
+            f"cannot read the result store at {folder}: {error.strerror}; check the disk and the "
+            "folder's permissions, then run again"
+        ) from error
     return sorted(name for name in names if name.endswith(".parquet"))
 
 

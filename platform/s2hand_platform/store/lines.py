@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import pyarrow.compute as pc
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.identity import canonical_json
+from s2hand_platform.store.files import UnusableFile
 from s2hand_platform.store.records import AttemptRecord, Curve
-from s2hand_platform.store.schema import ATTEMPTS, VERSION
+from s2hand_platform.store.schema import ATTEMPTS, REQUIRED, VERSION
 
 _OWNER = ("trial_id", "attempt")
 
@@ -111,6 +113,21 @@ def check_one_per_sample(evaluation: Evaluation, split: str, name: str, count: i
             f"samples of '{split}/{name}' must be one per sample id of '{split}' "
             f"({expected}), got {count}"
         )
+
+
+def check_filled(path: Path, lines: pa.Table) -> None:
+    """Check that lines of a file have a value where every attempt has one.
+
+    Raises:
+        UnusableFile: if one has not.
+    """
+    for name in REQUIRED:
+        if name in lines.column_names and lines[name].null_count:
+            raise UnusableFile(path, "foreign", f"column '{name}' must have a value in every line")
+    if {"samples", "sample_ids"} <= set(lines.column_names) and not (
+        lines["samples"].is_valid().equals(lines["sample_ids"].is_valid())
+    ):
+        raise UnusableFile(path, "foreign", "must have samples and sample_ids in the same lines")
 
 
 def latest_of_each(lines: pa.Table) -> pa.Table:

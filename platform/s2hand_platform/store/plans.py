@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from s2hand_platform.identity import canonical_json
 from s2hand_platform.store.files import (
     UnusableFile,
     new_commit,
+    parquet_files,
     read_whole,
     write_named,
     write_replacing,
@@ -76,10 +76,10 @@ class PlanFiles:
 
     def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
         """Read a plan; one that only another program can read stays where it is."""
-        document = json.loads(line["document_json"])
         try:
+            document = json.loads(line["document_json"])
             plan = kind.from_plain(document)
-        except ValidationError:
+        except ValueError:  # pydantic's is one
             plan = None
         if plan is not None and json.loads(json.dumps(plan.to_plain())) == document:
             return plan
@@ -91,10 +91,11 @@ class PlanFiles:
         self, kind: type[Plan], name: str, label: str | None, device_type: str | None
     ) -> Iterator[dict[str, Any]]:
         wanted = [_short_hash(part) if part is not None else "*" for part in (label, device_type)]
-        paths = self._folder.glob(f"{'.'.join([_place(kind, name), *wanted])}.*.*.parquet")
+        pattern = f"{'.'.join([_place(kind, name), *wanted])}.*.*.parquet"
+        paths = [path for path in parquet_files(self._folder) if path.match(pattern)]
         for path in sorted(paths, key=_commit_of, reverse=True):
             try:
-                yield {**read_whole(path, PLANS).to_pylist()[0], "path": path}
+                yield {**_only_line(path), "path": path}
             except FileNotFoundError:
                 continue  # set aside by another process
             except UnusableFile as fault:
@@ -133,6 +134,13 @@ class CodeFiles:
 
     def _path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.parquet"
+
+
+def _only_line(path: Path) -> dict[str, Any]:
+    lines = read_whole(path, PLANS)
+    if len(lines) != 1 or any(column.null_count for column in lines.columns):
+        raise UnusableFile(path, "foreign", "must hold one plan")
+    return lines.to_pylist()[0]
 
 
 def _commit_of(path: Path) -> str:

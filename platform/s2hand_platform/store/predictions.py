@@ -1,7 +1,8 @@
 """What trained models said of each sample: a file per attempt and split, a column per parameter."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import Evaluation
-from s2hand_platform.store.files import reading, remove, write_replacing
+from s2hand_platform.store.files import parquet_files, reading, remove, write_replacing
 from s2hand_platform.store.lines import check_one_per_sample
 from s2hand_platform.store.records import Predictions
 from s2hand_platform.store.schema import VERSION, VERSION_KEY
@@ -17,6 +18,7 @@ from s2hand_platform.store.schema import VERSION, VERSION_KEY
 FOLDER = "predictions"
 _IDS = "sample_id"
 _SHAPE = b"shape"
+_NAME = re.compile(r"(?P<trial>[^.]+)\.\d{4,}\.(?P<commit>[0-9a-f]{32})\..+\.parquet")
 
 
 def write_predictions(
@@ -70,14 +72,12 @@ def read_predictions(
         return None
 
 
-def commit_of(path: Path) -> str:
-    """Return the commit that a file of predictions belongs to."""
-    return path.name.split(".")[2]
-
-
-def trial_of(path: Path) -> str:
-    """Return the trial that a file of predictions belongs to."""
-    return path.name.partition(".")[0]
+def owned_files(store: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield the files of predictions, each with the trial and the commit that it belongs to."""
+    for path in parquet_files(store / FOLDER):
+        name = _NAME.fullmatch(path.name)
+        if name:  # other files are not the store's
+            yield path, name["trial"], name["commit"]
 
 
 def _table(evaluation: Evaluation, split: str, arrays: Mapping[str, np.ndarray]) -> pa.Table:

@@ -35,12 +35,7 @@ from s2hand_platform.store.lines import (
 )
 from s2hand_platform.store.plans import CODE_FOLDER, PLANS_FOLDER, CodeFiles, PlanFiles
 from s2hand_platform.store.predictions import FOLDER as PREDICTIONS
-from s2hand_platform.store.predictions import (
-    commit_of,
-    read_predictions,
-    trial_of,
-    write_predictions,
-)
+from s2hand_platform.store.predictions import owned_files, read_predictions, write_predictions
 from s2hand_platform.store.records import AttemptRecord, Curve, Predictions, StoredAttempt
 from s2hand_platform.store.schema import BASELINES, TRIAL_COLUMNS
 from s2hand_platform.store.set_aside import SetAside, SetAsideRoom
@@ -319,7 +314,7 @@ class ResultStore:
         for folder in _FOLDERS:
             remove_older_than(temporary_files(self.path / folder), older_than_s)
         remove_older_than(list(version1.details_without_attempt(self.path)), older_than_s)
-        predictions = parquet_files(self.path / PREDICTIONS)
+        predictions = list(owned_files(self.path))
         if predictions:
             commits = set(self._files.read(Wanted(columns=()))["commit"].to_pylist())
             not_read = self._files.trials_not_read()
@@ -327,8 +322,8 @@ class ResultStore:
                 return
             orphans = [
                 path
-                for path in predictions
-                if commit_of(path) not in commits and trial_of(path) not in not_read
+                for path, trial, commit in predictions
+                if commit not in commits and trial not in not_read
             ]
             remove_older_than(orphans, older_than_s)
 

@@ -68,6 +68,14 @@ ATTEMPTS = _schema(
 DETAILS = ("metrics", "curves", "sample_ids", "samples")
 """The nested columns of ``ATTEMPTS``, read only when asked for."""
 
+REQUIRED = (
+    "commit", "trial_id", "attempt", "store_version", "experiment", "config_json", "config_hash",
+    "seed", "status", "reason", "environment_kind", "environment_json", "started", "finished",
+    "duration_s", "notes_json", "metrics",
+)  # fmt: skip
+"""What every attempt has, whichever version of the store wrote it; other columns may be unknown, or
+have come later, and are null then."""
+
 TRIAL_COLUMNS = tuple(name for name in ATTEMPTS.names if name not in DETAILS)
 
 BASELINES = _schema(

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from s2hand_platform.store.files import UnusableFile
@@ -85,13 +86,18 @@ class SetAsideRoom:
                 )
         return found
 
+    def _free(self, target: Path) -> Path:
+        """Return ``target``, or its like where an earlier file lies that was set aside."""
+        others = (target.with_stem(f"{target.stem}-{number}") for number in count(2))
+        return next(path for path in chain([target], others) if not path.exists())
+
     @property
     def _folder(self) -> Path:
         return self._store / FOLDER
 
     def _move(self, fault: UnusableFile, trial_ids: Collection[str]) -> bool:
         place = fault.path.relative_to(self._store)
-        target = self._folder / "-".join(place.parts)
+        target = self._free(self._folder / "-".join(place.parts))
         told = {"path": str(place), "reason": fault.reason, "trial_ids": sorted(trial_ids)}
         try:
             self._folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Reads what version 1 of the store wrote: a file per attempt in each of four folders."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import pyarrow as pa
 
 from s2hand_platform.store.files import UnusableFile, parquet_files, read_whole, remove
+from s2hand_platform.store.lines import check_filled
 from s2hand_platform.store.schema import ATTEMPTS, TRIAL_COLUMNS
 
 VERSION = 1
 TRIALS = "trials"
 _DETAILS = ("metrics", "samples", "curves")
 FOLDERS = (TRIALS, *_DETAILS)
+
+_DETAIL_NAME = re.compile(r"(?P<attempt>[0-9a-f]+-\d{4,})-[0-9a-f]{32}")
+"""Other files are not the store's, and not its to remove."""
 
 _TEXT = pa.string()
 _LINE = {"split": _TEXT, "metric": _TEXT, "value": pa.float64(), "unit": _TEXT}
@@ -44,7 +49,7 @@ def read_attempt(path: Path) -> pa.Table:
         StoreError: if the disk does not give it.
     """
     line = read_whole(path, ATTEMPTS).select(TRIAL_COLUMNS).to_pylist()
-    if len(line) != 1 or line[0]["commit"] is None or line[0]["trial_id"] != trial_of(path.name):
+    if len(line) != 1 or line[0]["trial_id"] != trial_of(path.name) or not line[0]["commit"]:
         raise UnusableFile(path, "foreign", "must hold the one attempt that it is named by")
     details: dict[str, list[dict[str, Any]]] = {}
     for name, detail in _detail_files(path, line[0]["commit"]):
@@ -67,7 +72,9 @@ def read_attempt(path: Path) -> pa.Table:
         "curves": details["curves"],
         **_nested_samples(details["samples"]),
     }
-    return pa.Table.from_pylist([whole], schema=ATTEMPTS)
+    table = pa.Table.from_pylist([whole], schema=ATTEMPTS)
+    check_filled(path, table)
+    return table
 
 
 def remove_attempt(path: Path, commit: str) -> None:
@@ -84,7 +91,10 @@ def details_without_attempt(store: Path) -> Iterator[Path]:
         return
     seen = {path.stem for path in attempt_files(store)}
     for files in folders:
-        yield from (path for path in files if path.stem.rpartition("-")[0] not in seen)
+        for path in files:
+            name = _DETAIL_NAME.fullmatch(path.stem)
+            if name and name["attempt"] not in seen:
+                yield path
 
 
 def _detail_files(path: Path, commit: str) -> list[tuple[str, Path]]:

@@ -42,5 +42,5 @@ class WorkerContext:
 def checkpoint_folder(workspace: Workspace, trial_id: str) -> Path:
     """Make and return a trial's folder."""
     folder = workspace.checkpoints_dir / trial_id
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder

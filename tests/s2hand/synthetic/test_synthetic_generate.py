@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,10 +23,10 @@ from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
 from s2hand.hand.layer import HandLayer
 from s2hand.hand.pickles import load_restricted
-from s2hand.synthetic import SIZES, NamespaceSize, make_synthetic
+from s2hand.synthetic import SIZES, NamespaceSize, generate, make_synthetic
 from s2hand.synthetic.collection import SHARD_IMAGES
 from s2hand.synthetic.sequences import stored_size_px
-from s2hand.synthetic.shard import load_record
+from s2hand.synthetic.shard import ShardRecord, load_record, save_record
 
 PX = 32
 TINY_COUNTS = NamespaceSize(
@@ -121,6 +122,30 @@ def test_interrupted_generation_continues_to_the_same_bytes(
     assert first_report[0] > 0, "finished work was not recognised"
     assert manifests(tmp_path) == manifests(benchmark_root)
     assert not list(tmp_path.rglob(".unfinished"))
+
+
+def test_of_two_calls_at_once_one_works_and_the_other_waits(
+    benchmark_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def count(path: Path, record: ShardRecord) -> None:
+        made.append(path)
+        save_record(path, record)
+
+    monkeypatch.setattr(generate, "save_record", count)
+    with ThreadPoolExecutor() as pool:
+        for call in [pool.submit(make, tmp_path) for _ in range(2)]:
+            call.result()
+    assert len(made) == len(set(made)) > 0
+    assert manifests(tmp_path) == manifests(benchmark_root)
+
+
+def test_a_finished_set_needs_no_lock(benchmark_root: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(benchmark_root, tmp_path / "copy"))
+    (root / ".lock").unlink()
+    make(root)
+    assert not (root / ".lock").exists()
 
 
 def test_finished_set_is_left_alone_and_another_one_refused(benchmark_root: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     VALIDATION,
@@ -58,16 +59,30 @@ def show_hand(
     verbose: VerboseOption = False,
 ) -> None:
     """Draw the hand's postures from the palm's and the back's side."""
+    _check_picture_path(output)
     from PIL import Image
 
+    from s2hand.files import whole_file
     from s2hand.hand.loader import load_hand_model
     from s2hand_platform.experiments.s2hand.configuration import hand_model
     from s2hand_platform.experiments.s2hand.hand_pictures import draw_postures
 
     model = load_hand_model(hand_model(hand))
     picture, names = draw_postures(model, side_px, num_sampled)
-    Image.fromarray(picture).save(local_path(output, "--output"))
+    try:
+        with whole_file(local_path(output, "--output")) as file:
+            Image.fromarray(picture).save(file, format="PNG")
+    except OSError as error:
+        raise SpecError([f"--output: {output} cannot be written ({error.strerror})"]) from error
     Console().print(f"wrote {output}: {', '.join(names)}; palm above, back below")
+
+
+def _check_picture_path(path: Path) -> None:
+    """Refuse a path before anything is drawn."""
+    if path.suffix.lower() != ".png":
+        raise SpecError([f"--output: must be a file's name that ends in .png, got '{path}'"])
+    if not path.parent.is_dir():
+        raise SpecError([f"--output: there is no folder '{path.parent}' for '{path}'; make it"])
 
 
 @data_app.command("make")

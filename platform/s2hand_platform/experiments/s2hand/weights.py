@@ -98,6 +98,7 @@ def build(
     from s2hand.pretraining.build import Places, build_weights
 
     place = Workspace.resolve(workspace)
+    place.require_writable()
     folder = place.root / "weights"
     places = Places(
         weights_dir=folder,
