@@ -27,7 +27,7 @@ def test_nothing_is_made_by_asking_where_it_lies(tmp_path: Path) -> None:
     assert workspace.checkpoints_dir == tmp_path / "w" / "checkpoints"
     assert not workspace.root.exists()
     assert workspace.mlflow_uri == f"sqlite:///{tmp_path}/w/mlflow.db"
-    assert [path.name for path in workspace.root.iterdir()] == ["store"]
+    assert [path.name for path in workspace.root.iterdir()] == []
 
 
 @pytest.mark.parametrize("character", ["?", "#", "%", "\n"])
