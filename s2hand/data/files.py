@@ -73,7 +73,7 @@ def read_json_array(
         )
     try:
         values = np.asarray(content, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = None
     if values is None or values.shape[1:] != shape:
         index, found = _first_misfit(content, shape)
@@ -150,7 +150,7 @@ def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, obje
     for index, entry in enumerate(content):
         try:
             found: object = np.asarray(entry, np.float64).shape
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return index, "ragged or non-numeric values"
         if found != shape:
             return index, found

@@ -314,7 +314,7 @@ def _field(
         raise DataError(f"{path}: field '{name}' of shape {shape} is missing; download it again")
     try:
         values = np.asarray(content[name], np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0, np.float32)
     if values.shape != shape or not np.isfinite(values).all():
         raise DataError(

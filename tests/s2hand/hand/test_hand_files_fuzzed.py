@@ -35,6 +35,7 @@ def content(path: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:Please import.*scipy.sparse:DeprecationWarning")
 @fuzzed
 @given(st.data())
 def test_a_hand_model_is_read_or_refused(path: Path, content: dict, data: st.DataObject) -> None:

@@ -3,7 +3,6 @@
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
@@ -21,17 +20,13 @@ from s2hand.trained_model import ModelRecord, load_model, read_model_record
 from s2hand.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 
-def metadata_of(path: Path) -> Any:
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["s2hand"])
-
-
 def changed_safetensors(path: Path) -> st.SearchStrategy[bytes]:
     """Change bytes, or what the metadata say, beside a weight that belongs to nothing."""
-    trees = changed_tree(metadata_of(path), SCALARS)
+    with safe_open(path, framework="pt") as file:
+        ((entry, text),) = file.metadata().items()
     weights = {"encoder.weight": torch.zeros(2)}
-    return changed_bytes(path.read_bytes()) | trees.map(
-        lambda tree: safetensors.torch.save(weights, {"s2hand": json.dumps(tree)})
+    return changed_bytes(path.read_bytes()) | changed_tree(json.loads(text), SCALARS).map(
+        lambda tree: safetensors.torch.save(weights, {entry: json.dumps(tree)})
     )
 
 

@@ -16,7 +16,7 @@ from s2hand.losses.objective import Objective
 from s2hand.prediction import Appearance, HandPrediction, Prediction
 from s2hand.rendering import Lighting, Rendering
 
-FRAMES, CLIP, SIZE_PX = 4, 2, 16
+FRAMES, CLIP, SIZE_PX = 6, 3, 16
 SCALE = 224 / SIZE_PX
 
 
