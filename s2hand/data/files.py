@@ -78,12 +78,14 @@ def read_json_array(
     if values is None or values.shape[1:] != shape:
         index, found = _first_misfit(content, shape)
         raise DataError(f"{path}: entry {index} must have shape {shape}, got {found}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        values = values.astype(np.float32)
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
         raise DataError(
             f"{path}: entry {int(np.argmin(finite))} must hold finite numbers, got NaN or infinity"
         )
-    return values.astype(np.float32)
+    return values
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:

@@ -32,7 +32,7 @@ def changed_file(path: Path) -> st.SearchStrategy[bytes]:
 
 
 def load_changed(
-    path: Path, data: st.DataObject, root: Path, load: Callable[[], Any], named: str
+    path: Path, data: st.DataObject, root: Path, load: Callable[[], Any], named: str = ""
 ) -> Any:
     content = path.read_bytes()
     path.write_bytes(data.draw(changed_file(path)))
@@ -72,7 +72,7 @@ def test_detections_are_read_or_refused(ho3d: Path, data: st.DataObject) -> None
 @fuzzed
 @given(st.data())
 def test_ho3d_s_training_set_is_read_or_refused(ho3d: Path, name: str, data: st.DataObject) -> None:
-    table = load_changed(ho3d / name, data, ho3d, lambda: load_ho3d(ho3d, "train"), str(ho3d))
+    table = load_changed(ho3d / name, data, ho3d, lambda: load_ho3d(ho3d, "train"))
     assert table is None or isinstance(table, FrameTable)
 
 
@@ -82,7 +82,7 @@ def test_ho3d_s_training_set_is_read_or_refused(ho3d: Path, name: str, data: st.
 def test_ho3d_s_evaluation_set_is_read_or_refused(
     ho3d: Path, name: str, data: st.DataObject
 ) -> None:
-    table = load_changed(ho3d / name, data, ho3d, lambda: load_ho3d(ho3d, "test"), str(ho3d))
+    table = load_changed(ho3d / name, data, ho3d, lambda: load_ho3d(ho3d, "test"))
     assert table is None or isinstance(table, FrameTable)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from s2hand.data.dataset import FrameDataset
@@ -14,7 +15,12 @@ def test_a_picture_shows_what_the_model_predicts(config, table, monkeypatch):
     torch.manual_seed(3)
     model = S2Hand(config)
     shown = {}
-    monkeypatch.setattr(pictures, "reconstruction_grid", shown.update)
+
+    def lay_out(**given):
+        shown.update(given)
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(pictures, "reconstruction_grid", lay_out)
     batch = FrameDataset(table, config.model.image_size_px).batch(range(3))
     pictures.draw_reconstructions(model, batch)
     assert not model.training
