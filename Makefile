@@ -9,8 +9,8 @@ TORCH_INDEX ?=
 SCALE ?= demo
 SEEDS ?= 3
 
-.PHONY: help setup demo test format format-fix lint types imports unit bench hand-asset \
-	starting-weights lock clean
+.PHONY: help setup demo test format format-fix lint types imports unit fuzz mutants bench \
+	hand-asset starting-weights lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -50,6 +50,12 @@ imports: setup  ## Check the import contracts
 unit: setup  ## Run the tests; threads that wait must not spin, or they slow each other down
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q
 
+fuzz: setup  ## Give every reader of files 10,000 changed ones: an hour or more
+	$(BIN)/python -m pytest -q -m fuzz --hypothesis-profile=fuzz --timeout=0
+
+mutants: setup  ## Count which changes the tests notice: MODULES="s2hand/losses …", or a night
+	$(BIN)/python -m tools.mutants $(MODULES)
+
 bench: setup  ## Run the benchmarks: ratios, measured in one run
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
@@ -66,4 +72,4 @@ lock: setup  ## Write requirements.lock from what the environment holds
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/' > requirements.lock
 
 clean:  ## Remove the environment and the caches; results in workspace/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

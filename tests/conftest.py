@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("fuzz", max_examples=10_000)  # see changed_files.py
 
 GOLDEN = Path(__file__).parent / "golden"
 

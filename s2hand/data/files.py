@@ -69,17 +69,19 @@ def read_json_array(
         )
     try:
         values = np.asarray(content, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = None
     if values is None or values.shape[1:] != shape:
         index, found = _first_misfit(content, shape)
         raise DataError(f"{path}: entry {index} must have shape {shape}, got {found}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        values = values.astype(np.float32)
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
         raise DataError(
             f"{path}: entry {int(np.argmin(finite))} must hold finite numbers, got NaN or infinity"
         )
-    return values.astype(np.float32)
+    return values
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
@@ -149,7 +151,7 @@ def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, obje
     for index, entry in enumerate(content):
         try:
             found: object = np.asarray(entry, np.float64).shape
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return index, "ragged or non-numeric values"
         if found != shape:
             return index, found

@@ -275,7 +275,7 @@ def _read_list(path: Path) -> list[_Frame]:
     frames = []
     for number, line in enumerate(lines, start=1):
         sequence, _, stem = line.partition("/")
-        if not sequence or not stem.isdecimal():
+        if not sequence or not sequence.isprintable() or not stem.isdecimal():
             raise DataError(f"{path}: line {number} must be SEQUENCE/FRAME, got {line!r}")
         frames.append(_Frame(sequence=sequence, stem=stem))
     if not frames:
@@ -330,8 +330,9 @@ def _field(
     if content.get(name) is None:
         raise DataError(f"{path}: field '{name}' of shape {shape} is missing; download it again")
     try:
-        values = np.asarray(content[name], np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            values = np.asarray(content[name], np.float32)
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0, np.float32)
     if values.shape != shape or not np.isfinite(values).all():
         raise DataError(

@@ -147,7 +147,7 @@ def _stack(path: Path, field: str, entries: list[Any], shape: tuple[int, int]) -
         expected = f"{path}: entry {index} of the {field} must be {shape[0]} lists of {shape[1]}"
         try:
             row = np.asarray(entry, np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{expected} numbers, got ragged or non-numeric values; detect again"
             ) from error

@@ -13,7 +13,10 @@ from s2hand.files import what_lies_at, whole_file
 
 FORMAT = "s2hand-checkpoint-2"
 
-_KEYS = {"format", "stage_id", "identity", "epochs_done", "training_s", "model", "optimiser"}
+_KINDS = {
+    "format": str, "stage_id": str, "identity": dict, "epochs_done": int, "training_s": float,
+    "model": dict, "optimiser": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +64,24 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
             f"{path}: not a whole checkpoint ({type(error).__name__}), there is "
             f"{what_lies_at(path)}; delete it to train that part again"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or set(content) != _KEYS:
+    if not _is_checkpoint(content):
         raise CheckpointError(
             f"{path}: expected a checkpoint of format {FORMAT}, got another file; "
             "give the checkpoint of a training of this version"
         )
     return Checkpoint(**{name: content[name] for name in Checkpoint.__slots__})
+
+
+def _is_checkpoint(content: Any) -> bool:
+    """Tell whether a file holds a checkpoint's fields, each of its kind."""
+    return (
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
+        and content.keys() == _KINDS.keys()
+        and all(isinstance(content[name], kind) for name, kind in _KINDS.items())
+        and all(isinstance(key, str) for each in ("identity", "model") for key in content[each])
+        and all(isinstance(each, torch.Tensor) for each in content["model"].values())
+    )
 
 
 def require_same(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import pickle
 from dataclasses import replace
@@ -92,6 +93,11 @@ class TestConfigHash:
     def test_changes_with_everything_else(self, change: dict[str, Any]) -> None:
         assert config_hash(Named(), {**CONFIG, **change}) != config_hash(Named(), CONFIG)
 
+    def test_is_that_of_what_is_left_and_the_format(self) -> None:
+        """Stored results are found by it: another way to write it is another format."""
+        known = '["s2hand-identity-2","named",{"epochs":3,"rate":0.1}]'
+        assert config_hash(Named(), CONFIG) == hashlib.sha256(known.encode()).hexdigest()
+
     def test_changes_with_the_experiment(self) -> None:
         renamed = type("Renamed", (Named,), {"name": "renamed"})()
         assert config_hash(renamed, CONFIG) != config_hash(Named(), CONFIG)
@@ -105,6 +111,10 @@ class TestTrialId:
         again = TrainingIdentity(config_hash="c", seed=0, data="d", code="k", device_type="cpu")
         assert again.trial_id() == IDENTITY.trial_id()
         assert len(IDENTITY.trial_id()) == 64
+
+    def test_is_that_of_all_that_is_known(self) -> None:
+        known = '["c",0,"d","k","cpu",""]'
+        assert IDENTITY.trial_id() == hashlib.sha256(known.encode()).hexdigest()
 
     @pytest.mark.parametrize("field", dataclasses.fields(TrainingIdentity), ids=lambda f: f.name)
     def test_changes_with_every_field(self, field: Any) -> None:
@@ -164,6 +174,20 @@ class TestCodeFingerprint:
         here = CodeFingerprint.of({"json": "1"})
         with pytest.raises(ExecutionError, match=r"code of 'gone'.*\(absent\)"):
             check_same_code(planned, here)
+        with pytest.raises(ExecutionError, match=r"code of 'gone' .* \(\(absent\)\), but"):
+            check_same_code(here, planned)
+
+    def test_another_file_that_acts_is_refused_by_its_words(self) -> None:
+        planned, here = (
+            CodeFingerprint.of({"json": "1", "starting weights 'hands'": digest})
+            for digest in ("a", "b")
+        )
+        check_same_code(planned, planned)
+        with pytest.raises(
+            ExecutionError, match="the starting weights 'hands' must have the content"
+        ) as info:
+            check_same_code(planned, here)
+        assert info.value.cause == "code"
 
 
 @pytest.mark.parametrize(

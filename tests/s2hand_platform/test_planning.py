@@ -292,6 +292,28 @@ def test_a_changed_setting_is_named(
     assert changed.reason.endswith("the row's settings changed: learning_rate: 0.3 before, 0.5 now")
 
 
+def test_settings_that_changed_elsewhere_are_not_named(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    """Only what was last run under the same label, on the same device, is compared with."""
+    spec = replace(table("t", FULL), label="here")
+    for label, device_type in (("there", "cpu"), ("here", "cuda")):
+        other = replace(table("t", FULL, learning_rate=0.9), label=label)
+        plan = plan_table(other, tiny, store, [0], device_type=device_type)
+        store.write_plan(persisted(other, plan, tiny))
+    trial = plan_table(spec, tiny, store, [0]).trials[0]
+    assert trial.reason == "never run with this configuration and seed"
+
+
+def test_rows_on_other_data_are_other_trials(tiny: TinyExperiment, store: ResultStore) -> None:
+    """Though where data lies is no part of a configuration's hash."""
+    elsewhere = RowSpec(id="unknown", label="unknown", overrides={"points.source": "unknown"})
+    first, second = plan_table(table("t", FULL, elsewhere), tiny, store, [0]).trials
+    assert first.identity.config_hash == second.identity.config_hash
+    assert (first.identity.data is None, second.identity.data is None) == (False, True)
+    assert first.trial_id != second.trial_id
+
+
 def test_settings_in_lists_of_tables_are_named_one_by_one(store: ResultStore) -> None:
     reasons = Reasons(store, store.attempts(), ())
     before = {"stages": [{"name": "image", "epochs": 3}, {"name": "last", "epochs": 1}]}

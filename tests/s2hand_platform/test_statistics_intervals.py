@@ -50,6 +50,21 @@ def test_pairing_agrees_with_scipy(values: list[float], seed: int) -> None:
     assert (difference.low, difference.high) == pytest.approx(tuple(expected), rel=1e-6, abs=1e-9)
 
 
+def test_other_confidences_agree_with_scipy() -> None:
+    values, other = [1.0, 2.5, 2.0, 4.0], [0.5, 2.75, 1.0, 3.0]
+    interval = mean_interval(values, 0.8)
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.8)
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected))
+    assert interval.sd == pytest.approx(np.std(values, ddof=1))
+    difference = paired_difference(dict(enumerate(values)), dict(enumerate(other)), 0.8)
+    expected = stats.ttest_rel(values, other).confidence_interval(0.8)
+    assert difference is not None
+    assert (difference.low, difference.high) == pytest.approx(tuple(expected))
+    # t(3, 0.9) = 1.638 in printed tables
+    one_more = prediction_half_width(interval, 0.8)
+    assert one_more == pytest.approx(1.638 * np.std(values, ddof=1) * math.sqrt(1.25), abs=1e-3)
+
+
 def test_pairs_are_seeds_that_both_have() -> None:
     difference = paired_difference({0: 1.0, 1: 2.0, 5: 9.0}, {1: 1.5, 0: 0.0, 7: 3.0})
     assert difference is not None

@@ -164,6 +164,23 @@ def test_an_outline_that_recedes_is_hidden_where_it_lies_behind(scenes) -> None:
     torch.testing.assert_close(image[0, 0].sum(1), expected)
 
 
+def test_what_is_nearer_than_the_near_plane_is_not_seen(scenes) -> None:
+    """A sheet from column 10.3 on recedes from depth 0.3 at the top to 3 at the bottom."""
+    points, topology = _columns(scenes, [(10.3, 40.0)], [[0.3, 3.0]])
+    t = (torch.arange(24, dtype=DOUBLE) + 1) / 25
+    depth_m = 1 / ((1 - t) / 0.3 + t / 3)  # the inverse depth is linear on the screen
+    assert (depth_m < 1).sum() == 19
+    for near_m, edge in ((0.01, 0.2), (1.0, 0.0)):  # an outline from before the plane is left out
+        _, silhouette, seen_m, _ = scenes.draw(
+            points, points[..., 2], torch.ones_like(points), topology, 24, 24, near_m=near_m
+        )
+        is_seen = (depth_m >= near_m).double()[:, None]
+        covered = torch.tensor([0.0] * 10 + [edge] + [1.0] * 13, dtype=DOUBLE)
+        torch.testing.assert_close(silhouette[0], is_seen * covered)
+        expected = (is_seen * depth_m[:, None]).expand(24, 13)
+        torch.testing.assert_close(seen_m[0, :, 11:].double(), expected, rtol=1e-5, atol=0)
+
+
 def test_what_passes_between_pixel_centres_blends_nothing(scenes) -> None:
     """A sliver before a sheet that recedes: no pixel sees it, so neither do the neighbours mix."""
     spans, depths = [(-9.0, 40.0), (10.3, 10.6)], [[0.6, 0.7], [0.4, 0.4]]

@@ -98,6 +98,17 @@ def test_weights_are_perspective_correct() -> None:
     assert_array_equal(points[~seen], 0)
 
 
+def test_what_is_nearer_than_the_near_plane_is_not_seen() -> None:
+    vertices = np.array([[[-0.4, -0.3, 0.5], [0.5, -0.2, 2.0], [0.0, 0.4, 1.0]]])
+    size = {"height": HEIGHT, "width": WIDTH}
+    whole = rasterise(vertices, K[None], np.array([[0, 1, 2]]), **size)
+    cut = rasterise(vertices, K[None], np.array([[0, 1, 2]]), **size, near_m=0.8)
+    beyond = np.isfinite(whole.depth_m) & (whole.depth_m >= 0.8)
+    assert 50 < beyond.sum() < (whole.face_id == 0).sum() - 50
+    assert_array_equal(cut.face_id, np.where(beyond, 0, -1))
+    assert_array_equal(cut.depth_m, np.where(beyond, whole.depth_m, np.inf))
+
+
 def test_convention_front_faces_turn_counter_clockwise_seen_from_outside() -> None:
     box = trimesh.creation.box((0.2, 0.2, 0.2))
     vertices = np.asarray(box.vertices)[None] + [0, 0, 0.7]

@@ -36,13 +36,16 @@ def _arguments(scenes, count: int = 1, size: int = 16) -> dict[str, Any]:
 
 def test_a_picture_is_light_projection_and_drawing(scenes) -> None:
     arguments = _arguments(scenes, 2)
-    seen = render(**arguments, background=(0.1, 0.2, 0.3), near_m=0.02)
+    # The near plane cuts the hands open, and their insides are left out.
+    settings = {"background": (0.1, 0.2, 0.3), "near_m": 0.45}
+    seen = render(**arguments, **settings, cull_back_faces=True)
+    assert not torch.equal(seen.face_id, render(**arguments, **settings).face_id)
     vertices, topology = arguments["vertices"], arguments["topology"]
     expected = scenes.draw(
         homogeneous_pixels(vertices, arguments["intrinsics_px"]),
         vertices[..., 2],
         shade(vertices, topology, arguments["albedo"], arguments["lighting"]),
-        topology, 16, 16, near_m=0.02, background=(0.1, 0.2, 0.3),
+        topology, 16, 16, **settings, cull=True,
     )  # fmt: skip
     for one, other in zip(
         (seen.image, seen.silhouette, seen.depth_m, seen.face_id), expected, strict=True

@@ -1,19 +1,29 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import binary_erosion
 
 from s2hand.geometry.mesh import boundary_loops, vertex_normals
 from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_distance
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.joints import BONES
 from s2hand.rendering import rasterise
+from s2hand.synthetic import collection, sequences
 from s2hand.synthetic.body import body_mesh, extend_with_forearm
 from s2hand.synthetic.collection import make_collection_shard
-from s2hand.synthetic.detector import DETECTORS
+from s2hand.synthetic.detector import (
+    DETECTORS,
+    OBJECT_OCCLUDED,
+    SELF_OCCLUDED,
+    VISIBLE,
+    DetectorInput,
+    detect,
+)
 from s2hand.synthetic.files import format_entries, write_json_arrays
 from s2hand.synthetic.micro_texture import texel_weights
 from s2hand.synthetic.motion import (
@@ -25,8 +35,8 @@ from s2hand.synthetic.motion import (
 )
 from s2hand.synthetic.namespaces import posture_examples
 from s2hand.synthetic.noise import surface_noise
-from s2hand.synthetic.picture import Exposure, take_picture
-from s2hand.synthetic.scene import held_thing, sample_scene
+from s2hand.synthetic.picture import Exposure, Picture, take_picture
+from s2hand.synthetic.scene import PlacedThing, held_thing, sample_scene
 from s2hand.synthetic.shading import _texel
 from s2hand.synthetic.sizes import NamespaceSize
 from s2hand.synthetic.stage import Stage, build_stage
@@ -221,10 +231,86 @@ def test_held_things_leave_room_for_the_fingers(stage: Stage) -> None:
         )  # a square's half side
 
 
-def test_things_reach_the_visibility_of_joints(stage: Stage, tmp_path: Path) -> None:
-    record = make_collection_shard(stage, tmp_path, 0, 12, PX, DETECTORS["simulated"])
-    assert record.arrays["keypoints"].shape == (12, 21, 2)
-    assert len(record.hashes) == 12
+def first_surface_m(exposure: Exposure, intrinsics: np.ndarray) -> np.ndarray:
+    """Depth of the hand on the ray through each joint, by a picture of one pixel for each."""
+    cameras = np.repeat(intrinsics[None], 21, axis=0)
+    cameras[:, :2, 2] -= project_px(exposure.joints[1], intrinsics)
+    vertices = np.repeat(exposure.vertices[1:2], 21, axis=0)
+    return rasterise(vertices, cameras, HAND.faces, height=1, width=1).depth_m[:, 0, 0]
+
+
+def test_what_lies_before_a_joint_hides_it(stage: Stage) -> None:
+    exposure, intrinsics = posed(stage)
+    person = stage.people[0]
+    scene = sample_scene(1, len(stage.backgrounds[0]), (PX, PX), person, np.random.default_rng(0))
+
+    def look(*things: PlacedThing) -> Picture:
+        pairs = [(thing, thing) for thing in things]
+        return take_picture(stage, person, exposure, scene, pairs, intrinsics, (PX, PX), 1)
+
+    flesh_m = exposure.joints[1, :, 2] - first_surface_m(exposure, intrinsics)
+    # The forearm, which the wrist's ray may meet, is not in the picture that is compared with.
+    clear = np.flatnonzero(np.abs(flesh_m - 0.016) > 1e-3)[1:]
+    expected = np.where(flesh_m > 0.016, SELF_OCCLUDED, VISIBLE)[clear]
+    assert set(expected) == {VISIBLE, SELF_OCCLUDED}
+    assert_array_equal(look().visibility[clear], expected)
+    before, behind = (
+        PlacedThing(model=0, axes=0.08 * np.eye(3), centre=np.array([0, 0, depth]))
+        for depth in (0.25, 1.0)
+    )
+    assert_array_equal(look(before).visibility, OBJECT_OCCLUDED)
+    assert_array_equal(look(behind).visibility, look().visibility)
+
+
+@pytest.mark.parametrize("kind", ["collection", "sequence"])
+def test_the_detector_is_told_how_each_joint_is_seen(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    module = collection if kind == "collection" else sequences
+    told: list[DetectorInput] = []
+    taken: list[Picture] = []
+
+    def take(*arguments: object) -> Picture:
+        taken.append(take_picture(*arguments))
+        return taken[-1]
+
+    def find(given: DetectorInput, *rest: object) -> tuple[np.ndarray, np.ndarray]:
+        told.append(given)
+        return detect(given, *rest)
+
+    monkeypatch.setattr(module, "take_picture", take)
+    monkeypatch.setattr(module, "detect", find)
+    if kind == "collection":
+        record = make_collection_shard(stage, tmp_path, 0, 12, PX, DETECTORS["simulated"])
+        assert record.arrays["keypoints"].shape == (12, 21, 2)
+        assert len(record.hashes) == 12
+    else:
+        sequences.make_sequence(stage, tmp_path, 0, 3, PX, DETECTORS["simulated"])
+    (given,) = told
+    for name in ("truth_px", "visibility", "blur_px"):
+        seen = np.stack([getattr(picture, name) for picture in taken])
+        assert_array_equal(getattr(given, name), seen)
+    assert len(set(given.visibility.ravel())) > 1
+    assert (given.frames is None) == (kind == "collection")
+
+
+def test_a_background_does_not_shine_through_the_hand(stage: Stage) -> None:
+    """Every pixel whose neighbourhood the hand covers is the same before a dark and a light one."""
+    exposure, intrinsics = posed(stage)
+    person = stage.people[0]
+    scene = sample_scene(1, len(stage.backgrounds[0]), (PX, PX), person, np.random.default_rng(0))
+    shown = [
+        take_picture(
+            stage, person, exposure, replace(scene, background_light=np.full(3, light)), [],
+            intrinsics, (PX, PX), 1,
+        ).pixels
+        for light in (0.0, 1.0)
+    ]  # fmt: skip
+    raster = rasterise(exposure.vertices[:1], intrinsics[None], HAND.faces, height=PX, width=PX)
+    inside = binary_erosion(raster.face_id[0] >= 0, iterations=3)
+    assert inside.sum() > 50
+    assert_array_equal(shown[0][inside], shown[1][inside])
+    assert (shown[0] != shown[1]).any(-1)[raster.face_id[0] < 0].mean() > 0.5
 
 
 def test_noise_is_smooth_and_has_the_wanted_scale() -> None:

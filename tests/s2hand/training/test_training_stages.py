@@ -1,12 +1,23 @@
 """What makes two stages the same, and the lock that lets only one training work on one."""
 
+import copy
 import subprocess
 import sys
 from dataclasses import fields, replace
 
 import pytest
 
-from s2hand.config import LossConfig, LossWeights, ModelConfig, QuaternionPhase, StageConfig
+from s2hand.config import (
+    ClipConfig,
+    DataConfig,
+    LossConfig,
+    LossWeights,
+    ModelConfig,
+    OptimiserConfig,
+    QuaternionPhase,
+    S2HandConfig,
+    StageConfig,
+)
 from s2hand.errors import ConfigurationError
 from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
@@ -83,6 +94,47 @@ def test_what_acts_in_a_stage_enters_it(config):
         {"fingerprints": {"data": "d", "code": "d"}}, {"previous": {"encoder": {"depth": 0}}},
     ):  # fmt: skip
         assert identify(config, index=2, **change) != motion
+
+
+def another(value):
+    """A value of the same kind, valid or not unless it is looked up: identities are plain data."""
+    if isinstance(value, LossWeights):
+        return replace(value, bone_direction=value.bone_direction + 1)
+    if isinstance(value, str):
+        return {"both": "3d", "ho3d": "freihand"}.get(value, f"{value}?")
+    if isinstance(value, tuple):
+        return (*value, "another")
+    return not value if isinstance(value, bool) else value + 1
+
+
+WITHOUT_EFFECT = {
+    "stages": {"name", "without"},  # what acts counts, not how it came about
+    "model": NO_PART_S,  # their content enters by fingerprints and initial weights
+    # Those of FreiHAND alone, and those of the evaluation.
+    "data": {"root", "rotation_deg", "picture_jitter", "evaluation_dataset", "evaluation_root",
+             "validation_root"},
+    "clips": set(), "losses": {"smooth_threshold_rad"}, "optimiser": {"batch_size"},
+}  # fmt: skip
+"""Fields that change nothing in the stage of clips, which trains all parts on HO-3D."""
+
+
+def section_field_pairs():
+    sections = {field.name: field for field in fields(S2HandConfig)}
+    assert sections.keys() - WITHOUT_EFFECT.keys() == {"quaternion_schedule", "runtime"}
+    kinds = {
+        "stages": StageConfig, "model": ModelConfig, "data": DataConfig, "clips": ClipConfig,
+        "losses": LossConfig, "optimiser": OptimiserConfig,
+    }  # fmt: skip
+    return [(name, field.name) for name, kind in kinds.items() for field in fields(kind)]
+
+
+@pytest.mark.parametrize(("section", "name"), section_field_pairs())
+def test_every_field_that_acts_enters_the_identity(config, section, name):
+    whole = copy.deepcopy(config)
+    place = whole.stages[2] if section == "stages" else getattr(whole, section)
+    object.__setattr__(place, name, another(getattr(place, name)))
+    is_same = identify(whole, index=2) == identify(config, index=2)
+    assert is_same == (name in WITHOUT_EFFECT[section])
 
 
 def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
