@@ -36,6 +36,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/planning": ["tests/s2hand_platform/test_planning.py"],
     f"{_PLATFORM}/statistics": [
         "tests/s2hand_platform/test_statistics_intervals.py",
+        "tests/s2hand_platform/test_statistics_power.py",
         "tests/s2hand_platform/test_statistics_verdicts.py",
     ],
     f"{_PLATFORM}/store": [
