@@ -281,7 +281,6 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
         (["plan", "tiny", "--workspace", "file"], "must be a folder, "),
         (["run", "tiny", "--workspace", "file"], "must be a folder, "),
         (["table", "tiny", "--workspace", "file"], "must be a folder, "),
-        (["data", "make", "synthetic", "--workspace", "file"], "must be a folder, "),
         (["submit", "run", "tiny"], "a job is submitted from the project's folder"),
     ],
 )

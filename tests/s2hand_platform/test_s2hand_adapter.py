@@ -248,3 +248,13 @@ def test_notes_on_every_set_reach_the_result(
         f"keypoints found ({split} set)": split for split in ("train", "test", "validation")
     }
     assert measured == ["test", "validation"]
+
+
+def test_data_are_not_made_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    made = CliRunner().invoke(
+        command_groups()["data"], ["make", "synthetic", "--workspace", str(tmp_path / "file")]
+    )
+    assert isinstance(made.exception, SpecError)
+    assert "must be a folder" in str(made.exception)
+    assert (tmp_path / "file").read_text() == ""
