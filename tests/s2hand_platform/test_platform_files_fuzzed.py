@@ -152,7 +152,6 @@ def test_a_store_goes_on_without_what_cannot_be_used(whole: Path, data: st.DataO
         shutil.rmtree(root)
 
 
-@pytest.mark.xfail(strict=True, reason="bytes that are no text end the reading of a spool")
 @fuzzed
 @given(st.data())
 def test_a_spool_passes_over_what_it_cannot_use(tmp_path: Path, data: st.DataObject) -> None:

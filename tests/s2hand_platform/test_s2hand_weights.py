@@ -133,7 +133,9 @@ def test_starting_weights_enter_a_trial_s_code_and_not_its_configuration(tmp_pat
     assert config_hash(EXPERIMENT, dumps[0]) != config_hash(
         EXPERIMENT, EXPERIMENT.dump_config(plain)
     )
-    with pytest.raises(ConfigurationError, match=r"nowhere/hands\.safetensors, which does not exi"):
+    with pytest.raises(
+        ConfigurationError, match=r"nowhere/hands\.safetensors, where there is nothing"
+    ):
         EXPERIMENT.training_code(starting_from(plain, "hands", tmp_path / "nowhere"), "cpu")
 
 

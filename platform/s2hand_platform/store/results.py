@@ -162,8 +162,21 @@ class ResultStore:
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
             metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
-            notes=json.loads(last["notes_json"]),
+            notes=self._notes(trial_id, last),
         )
+
+    def _notes(self, trial_id: str, line: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            found = json.loads(line["notes_json"])
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise StoreError(
+                f"{self.path}: the notes of attempt {line['attempt']} of trial {trial_id} are no "
+                "JSON object, so that its file is none that was written here; move it out of "
+                "attempts/ and run again"
+            )
+        return found
 
     def num_of_version_1(self) -> int:
         """Count the finished attempts that version 1 of the store wrote.
