@@ -437,7 +437,12 @@ def test_interrupt_says_how_to_go_on(
         signal.raise_signal(number)
 
     monkeypatch.setattr(running, "run_in_process", interrupt)
-    assert call(monkeypatch, "run", "tiny", "--without-ray") == EXIT_INTERRUPTED
+    # A process in a shell's background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert call(monkeypatch, "run", "tiny", "--without-ray") == EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "run the same command again to go on" in capsys.readouterr().err
 
 
