@@ -64,7 +64,8 @@ def test_a_meta_file_is_read_or_refused(ho3d: Path, data: st.DataObject) -> None
 @given(st.data())
 def test_detections_are_read_or_refused(ho3d: Path, data: st.DataObject) -> None:
     path = ho3d / "openpose/AB1/detect.json"
-    found = load_changed(path, data, ho3d, lambda: read_detections(path, (64, 48)), path.name)
+    images = {f"{frame:04d}.png": (64, 48) for frame in range(2)}
+    found = load_changed(path, data, ho3d, lambda: read_detections(path, images), path.name)
     assert found is None or isinstance(found, Detections)
 
 
