@@ -225,6 +225,22 @@ def test_a_column_is_optional_or_its_file_is_set_aside(
     assert set(read) == set(ATTEMPTS.names) - set(REQUIRED) - {"samples", "sample_ids"}
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "[" * 100_000], ids=["none", "cut", "list", "deep"]
+)
+def test_notes_that_are_no_json_object_are_told(two: ResultStore, text: str) -> None:
+    def change(path: Path) -> None:
+        table = pq.read_table(path)
+        place = table.schema.get_field_index("notes_json")
+        notes = pa.array([text] * len(table), table.schema.field(place).type)
+        pq.write_table(table.set_column(place, table.schema.field(place), notes), path)
+
+    rewritten(change)(next(two.path.glob(f"attempts/{A}*")))
+    with pytest.raises(StoreError, match=f"notes of attempt 0 of trial {A} are no JSON object"):
+        two.last_attempt(A)
+    assert two.last_attempt(B) is not None
+
+
 FOLDERS = (
     "trials", "metrics", "samples", "curves", "attempts", "compacted", "predictions", "baselines",
     "plans", "code",
