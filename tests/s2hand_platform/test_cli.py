@@ -31,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 TABLE = """
 title = "Tiny"
 dataset = "curve"
+primary_column = "error"
 [[rows]]
 id = "flat"
 label = "Flat"

@@ -14,6 +14,8 @@ from s2hand_platform.spec.schema import Choices, LogUniform, Uniform
 TABLE = """
 title = "T"
 dataset = "curve"
+primary_column = "error_cm"
+tolerances = { error_cm = 0.25 }
 [base]
 epochs = 8
 [[rows]]
@@ -72,7 +74,44 @@ def test_a_table_is_read(write: Write, tiny: TinyExperiment) -> None:
     assert [row.id for row in spec.rows] == ["full_model", "straight"]
     assert spec.rows[1].overrides == {"curvature": False, "points.noise": 0.2}
     assert spec.contrasts[0].columns == ("error_cm",)
+    assert (spec.primary_column, spec.columns[0].tolerance) == ("error_cm", 0.25)
     assert spec.published is None
+
+
+NOT_PRIMARY = "must hold the primary column 'error_cm', which decides the contrast; got score"
+SCORE = '[[columns]]\nlabel = "score"\nmetric = "test/score"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ('primary_column = "error_cm"\n', "", "primary_column: is missing"),
+        (
+            'primary_column = "error_cm"',
+            'primary_column = "eror_cm"',
+            "primary_column: unknown column 'eror_cm'; did you mean 'error_cm'?",
+        ),
+        (
+            'expected = "worse"',
+            'columns = ["score"]\nexpected = "worse"\n' + SCORE,
+            f"contrasts[0].columns: {NOT_PRIMARY}",
+        ),
+        (
+            "error_cm = 0.25",
+            "eror_cm = 0.25",
+            "tolerances: unknown column 'eror_cm'; did you mean 'error_cm'?",
+        ),
+        ("0.25", "-0.25", "tolerances.error_cm: must be above 0, got -0.25"),
+        ("0.25", "inf", "tolerances.error_cm: must be above 0, got inf"),
+        ("0.25", "true", "tolerances.error_cm: must be above 0, got True"),
+    ],
+)
+def test_what_decides_contrasts_is_checked(
+    write: Write, tiny: TinyExperiment, before: str, after: str, fault: str
+) -> None:
+    assert before in TABLE
+    found = faults_of(load_table, write(TABLE.replace(before, after)), tiny)
+    assert found == [f"mine.toml: {fault}"]
 
 
 def test_rows_expand_to_whole_configurations(write: Write, tiny: TinyExperiment) -> None:
@@ -103,9 +142,9 @@ def test_all_faults_at_once_with_the_nearest_word(write: Write, tiny: TinyExperi
         "mine.toml: columns[0].metric: unknown metric 'eror'; did you mean 'error'?",
         "mine.toml: rows[1].lable: unknown key 'lable'; did you mean 'label'?",
         "mine.toml: rows[1].label: is missing",
-        "mine.toml: title: is missing",
         "mine.toml: contrasts[0].baseline: unknown row 'full_modell'; did you mean 'full_model'?",
         "mine.toml: contrasts[0].expected: unknown value 'wrose'; did you mean 'worse'?",
+        "mine.toml: title: is missing",
         "mine.toml: in every row: epoch: unknown key 'epoch'; did you mean 'epochs'?",
         "mine.toml: row 'straight': curvatur: unknown key 'curvatur'; did you mean 'curvature'?",
     ]

@@ -8,7 +8,7 @@ from scipy import stats
 
 from s2hand_platform.statistics.intervals import MeanInterval, mean_interval
 from s2hand_platform.statistics.power import MAX_SEEDS, decides, seeds_to_decide
-from s2hand_platform.statistics.verdicts import judge_contrast
+from s2hand_platform.statistics.significance import ALPHA, p_of_difference
 
 
 def difference(mean: float, sd: float | None, n: int = 3) -> MeanInterval:
@@ -22,14 +22,15 @@ def test_cohens_effects_need_the_textbooks_pairs(effect: float, pairs: int) -> N
     assert seeds_to_decide(difference(effect, 1.0, n=7)) == pairs
 
 
-def test_a_simulation_decides_as_often() -> None:
+@pytest.mark.parametrize("alpha", [0.05, 0.0125])
+def test_a_simulation_decides_as_often(alpha: float) -> None:
     generator = np.random.default_rng(0)
-    seeds = seeds_to_decide(difference(1.4, 1.0))
+    seeds = seeds_to_decide(difference(1.4, 1.0), alpha=alpha)
     assert seeds is not None
     shares = []
     for n in (seeds - 1, seeds):
         p = stats.ttest_1samp(generator.normal(1.4, 1.0, (20_000, n)), 0.0, axis=1).pvalue
-        shares.append(float((p < 0.05).mean()))
+        shares.append(float((p < alpha).mean()))
     error = 4 * math.sqrt(0.8 * 0.2 / 20_000)
     assert shares[0] < 0.8 + error
     assert shares[1] > 0.8 - error
@@ -40,7 +41,8 @@ def test_a_simulation_decides_as_often() -> None:
 def test_what_is_undecided_needs_more_seeds_than_it_has(values: list[float]) -> None:
     found = mean_interval(values)
     needed = seeds_to_decide(found)
-    if judge_contrast(found, "lower", "better") == "undecided" and needed is not None:
+    p = p_of_difference(found)
+    if p is not None and p > ALPHA and needed is not None:
         assert needed > found.n
     if needed is not None:
         assert decides(found, needed)

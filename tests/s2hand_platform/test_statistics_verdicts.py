@@ -2,7 +2,7 @@ import pytest
 
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.statistics.intervals import mean_interval
-from s2hand_platform.statistics.verdicts import judge_cell, judge_contrast
+from s2hand_platform.statistics.verdicts import judge_cell, judge_contrasts
 
 CLEARLY_LOWER = mean_interval([-1.0, -1.1, -0.9])
 CLEARLY_HIGHER = mean_interval([1.0, 1.1, 0.9])
@@ -24,8 +24,51 @@ UNCLEAR = mean_interval([-1.0, 1.1, 0.2])
         (None, "lower", "better", "not run"),
     ],
 )
-def test_contrasts(difference, direction, expected, verdict) -> None:  # type: ignore[no-untyped-def]
-    assert judge_contrast(difference, direction, expected) == verdict
+def test_one_contrast(difference, direction, expected, verdict) -> None:  # type: ignore[no-untyped-def]
+    (decision,) = judge_contrasts([difference], [expected], direction)
+    assert decision.verdict == str(decision) == verdict
+    assert not decision.is_within_tolerance
+    assert decision.p_adjusted == decision.p
+    assert (decision.p is None) == (difference is None or difference.n == 1)
+    assert decision.p_equivalence is None
+
+
+def test_contrasts_of_a_table_are_one_family() -> None:
+    edge = mean_interval([-1.0, -1.5, -0.3, -0.9])  # p 0.034: decided alone, not among two
+    alone, together = (
+        judge_contrasts([edge, *more], ["better"] * (1 + len(more)), "lower")
+        for more in ([], [UNCLEAR])
+    )
+    assert alone[0].verdict == "reproduced"
+    assert together[0].verdict == "undecided"
+    assert together[0].p == alone[0].p
+    assert together[0].p_adjusted == pytest.approx(2 * alone[0].p)
+    beside_what_was_not_run = judge_contrasts([edge, None], ["better", "better"], "lower")
+    assert [each.verdict for each in beside_what_was_not_run] == ["undecided", "not run"]
+
+
+def test_a_tolerance_tells_what_is_equivalent() -> None:
+    nothing = mean_interval([0.01, -0.02, 0.0, 0.01])
+    small = mean_interval([0.10, 0.11, 0.09, 0.10])
+    large = mean_interval([1.0, 1.1, 0.9, 1.0])
+    decisions = judge_contrasts(
+        [nothing, small, large, UNCLEAR], ["worse"] * 4, "lower", tolerance=0.2
+    )
+    assert [str(decision) for decision in decisions] == [
+        "equivalent",
+        "reproduced, but differs by less than the tolerance",
+        "reproduced",
+        "undecided",
+    ]
+    assert judge_contrasts([nothing], ["worse"], "lower")[0].verdict == "undecided"
+    # Two that would each be equivalent alone at 5 % are not so both in one family of two.
+    edge = mean_interval([0.0, 0.1, -0.1, 0.05])
+    tolerance = 0.12
+    assert (
+        judge_contrasts([edge], ["worse"], "lower", tolerance=tolerance)[0].verdict == "equivalent"
+    )
+    both = judge_contrasts([edge, UNCLEAR], ["worse"] * 2, "lower", tolerance=tolerance)
+    assert [each.verdict for each in both] == ["undecided", "undecided"]
 
 
 PRINTED = PublishedCell.parse("1.10")

@@ -120,7 +120,7 @@ def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
     store: ResultStore, newer: Any
 ) -> None:
     if newer == "one more field":
-        newer = {**table(title="Changed").to_plain(), "primary_column": "error"}
+        newer = {**table(title="Changed").to_plain(), "secondary_column": "error"}
     store.write_plan(table())
     (known,) = files(store)
     store.write_plan(table(title="Changed"))

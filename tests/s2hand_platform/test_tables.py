@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
-from s2hand_platform.experiments.protocol import DataRecord, Evaluation
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec
 from s2hand_platform.statistics.intervals import MeanInterval
@@ -60,7 +62,7 @@ PLAN = TablePlan(
     experiment="tiny",
     label="curve",
     device_type="cpu",
-    margin_column="error_cm",
+    primary_column="error_cm",
     rows=(
         plan_row("full"),
         plan_row("straight", "no curvature"),
@@ -122,10 +124,11 @@ def measure(store: ResultStore, make_record: Any, make_evaluation: Any) -> Measu
 
 
 @pytest.fixture
-def measured(measure: Measure, store: ResultStore) -> ResultStore:
+def measured(measure: Measure, store: ResultStore, make_evaluation: Any) -> ResultStore:
     for row, errors in ERRORS.items():
         for seed, error in enumerate(errors):
-            measure(row, error, seed=seed)
+            samples = {"test": {"error": [0.5 * error, 1.5 * error]}}
+            measure(row, error, seed=seed, evaluation=make_evaluation(error, samples=samples))
     baseline = Evaluation(
         metrics={"test/error": 2.0}, samples={}, sample_ids={}, evaluator_id="tiny-1"
     )
@@ -178,7 +181,9 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
     assert first["difference"] == pytest.approx((0.5 + 0.4 + 0.6) / 3)
     assert first["n"] == 3
     assert first["verdict"] == "reproduced"
-    assert verdicts["verdict"].tolist()[1:] == ["not run", "not run"]
+    assert first["p"] == pytest.approx(stats.ttest_1samp([0.5, 0.4, 0.6], 0.0).pvalue)
+    assert first["p_adjusted"] == pytest.approx(2 * first["p"])  # two contrasts are declared
+    assert verdicts["verdict"].tolist()[1:] == ["not run", ""]  # of the primary column alone
 
 
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:
@@ -195,6 +200,77 @@ def test_only_the_seeds_asked_for(measured: ResultStore) -> None:
     table = build(measured, seeds=[1, 2])
     assert cell(table, "full").values == {1: 1.2, 2: 1.1}
     assert "Seeds: 1, 2." in table.footnotes
+
+
+def test_the_papers_contrast_is_an_interval_of_its_rounding(measured: ResultStore) -> None:
+    printed = (printed_row("full", error_cm="1.10"), printed_row("straight", error_cm="1.11"))
+    (first, _, _) = build(measured, replace(PLAN, printed=printed)).contrasts
+    assert first.printed is not None
+    assert (first.printed.value, first.printed.low, first.printed.high) == (0.01, 0.0, 0.02)
+    assert (
+        "not decided by the digits" in build(measured, replace(PLAN, printed=printed)).to_markdown()
+    )
+
+
+def test_from_six_seeds_on_tests_by_symmetry_stand_beside(
+    store: ResultStore, measure: Measure
+) -> None:
+    for seed in range(6):
+        measure("full", 1.0, seed=seed)
+        measure("straight", 1.5 + 0.1 * seed, seed=seed)
+    table = build(store)
+    assert "ranks 0.031, signs 0.031 (smallest 0.031)" in table.to_markdown()
+    assert table.verdicts()["signed_rank_p"][0] == 2**-5
+    assert any("smallest p that so many seeds can reach" in note for note in table.footnotes)
+
+
+def test_a_seed_that_failed_is_counted_in_its_cells(
+    measured: ResultStore, measure: Measure
+) -> None:
+    measure("full", 0.1, seed=3, status="failed", reason="diverged", trial_id="7" * 64)
+    measure("waiting", 0.1, seed=1, status="failed", reason="diverged")
+    table = build(measured)
+    assert {row.id: dict(row.failed) for row in table.rows if row.failed} == {
+        "full": {3: "diverged"},
+        "waiting": {1: "diverged"},
+    }
+    text = table.to_markdown()
+    assert "1.10 ± 0.25 (3, 1 failed)" in text
+    assert "failed (1)" in text
+
+
+def test_rows_that_share_trained_stages_are_named(store: ResultStore, measure: Measure) -> None:
+    def stages(**ids: str) -> list[StageReport]:
+        return [
+            StageReport(name=name, stage_id=stage_id, training_s=1.0, trained_here=True)
+            for name, stage_id in ids.items()
+        ]
+
+    measure("full", 1.0, seed=0, stages=stages(first="a", last="b"))
+    measure("straight", 1.0, seed=0, stages=stages(first="a", last="c"))
+    measure("waiting", 1.0, seed=1, stages=stages(first="a", last="b"))  # of another seed
+    notes = [note for note in build(store).footnotes if "share trained stages" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("Rows 'full', 'straight' share trained stages of each seed (first):")
+
+
+def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
+    store: ResultStore, measure: Measure, make_evaluation: Any
+) -> None:
+    samples = {"full": [0.0, 0.0, 0.0], "straight": [1.0, 2.0, 3.0]}
+    for seed, shift in enumerate((0.0, 1.0, -1.0)):
+        for row, values in samples.items():
+            shifted = [value + shift * (row == "full") for value in values]
+            evaluation = make_evaluation(
+                metrics={"test/error": float(np.mean(shifted))},
+                samples={"test": {"error": shifted}},
+                sample_ids={"test": ["x0", "x1", "x2"]},
+            )
+            measure(row, 0.0, seed=seed, evaluation=evaluation)
+    (note,) = [note for note in build(store).footnotes if note.startswith("Seeds are the unit")]
+    # Both spreads are 1; t(2, 0.975) / √3 = 2.48.
+    assert "straight minus full is known to ± 2.5 over 3 of them" in note
+    assert "The 3 held-out samples as the unit would give ± 2.5" in note
 
 
 @pytest.mark.parametrize("status", ["stopped_early", "failed"])
@@ -228,7 +304,7 @@ def test_results_of_other_code_are_told_of_and_shown_when_asked(
     assert (found.values, found.of_other_code) == ({1: 0.25}, (1,))
     assert found.verdict == "not comparable"
     assert "0.250 (1)†" in table.to_markdown()
-    assert set(table.verdicts()["verdict"][1:]) == {"not run"}
+    assert table.verdicts()["verdict"].tolist()[1:] == ["not run", ""]
     assert {margin.row for margin in table.margins} == {"full", "straight"}
 
 

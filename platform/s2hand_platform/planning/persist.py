@@ -39,12 +39,13 @@ def persisted_table(
                 metric=column.metric,
                 unit=metrics[column.metric.partition("/")[2]].unit,
                 direction=metrics[column.metric.partition("/")[2]].direction,
+                tolerance=column.tolerance,
             )
             for column in spec.columns
         ),
         rows=tuple(_row(spec, row, planned[row.id], data[row.id]) for row in spec.rows),
         contrasts=spec.contrasts,
-        margin_column=spec.margin_column,
+        primary_column=spec.primary_column,
         printed=tuple(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())

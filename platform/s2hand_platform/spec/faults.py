@@ -1,5 +1,6 @@
 """Collects what is wrong with a file, so that all of it can be told at once."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -87,6 +88,17 @@ class Section:
             if not isinstance(value, str):
                 self.faults.add(self.place(key), f"must hold texts only, got {value!r}")
         return tuple(value for value in values if isinstance(value, str))
+
+    def numbers(self, key: str) -> dict[str, float]:
+        """Read a table of positive numbers; empty if it is not there."""
+        found = {}
+        for name, value in self.table(key).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and 0 < value < math.inf:
+                found[name] = float(value)
+            else:
+                self.faults.add(self.place(f"{key}.{name}"), f"must be above 0, got {value!r}")
+        return found
 
     def sections(self, key: str, *, required: bool = False) -> list["Section"]:
         """Read an array of tables."""

@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.spec import files
-from s2hand_platform.spec.checks import check_known, check_metric
+from s2hand_platform.spec.checks import check_metric
 from s2hand_platform.spec.faults import Faults, Section
 from s2hand_platform.spec.overrides import flatten, lay_over
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
@@ -16,13 +16,14 @@ from s2hand_platform.spec.table_parts import (
     read_columns,
     read_contrasts,
     read_heading,
+    read_primary_column,
     read_published,
     read_rows,
 )
 
 _TABLE_KEYS = (
     "title", "dataset", "published", "notes", "base", "rows", "columns", "contrasts",
-    "margin_column", "starts_from",
+    "primary_column", "tolerances", "starts_from",
 )  # fmt: skip
 _SWEEP_KEYS = (
     "title", "dataset", "notes", "base", "space", "search", "scheduler", "metric", "mode",
@@ -48,9 +49,7 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
     published = read_published(root, path)
     columns = read_columns(root, published, experiment)
     rows = read_rows(root, published)
-    margin_column = root.text("margin_column", "")
-    labels = [column.label for column in columns]
-    check_known(root, "margin_column", "column", [margin_column], labels)
+    contrasts = read_contrasts(root, rows, columns, published)
     title, dataset = read_heading(root, published)
     spec = TableSpec(
         name=path.stem,
@@ -59,8 +58,8 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
         base=lay_over(experiment.dataset_overrides(dataset), root.table("base")),
         rows=rows,
         columns=columns,
-        contrasts=read_contrasts(root, rows, columns, published),
-        margin_column=margin_column,
+        contrasts=contrasts,
+        primary_column=read_primary_column(root, columns, contrasts),
         published=published,
         notes=root.texts("notes"),
         starts_from=read_start(root),

@@ -32,8 +32,30 @@ class PublishedCell:
         """Half a unit of the last printed decimal."""
         return float(Decimal(5).scaleb(-self.decimals - 1))
 
+    def minus(self, other: "PublishedCell") -> "PrintedDifference":
+        """Return the difference to another printed number, with what the rounding leaves open."""
+        value = Decimal(str(self)) - Decimal(str(other))
+        open_by = sum(Decimal(5).scaleb(-cell.decimals - 1) for cell in (self, other))
+        return PrintedDifference(
+            value=float(value), low=float(value - open_by), high=float(value + open_by)
+        )
+
     def __str__(self) -> str:
         return f"{self.value:.{self.decimals}f}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrintedDifference:
+    """The difference of two printed numbers; what was measured lies in ``low`` to ``high``."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the printed digits tell which number was larger: zero at an end does not."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,6 +35,8 @@ class ColumnSpec:
     label: str
     metric: str
     """``split/metric``, for instance ``test/pa_mpjpe_cm``."""
+    tolerance: float = 0.0
+    """The difference that is declared, before measuring, not to matter; in the metric's unit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,7 @@ class ContrastSpec:
     row: str
     baseline: str
     columns: tuple[str, ...]
-    """Labels of the columns that the statement is about."""
+    """Labels of the columns that the statement is about; the primary one is among them."""
     expected: Expected
     """Whether ``row`` is better or worse than ``baseline``."""
 
@@ -61,8 +63,9 @@ class TableSpec:
     rows: tuple[RowSpec, ...]
     columns: tuple[ColumnSpec, ...]
     contrasts: tuple[ContrastSpec, ...] = ()
-    margin_column: str = ""
-    """Label of the column in which rows are compared with what needs no training."""
+    primary_column: str = ""
+    """Label of the column that decides contrasts, and in which rows are compared with what needs
+    no training; empty where neither is done."""
     published: PublishedTable | None = None
     notes: tuple[str, ...] = ()
     label: str = ""

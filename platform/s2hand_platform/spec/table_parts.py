@@ -95,8 +95,28 @@ def read_columns(
         column = ColumnSpec(label=section.text("label"), metric=section.text("metric"))
         check_metric(column.metric, section.place("metric"), experiment, root.faults)
         columns.append(column)
-    check_once(root, "columns", "label", [column.label for column in columns])
-    return tuple(columns)
+    labels = [column.label for column in columns]
+    check_once(root, "columns", "label", labels)
+    tolerances = root.numbers("tolerances")
+    check_known(root, "tolerances", "column", tolerances, labels)
+    return tuple(replace(column, tolerance=tolerances.get(column.label, 0.0)) for column in columns)
+
+
+def read_primary_column(
+    root: Section, columns: Iterable[ColumnSpec], contrasts: Iterable[ContrastSpec]
+) -> str:
+    """Read which column decides contrasts; each must be about it, so that one family is judged."""
+    primary = root.text("primary_column", None if "contrasts" in root.content else "")
+    labels = [column.label for column in columns]
+    check_known(root, "primary_column", "column", [primary], labels)
+    for place, contrast in enumerate(contrasts):
+        if primary in labels and primary not in contrast.columns:
+            root.faults.add(
+                f"contrasts[{place}].columns",
+                f"must hold the primary column '{primary}', which decides the contrast; got "
+                f"{', '.join(contrast.columns)}",
+            )
+    return primary
 
 
 def read_contrasts(

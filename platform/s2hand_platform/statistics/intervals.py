@@ -48,18 +48,9 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Me
     return MeanInterval(mean=float(array.mean()), sd=sd, half_width=half_width, n=array.size)
 
 
-def paired_difference(
-    row: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
-) -> MeanInterval | None:
-    """Estimate the mean of ``row - baseline`` over the seeds that both have.
-
-    Returns:
-        None where they have no seed in common.
-    """
-    seeds = sorted(set(row) & set(baseline))
-    if not seeds:
-        return None
-    return mean_interval([row[seed] - baseline[seed] for seed in seeds], confidence)
+def paired_differences(row: Mapping[int, float], baseline: Mapping[int, float]) -> dict[int, float]:
+    """Return ``row - baseline`` for every seed that both have, in the order of seeds."""
+    return {seed: row[seed] - baseline[seed] for seed in sorted(set(row) & set(baseline))}
 
 
 def prediction_half_width(interval: MeanInterval, confidence: float = CONFIDENCE) -> float | None:

@@ -4,7 +4,8 @@ import math
 
 from scipy import stats
 
-from s2hand_platform.statistics.intervals import CONFIDENCE, MeanInterval
+from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.statistics.significance import ALPHA
 
 POWER = 0.8
 """Probability with which a difference is to be decided."""
@@ -13,11 +14,11 @@ MAX_SEEDS = 1000
 """Nobody trains more; a difference that needs more is none that seeds decide."""
 
 
-def seeds_to_decide(difference: MeanInterval) -> int | None:
+def seeds_to_decide(difference: MeanInterval, alpha: float = ALPHA) -> int | None:
     """Say how many paired seeds decide a difference as large as the measured one.
 
-    That is the fewest at which the t test at 5 %, two-sided, finds it with a probability of 80 %,
-    if the spread is the measured one. With three seeds the spread itself is known to a factor of
+    That is the fewest at which the two-sided t test at ``alpha`` finds it in 80 % of cases, if the
+    spread is the measured one. With three seeds the spread itself is known to a factor of
     0.5 to 6 only, so that the number is an order of magnitude.
 
     Returns:
@@ -27,23 +28,28 @@ def seeds_to_decide(difference: MeanInterval) -> int | None:
     if not difference.sd or not difference.mean:
         return None
     # Student's t needs more than the normal distribution does.
-    needed = (stats.norm.ppf(0.5 + CONFIDENCE / 2) + stats.norm.ppf(POWER)) * difference.sd
+    needed = (stats.norm.isf(alpha / 2) + stats.norm.ppf(POWER)) * difference.sd
     fewest = max(2.0, (needed / difference.mean) ** 2)
     if fewest > MAX_SEEDS:
         return None
     candidates = range(math.floor(fewest), MAX_SEEDS + 1)
-    return next((seeds for seeds in candidates if decides(difference, seeds)), None)
+    return next((seeds for seeds in candidates if decides(difference, seeds, alpha)), None)
 
 
-def decides(difference: MeanInterval, seeds: int) -> bool:
+def decides(difference: MeanInterval, seeds: int, alpha: float = ALPHA) -> bool:
     """Say whether so many paired seeds decide a difference of this size and spread.
+
+    Args:
+        difference: the measured one.
+        seeds: how many pairs.
+        alpha: the level of the two-sided t test.
 
     Raises:
         ValueError: if the spread is zero or not known, or for fewer than two seeds.
     """
     if not difference.sd or seeds < 2:
         raise ValueError(f"expected a spread and two seeds, got {difference} and {seeds}")
-    critical = stats.t.ppf(0.5 + CONFIDENCE / 2, seeds - 1)
+    critical = stats.t.isf(alpha / 2, seeds - 1)
     shift = abs(difference.mean) / difference.sd * math.sqrt(seeds)
     found = stats.nct.sf(critical, seeds - 1, shift) + stats.nct.cdf(-critical, seeds - 1, shift)
     return bool(found >= POWER)

@@ -1,5 +1,7 @@
 """What a measurement says about a printed cell, and about a declared contrast."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from s2hand_platform.spec.published import PublishedCell
@@ -9,6 +11,12 @@ from s2hand_platform.statistics.intervals import (
     is_consistent,
     is_equivalent,
     mean_interval,
+)
+from s2hand_platform.statistics.significance import (
+    ALPHA,
+    holm,
+    p_of_difference,
+    p_of_equivalence,
 )
 
 Direction = Literal["lower", "higher"]
@@ -23,24 +31,79 @@ CellVerdict = Literal[
     "not run",
 ]
 
-ContrastVerdict = Literal["reproduced", "reversed", "undecided", "not run"]
+ContrastVerdict = Literal["reproduced", "reversed", "equivalent", "undecided", "not run"]
 
 
-def judge_contrast(
-    difference: MeanInterval | None, direction: Direction, expected: Expected
-) -> ContrastVerdict:
-    """Judge a paired difference (row minus baseline) against what the paper says of it.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a family of tests says about one declared contrast of it."""
 
-    ``reproduced`` when its 95 % interval excludes zero in the paper's direction, ``reversed``
-    when it does in the other one, ``undecided`` otherwise, and always for one seed.
+    verdict: ContrastVerdict
+    is_within_tolerance: bool
+    """Whether the difference is smaller than the tolerance, be there one or not."""
+    p: float | None
+    """Of the two-sided paired t test; None for fewer than two seeds."""
+    p_adjusted: float | None
+    """The same by Holm's procedure, over the declared contrasts."""
+    p_equivalence: float | None
+    """Of two one-sided tests for the tolerance, by Holm's procedure too; None without one."""
+
+    def __str__(self) -> str:
+        """Name the verdict as a reader sees it."""
+        if self.is_within_tolerance and self.verdict in {"reproduced", "reversed"}:
+            return f"{self.verdict}, but differs by less than the tolerance"
+        return self.verdict
+
+
+def judge_contrasts(
+    differences: Sequence[MeanInterval | None],
+    expected: Sequence[Expected],
+    direction: Direction,
+    *,
+    tolerance: float = 0.0,
+) -> list[Decision]:
+    """Judge the declared contrasts of a table, in its primary column, as one family.
+
+    Args:
+        differences: row minus baseline over paired seeds; None where no seed has both.
+        expected: what the paper says of each.
+        direction: whether lower or higher values are better.
+        tolerance: the difference that is declared not to matter, in the column's unit.
+
+    Returns:
+        For each ``reproduced`` when it differs from zero in the paper's direction, ``reversed``
+        when it does in the other one, at 5 % for the whole family by Holm's procedure;
+        ``equivalent`` when it does not and is, at 5 % for the family, within the tolerance;
+        ``undecided`` otherwise, and always for one seed.
     """
-    if difference is None:
-        return "not run"
-    sign = 1 if (direction == "higher") == (expected == "better") else -1
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    if low > 0:
-        return "reproduced"
-    return "reversed" if high < 0 else "undecided"
+    p_values = [None if each is None else p_of_difference(each) for each in differences]
+    equivalence = [
+        None if each is None else p_of_equivalence(each, tolerance) for each in differences
+    ]
+    decisions = []
+    for difference, says, p, p_adjusted, p_equivalence in zip(
+        differences, expected, p_values, holm(p_values), holm(equivalence), strict=True
+    ):
+        differs = p_adjusted is not None and p_adjusted <= ALPHA
+        is_within = p_equivalence is not None and p_equivalence <= ALPHA
+        verdict: ContrastVerdict = "undecided"
+        if difference is None:
+            verdict = "not run"
+        elif differs:
+            is_better = (difference.mean > 0) == (direction == "higher")
+            verdict = "reproduced" if is_better == (says == "better") else "reversed"
+        elif is_within:
+            verdict = "equivalent"
+        decisions.append(
+            Decision(
+                verdict=verdict,
+                is_within_tolerance=is_within,
+                p=p,
+                p_adjusted=p_adjusted,
+                p_equivalence=p_equivalence,
+            )
+        )
+    return decisions
 
 
 def judge_cell(

@@ -20,6 +20,8 @@ class PlanColumn:
     """``split/metric``."""
     unit: str
     direction: Literal["lower", "higher"]
+    tolerance: float = 0.0
+    """The difference that was declared not to matter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +68,8 @@ class TablePlan:
     columns: tuple[PlanColumn, ...]
     rows: tuple[PlanRow, ...]
     contrasts: tuple[ContrastSpec, ...] = ()
-    margin_column: str = ""
+    primary_column: str = ""
+    """Label of the column that decides contrasts."""
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Iterator
 
-from s2hand_platform.spec.schema import ContrastSpec
-from s2hand_platform.statistics.intervals import mean_interval, paired_difference
-from s2hand_platform.statistics.power import MAX_SEEDS, POWER, seeds_to_decide
-from s2hand_platform.statistics.verdicts import judge_cell, judge_contrast
+from s2hand_platform.statistics.intervals import mean_interval
+from s2hand_platform.statistics.power import MAX_SEEDS, POWER
+from s2hand_platform.statistics.significance import ALPHA, MIN_SEEDS_BY_SYMMETRY
+from s2hand_platform.statistics.verdicts import judge_cell
 from s2hand_platform.store.table_plan import PlanColumn, TablePlan
 from s2hand_platform.tables.parts import (
     RowKind,
     TableCell,
     TableColumn,
-    TableContrast,
     TableMargin,
     TableRow,
 )
@@ -21,10 +20,15 @@ OTHER_CODE_MARK = "†"
 _LEGEND = "= reproduced, ≈ consistent but imprecise, ▲ better, ▼ worse, ? undecided (one seed)"
 
 
-def column(column: PlanColumn) -> TableColumn:
+def column(column: PlanColumn, primary: str) -> TableColumn:
     """Make the column of a planned one."""
     return TableColumn(
-        label=column.label, metric=column.metric, unit=column.unit, direction=column.direction
+        label=column.label,
+        metric=column.metric,
+        unit=column.unit,
+        direction=column.direction,
+        tolerance=column.tolerance,
+        is_primary=column.label == primary,
     )
 
 
@@ -46,6 +50,7 @@ def measured_row(
                 printed,
                 column.direction,
                 comparable=not results.row.why_not_comparable and not others,
+                tolerance=column.tolerance,
             ),
             of_other_code=others,
         )
@@ -55,6 +60,7 @@ def measured_row(
         kind="measured",
         trial_ids=results.trial_ids,
         cells=cells,
+        failed=results.failed,
     )
 
 
@@ -91,35 +97,6 @@ def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[
             yield TableRow(id=row.id, label=row.label, kind=kind, trial_ids={}, cells=cells)
 
 
-def contrasts(
-    specs: Collection[ContrastSpec],
-    rows: Collection[TableRow],
-    columns: Collection[TableColumn],
-) -> Iterator[TableContrast]:
-    """Yield every declared contrast, column by column."""
-    cells = {row.id: row.cells for row in rows if row.kind == "measured"}
-    for spec in specs:
-        for column in columns:
-            if column.label in spec.columns:
-                difference = paired_difference(
-                    cells[spec.row][column.label].planned_values,
-                    cells[spec.baseline][column.label].planned_values,
-                )
-                verdict = judge_contrast(difference, column.direction, spec.expected)
-                needed = None
-                if difference is not None and verdict == "undecided":
-                    needed = seeds_to_decide(difference)
-                yield TableContrast(
-                    row=spec.row,
-                    baseline=spec.baseline,
-                    expected=spec.expected,
-                    column=column.label,
-                    difference=difference,
-                    verdict=verdict,
-                    seeds_to_decide=needed,
-                )
-
-
 def margins(rows: Collection[TableRow], label: str) -> Iterator[TableMargin]:
     """Compare measured rows with baselines in one column; none where ``label`` is empty."""
     baselines = [row for row in rows if row.kind == "baseline" and label in row.cells]
@@ -141,15 +118,7 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
     yield f"Measured on {plan.measured_on}, as '{plan.label}'; trained on {plan.device_type}."
     yield from _comparability(plan)
     if plan.contrasts:
-        yield (
-            "A contrast is reproduced (reversed) when the 95 % interval of the paired difference "
-            "excludes zero on the expected (the other) side; not corrected for their number."
-        )
-        yield (
-            "An undecided one names the seeds that find a difference of the measured size in "
-            f"{100 * POWER:.0f} % of cases, if the spread is as measured, which few seeds tell "
-            f"roughly; without a number they are more than {MAX_SEEDS}, or the spread is not known."
-        )
+        yield from _about_contrasts(plan, len(chosen.seeds))
     yield from plan.notes
     if chosen.seeds:
         yield f"Seeds: {', '.join(map(str, chosen.seeds))}."
@@ -158,6 +127,34 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
     if any(row.of_other_code for row in chosen.rows):
         yield f"{OTHER_CODE_MARK} of other code, data, device or evaluation than planned."
     yield from chosen.remarks
+
+
+def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
+    """Say what a contrast's verdict rests on, and what is controlled."""
+    primary = next(each for each in plan.columns if each.label == plan.primary_column)
+    yield (
+        f"Contrasts are decided in one column, {primary.label}: reproduced (reversed) where the "
+        "paired difference over seeds is on the side that the paper says (the other one). The "
+        f"chance of any wrong claim among the {len(plan.contrasts)} declared contrasts is at most "
+        f"{100 * ALPHA:.0f} % (two-sided t tests, Holm's procedure); undecided means that these "
+        "seeds do not tell. Intervals are 95 % each, and those of other columns claim nothing."
+    )
+    if primary.tolerance:
+        yield (
+            f"A difference of less than {primary.tolerance:g} {primary.unit} was declared not to "
+            "matter: equivalent is what is shown to be smaller (two one-sided tests, Holm's "
+            "procedure)."
+        )
+    if num_seeds >= MIN_SEEDS_BY_SYMMETRY:
+        yield (
+            "Beside stand tests without the normal distribution, Wilcoxon's signed ranks and "
+            "flipped signs, with the smallest p that so many seeds can reach; they decide nothing."
+        )
+    yield (
+        "An undecided contrast names the seeds that find a difference of the measured size in "
+        f"{100 * POWER:.0f} % of cases, if the spread is as measured, which few seeds tell "
+        f"roughly; without a number they are more than {MAX_SEEDS}, or the spread is not known."
+    )
 
 
 def _comparability(plan: TablePlan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import building, layout
 from s2hand_platform.tables.building import OTHER_CODE_MARK
+from s2hand_platform.tables.contrasts import contrasts
 from s2hand_platform.tables.layout import Grid, GridCell, format_interval
 from s2hand_platform.tables.parts import (
     RowKind,
@@ -22,6 +23,7 @@ from s2hand_platform.tables.parts import (
     TableRow,
 )
 from s2hand_platform.tables.selection import select_results
+from s2hand_platform.tables.units import about_units
 
 _MARKS: dict[str, str] = {
     "reproduced": " =", "consistent but imprecise": " ≈", "better": " ▲", "worse": " ▼",
@@ -63,7 +65,7 @@ class MeasuredTable:
                 and seed that are of other code, data or evaluation, marked.
         """
         chosen = select_results(plan, store, seeds=seeds, other_code=other_code)
-        columns = tuple(building.column(column) for column in plan.columns)
+        columns = tuple(building.column(column, plan.primary_column) for column in plan.columns)
         rows = (
             *building.baseline_rows(chosen, columns),
             *(building.measured_row(plan, row, columns) for row in chosen.rows),
@@ -75,9 +77,12 @@ class MeasuredTable:
             data=plan.measured_on,
             columns=columns,
             rows=rows,
-            contrasts=tuple(building.contrasts(plan.contrasts, rows, columns)),
-            margins=tuple(building.margins(rows, plan.margin_column)),
-            footnotes=tuple(building.footnotes(plan, chosen)),
+            contrasts=contrasts(plan.contrasts, rows, columns),
+            margins=tuple(building.margins(rows, plan.primary_column)),
+            footnotes=(
+                *building.footnotes(plan, chosen),
+                *about_units(plan, chosen, store),
+            ),
         )
 
     def frame(self) -> pd.DataFrame:
@@ -85,21 +90,8 @@ class MeasuredTable:
         return pd.DataFrame([self._line(row, column) for row, column in self._cells()])
 
     def verdicts(self) -> pd.DataFrame:
-        """Return one line per declared contrast and column."""
-        return pd.DataFrame(
-            [
-                {
-                    "row": contrast.row,
-                    "baseline": contrast.baseline,
-                    "expected": contrast.expected,
-                    "column": contrast.column,
-                    **_interval_fields(contrast.difference, "difference"),
-                    "verdict": contrast.verdict,
-                    "seeds_to_decide": contrast.seeds_to_decide,
-                }
-                for contrast in self.contrasts
-            ]
-        )
+        """Return one line per declared contrast and column; only the primary one has verdicts."""
+        return pd.DataFrame([_contrast_line(contrast) for contrast in self.contrasts])
 
     def summaries(self) -> dict[str, dict[str, float]]:
         """Return mean, spread, interval and the published value of every measured row's cells.
@@ -180,7 +172,7 @@ class MeasuredTable:
         rows = tuple(
             (
                 GridCell(text=row.label),
-                *(_shown(row.cells[c.label], row.kind) for c in self.columns),
+                *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
             )
             for row in self.rows
         )
@@ -193,20 +185,25 @@ class MeasuredTable:
 
     def _contrast_grid(self) -> Grid:
         lines: dict[tuple[str, str, str], dict[str, GridCell]] = {}
+        heads: dict[tuple[str, str, str], tuple[GridCell, ...]] = {}
         for contrast in self.contrasts:
             key = (contrast.row, contrast.expected, contrast.baseline)
-            difference = contrast.difference
-            shown = format_interval(difference, 0, signed=True) if difference else ""
-            needed = contrast.seeds_to_decide
-            verdict = f"{contrast.verdict} (≈ {needed} seeds)" if needed else contrast.verdict
-            cell = GridCell(text=verdict, aside=shown)
-            lines.setdefault(key, {})[contrast.column] = cell
+            lines.setdefault(key, {})[contrast.column] = _shown_difference(contrast)
+            if contrast.decision is not None:
+                heads[key] = (_shown_verdict(contrast), _shown_printed(contrast))
+        primary = next((column.label for column in self.columns if column.is_primary), "")
         return Grid(
             title="Declared contrasts (row minus baseline, paired by seed)",
-            header=("contrast", *(column.header for column in self.columns)),
+            header=(
+                "contrast",
+                f"verdict ({primary})",
+                f"the paper ({primary})",
+                *(column.header for column in self.columns),
+            ),
             rows=tuple(
                 (
                     GridCell(text=f"{row} {expected} than {baseline}"),
+                    *heads[row, expected, baseline],
                     *(cells.get(column.label, GridCell(text="–")) for column in self.columns),
                 )
                 for (row, expected, baseline), cells in lines.items()
@@ -232,16 +229,71 @@ class MeasuredTable:
         )
 
 
-def _shown(cell: TableCell, kind: RowKind) -> GridCell:
+def _shown(cell: TableCell, kind: RowKind, failed: int) -> GridCell:
     printed = str(cell.published) if cell.published else ""
     if cell.interval is None:
-        return GridCell(text="quoted" if kind == "quoted" else "not run", aside=printed)
+        text = "quoted" if kind == "quoted" else f"failed ({failed})" if failed else "not run"
+        return GridCell(text=text, aside=printed)
     decimals = cell.published.decimals if cell.published else _DEFAULT_DECIMALS
     if kind == "baseline":
         return GridCell(text=f"{cell.interval.mean:.{_DEFAULT_DECIMALS}f}")
     mark = OTHER_CODE_MARK if cell.of_other_code else _MARKS.get(cell.verdict, "")
-    text = format_interval(cell.interval, decimals) + mark
-    return GridCell(text=text, aside=printed)
+    text = format_interval(cell.interval, decimals)
+    if failed:
+        text = f"{text.removesuffix(')')}, {failed} failed)"
+    return GridCell(text=text + mark, aside=printed)
+
+
+def _shown_difference(contrast: TableContrast) -> GridCell:
+    if contrast.difference is None:
+        return GridCell(text="not run")
+    return GridCell(text=format_interval(contrast.difference, 0, signed=True))
+
+
+def _shown_verdict(contrast: TableContrast) -> GridCell:
+    decision, tests = contrast.decision, contrast.by_symmetry
+    if decision is None:
+        return GridCell(text="")
+    needed = f" (≈ {contrast.seeds_to_decide} seeds)" if contrast.seeds_to_decide else ""
+    asides = []
+    if decision.p is not None:
+        asides.append(f"p {decision.p:.2g}, Holm {decision.p_adjusted:.2g}")
+    if decision.p_equivalence is not None:
+        asides.append(f"equal {decision.p_equivalence:.2g}")
+    if tests is not None:
+        asides.append(
+            f"ranks {tests.signed_rank_p:.2g}, signs {tests.sign_flip_p:.2g} "
+            f"(smallest {tests.smallest_p:.2g})"
+        )
+    return GridCell(text=f"{decision}{needed}", aside="; ".join(asides))
+
+
+def _shown_printed(contrast: TableContrast) -> GridCell:
+    printed = contrast.printed
+    if printed is None:
+        return GridCell(text="not printed")
+    text = f"{printed.value:+.4g} ({printed.low:+.4g} to {printed.high:+.4g})".replace("-", "−")
+    return GridCell(text=text, aside="" if printed.is_decided else "not decided by the digits")
+
+
+def _contrast_line(contrast: TableContrast) -> dict[str, Any]:
+    decision, printed, tests = contrast.decision, contrast.printed, contrast.by_symmetry
+    return {
+        "row": contrast.row,
+        "baseline": contrast.baseline,
+        "expected": contrast.expected,
+        "column": contrast.column,
+        **_interval_fields(contrast.difference, "difference"),
+        "verdict": str(decision) if decision else "",
+        "p": decision.p if decision else None,
+        "p_adjusted": decision.p_adjusted if decision else None,
+        "p_equivalence": decision.p_equivalence if decision else None,
+        "signed_rank_p": tests.signed_rank_p if tests else None,
+        "sign_flip_p": tests.sign_flip_p if tests else None,
+        "printed_low": printed.low if printed else None,
+        "printed_high": printed.high if printed else None,
+        "seeds_to_decide": contrast.seeds_to_decide,
+    }
 
 
 def _summary(cell: TableCell, interval: MeanInterval) -> dict[str, float]:

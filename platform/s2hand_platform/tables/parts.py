@@ -1,13 +1,14 @@
 """What a measured table consists of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from s2hand_platform.spec.published import PublishedCell
+from s2hand_platform.spec.published import PrintedDifference, PublishedCell
 from s2hand_platform.spec.schema import Expected
 from s2hand_platform.statistics.intervals import MeanInterval
-from s2hand_platform.statistics.verdicts import CellVerdict, ContrastVerdict, Direction
+from s2hand_platform.statistics.significance import SymmetryTests
+from s2hand_platform.statistics.verdicts import CellVerdict, Decision, Direction
 
 RowKind = Literal["measured", "baseline", "published", "quoted"]
 
@@ -20,6 +21,10 @@ class TableColumn:
     metric: str
     unit: str
     direction: Direction
+    tolerance: float = 0.0
+    """The difference that was declared, before measuring, not to matter."""
+    is_primary: bool = False
+    """Whether it decides the contrasts."""
 
     @property
     def header(self) -> str:
@@ -57,7 +62,10 @@ class TableRow:
     kind: RowKind
     """``measured`` has a recipe; ``published`` and ``quoted`` stand in the paper only."""
     trial_ids: Mapping[int, str]
+    """Seed → the trial whose result stands in the cells."""
     cells: Mapping[str, TableCell]
+    failed: Mapping[int, str] = field(default_factory=dict)
+    """Seed → why its training failed or diverged; no cell holds a value of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +76,18 @@ class TableContrast:
     baseline: str
     expected: Expected
     column: str
+    pairs: Mapping[int, float]
+    """Seed → row minus baseline, for the seeds that both have."""
     difference: MeanInterval | None
-    """Row minus baseline over paired seeds; None where no seed has both."""
-    verdict: ContrastVerdict
-    seeds_to_decide: int | None
+    """Mean of the pairs; None where there are none."""
+    printed: PrintedDifference | None
+    """The paper's; None where it prints one of the cells not."""
+    by_symmetry: SymmetryTests | None
+    """Tests that do without the normal distribution; None for few seeds."""
+    decision: Decision | None = None
+    """What is claimed; None in columns that are not the primary one, where an interval alone
+    stands."""
+    seeds_to_decide: int | None = None
     """About how many seeds an undecided difference needs, see
     :func:`~s2hand_platform.statistics.power.seeds_to_decide`; None where that is not known."""
 

@@ -23,6 +23,10 @@ class RowResults:
     """Seed → trial."""
     of_other_code: frozenset[int]
     """Seeds whose results are of other code, data, device or evaluation than planned."""
+    failed: Mapping[int, str]
+    """Seed → why it failed and never finished."""
+    stages: Mapping[int, frozenset[tuple[str, str]]]
+    """Seed → the stages of its training: name and id; those of one id were trained once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,14 +78,20 @@ def select_results(
     metrics = store.metrics(everything)
     return Selection(
         rows=tuple(
-            _row_results(row, chosen[row.id], frozenset(others[row.id]["seed"]), metrics)
+            _row_results(
+                row,
+                chosen[row.id],
+                frozenset(others[row.id]["seed"]),
+                metrics,
+                failed=_failed(of_row[row.id], counted[row.id]),
+            )
             for row in plan.rows
         ),
         baselines=_baselines(store, plan),
         evaluator_ids=tuple(sorted(everything["evaluator_id"].dropna().unique())),
         environments=tuple(sorted(everything["environment_kind"].dropna().unique())),
         remarks=(
-            *_failures(of_row, counted),
+            *_failures(plan, of_row, counted),
             *_set_aside(plan, store, counted, seeds),
             *_about_others(others, shown=other_code),
             *_of_other_evaluators(attempts, plan, counted, others),
@@ -132,7 +142,12 @@ def _evaluator(attempts: pd.DataFrame, counted: Mapping[str, pd.DataFrame]) -> s
 
 
 def _row_results(
-    row: PlanRow, chosen: pd.DataFrame, others: frozenset[int], metrics: pd.DataFrame
+    row: PlanRow,
+    chosen: pd.DataFrame,
+    others: frozenset[int],
+    metrics: pd.DataFrame,
+    *,
+    failed: Mapping[int, str],
 ) -> RowResults:
     own = chosen.sort_values("seed")
     seed_of = {(line.trial_id, line.attempt): int(line.seed) for line in own.itertuples()}
@@ -146,7 +161,15 @@ def _row_results(
         values={metric: dict(sorted(found.items())) for metric, found in values.items()},
         trial_ids={seed: trial_id for (trial_id, _), seed in seed_of.items()},
         of_other_code=others & frozenset(seed_of.values()),
+        failed={seed: reason for seed, reason in failed.items() if seed not in seed_of.values()},
+        stages={int(line.seed): _stages(line.stages_json) for line in own.itertuples()},
     )
+
+
+def _stages(stages_json: str | None) -> frozenset[tuple[str, str]]:
+    if not stages_json:
+        return frozenset()
+    return frozenset((each["name"], each["stage_id"]) for each in json.loads(stages_json))
 
 
 def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
@@ -158,16 +181,22 @@ def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float
     return found
 
 
-def _failures(of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]) -> list[str]:
+def _failed(tried: pd.DataFrame, counted: pd.DataFrame) -> dict[int, str]:
+    """Return why seeds failed that never finished: seed → reason."""
+    failed = tried[(tried["status"] == "failed") & ~tried["seed"].isin(counted["seed"])]
+    last = failed.drop_duplicates("seed", keep="last").sort_values("seed")
+    return {int(line.seed): str(line.reason) for line in last.itertuples()}
+
+
+def _failures(
+    plan: TablePlan, of_row: Mapping[str, pd.DataFrame], counted: Mapping[str, pd.DataFrame]
+) -> list[str]:
     """Name the seeds that failed and never finished: they must not vanish from a mean unseen."""
-    remarks = []
-    for row, tried in of_row.items():
-        failed = tried[(tried["status"] == "failed") & ~tried["seed"].isin(counted[row]["seed"])]
-        last = failed.drop_duplicates("seed", keep="last").sort_values("seed")
-        remarks += [
-            f"Failed: row '{row}', seed {line.seed}: {line.reason}" for line in last.itertuples()
-        ]
-    return remarks
+    return [
+        f"Failed: row '{row.id}', seed {seed}: {reason}"
+        for row in plan.rows
+        for seed, reason in _failed(of_row[row.id], counted[row.id]).items()
+    ]
 
 
 def _of_other_evaluators(
