@@ -44,14 +44,14 @@ from s2hand_platform.store.schema import BASELINES, TRIAL_COLUMNS
 from s2hand_platform.store.set_aside import SetAside, SetAsideRoom
 from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 
-_BASELINES = "baselines"
+BASELINES_FOLDER = "baselines"
 _LEFTOVER_AGE_S = 86_400.0
 _FOLDERS = (
     RECENT,
     COMPACTED,
     PREDICTIONS,
     PICTURES,
-    _BASELINES,
+    BASELINES_FOLDER,
     PLANS_FOLDER,
     CODE_FOLDER,
     *version1.FOLDERS,
@@ -271,17 +271,18 @@ class ResultStore:
             "evaluator_id": evaluation.evaluator_id,
         }
         lines = [{**beside, **line} for line in metric_lines(evaluation, units)]
-        name = f"{_place(experiment, evaluation_fingerprint)}.{_place(label)}.parquet"
+        place = _place(experiment, evaluation_fingerprint)
+        name = f"{place}.{_place(label)}.parquet"
         write_replacing(
-            pa.Table.from_pylist(lines, schema=BASELINES), self.path / _BASELINES / name
+            pa.Table.from_pylist(lines, schema=BASELINES), self.path / BASELINES_FOLDER / name
         )
 
     def baselines(self, experiment: str, evaluation_fingerprint: str) -> pd.DataFrame:
         """Return the baselines of this evaluation, one line per metric."""
-        start = _place(experiment, evaluation_fingerprint)
+        start = baselines_begin_with(experiment, evaluation_fingerprint)
         found = [BASELINES.empty_table()]
-        for path in parquet_files(self.path / _BASELINES):
-            if path.name.startswith(f"{start}."):
+        for path in parquet_files(self.path / BASELINES_FOLDER):
+            if path.name.startswith(start):
                 try:
                     found.append(read_whole(path, BASELINES))
                 except UnusableFile as fault:
@@ -374,6 +375,11 @@ class ResultStore:
         whole = replace(wanted, columns=[*wanted.columns, *order])
         frame = self._files.read(whole).to_pandas().sort_values(list(order), ignore_index=True)
         return frame[list(wanted.columns)]
+
+
+def baselines_begin_with(experiment: str, evaluation_fingerprint: str) -> str:
+    """Return how the names of files of this evaluation's baselines begin."""
+    return f"{_place(experiment, evaluation_fingerprint)}."
 
 
 def _last_finished(

@@ -28,7 +28,7 @@ def pictured(sample_ids: Sequence[str]) -> list[int]:
 def draw(model: S2Hand, frames: FrameDataset) -> dict[str, dict[str, bytes]]:
     """Draw what a model makes of them: sample → ``input``, ``overlay``, … → WebP."""
     places = pictured(frames.table.sample_ids)
-    device = next(model.parameters()).device
+    device = str(next(model.parameters()).device)
     drawn = draw_frames(model, move_batch(frames.batch(places), device))
     return {
         frames.table.sample_ids[place]: {
