@@ -1,12 +1,12 @@
 """Chooses the results that may stand in a table's cells."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from s2hand_platform.store.documents import notes_of
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
@@ -246,7 +246,7 @@ def _notes(chosen: pd.DataFrame) -> list[str]:
     """Collect what the experiment wants to be known about its results."""
     notes = Counter(
         f"{subject}: {text}"
-        for line in chosen["notes_json"]
-        for subject, text in json.loads(line or "{}").items()
+        for line in chosen.itertuples()
+        for subject, text in notes_of(line.trial_id, line.attempt, line.notes_json).items()
     )
     return [f"{note} ({count} of {len(chosen)} trials)" for note, count in notes.items()]
