@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from s2hand_platform.errors import ExecutionError, FailureCause, SpecError, StoreError
+from s2hand_platform.errors import (
+    ExecutionError,
+    FailureCause,
+    SpecError,
+    StoreError,
+    without_passwords,
+)
 from s2hand_platform.experiments.protocol import Experiment
 
 TRIED_AGAIN: frozenset[FailureCause] = frozenset({"lost_process", "start", "storage", "other"})
@@ -51,7 +57,7 @@ def decisive(failures: Iterable[Failure]) -> Failure:
 
 
 def _line(error: BaseException) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
+    lines = (line.strip() for line in without_passwords(str(error)).splitlines())
     return "; ".join(line for line in lines if line)
 
 
