@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,25 @@ def test_the_option_says_which_ray(fake: Ray, monkeypatch: pytest.MonkeyPatch) -
     # Ray would take its variable for 'auto', and hand it to the processes that it starts.
     assert fake.address_variables == [None] * 5
     assert os.environ["RAY_ADDRESS"] == "other:1"
+
+
+def test_who_asks_to_terminate_after_ray_is_heard_as_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handlers_of_ray(**_asked: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    def mine(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", handlers_of_ray)
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with connect():
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_any_address_a_ray_of_our_own_is_started(fake: Ray) -> None:
