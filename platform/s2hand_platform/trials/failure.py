@@ -30,6 +30,13 @@ class Failure:
         """Whether another try is worth it."""
         return self.cause in TRIED_AGAIN
 
+    def may_pass_after(self, before: "Failure | None") -> bool:
+        """Whether another try is worth it after the one before failed too, or came to no failure.
+
+        What nobody knows, and has come twice in the same words, would come again.
+        """
+        return self.may_pass and not (self.cause == "other" and self == before)
+
 
 LOST = Failure("lost_process", "the trial's process was lost")
 """Whoever notices it says it so."""
