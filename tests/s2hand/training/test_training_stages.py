@@ -220,7 +220,7 @@ def test_the_batch_size_matters_where_frames_are_sampled(config):
     assert identify(other, index=2) == identify(config, index=2)
 
 
-def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
+def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path, caplog):
     script = (
         "import fcntl, sys\n"
         f"file = open({str(tmp_path / 'lock')!r}, 'a')\n"
@@ -245,6 +245,7 @@ def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
             with first_free([tmp_path], ALONE) as place:
                 entered.append(place)
     assert entered == ["waited", 0]
+    assert caplog.messages == [f"other trainings hold {tmp_path}; waiting"]
 
 
 def test_the_first_folder_that_nobody_holds_is_taken(tmp_path):
