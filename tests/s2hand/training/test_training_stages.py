@@ -1,8 +1,6 @@
 """What makes two stages the same, and the lock that lets only one training work on one."""
 
 import copy
-import subprocess
-import sys
 from dataclasses import fields, replace
 
 import pytest
@@ -23,8 +21,6 @@ from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
 from s2hand.schedule import learning_rate, losses_of, phase_of
 from s2hand.training import stages
-from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.sharing import first_free
 from s2hand.training.stages import (
     stage_id,
     stage_identity,
@@ -220,43 +216,6 @@ def test_the_batch_size_matters_where_frames_are_sampled(config):
     assert identify(other, index=2) == identify(config, index=2)
 
 
-def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
-    script = (
-        "import fcntl, sys\n"
-        f"file = open({str(tmp_path / 'lock')!r}, 'a')\n"
-        "fcntl.flock(file, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdout.readline() == b"held\n"
-        entered = []
-
-        def kill_holder(_seconds):
-            entered.append("waited")
-            holder.kill()
-            holder.wait()
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("s2hand.training.sharing.time.sleep", kill_holder)
-            with first_free([tmp_path], ALONE) as place:
-                entered.append(place)
-    assert entered == ["waited", 0]
-
-
-def test_the_first_folder_that_nobody_holds_is_taken(tmp_path):
-    folders = [tmp_path / name for name in "abc"]
-    with first_free(folders, ALONE) as first, first_free(folders, ALONE) as second:
-        assert (first, second) == (0, 1)
-        with first_free(folders[1:], ALONE) as third:
-            assert third == 1
-    with first_free(folders, ALONE) as freed:
-        assert freed == 0
-
-
 def test_the_rate_falls_in_steps():
     stage = StageConfig(
         name="s", epochs=90, learning_rate=1e-3, decay_every_epochs=30, decay_factor=0.5
@@ -274,14 +233,3 @@ def test_the_rate_falls_in_a_line_to_zero():
     places = [0, 0.25, 2, 3.75, 4]
     rates = [learning_rate(stage, place) for place in places]
     assert rates == pytest.approx([1e-3 * (4 - place) / 4 for place in places])
-
-
-def test_every_epoch_worker_and_purpose_has_its_own_seed():
-    seeds = {
-        derive_seed(seed, purpose, stream, epoch, rank)
-        for seed in range(3) for purpose in ("network", "augmentation")
-        for stream in ("3d:frames:0", "2d:frames:0", "3d:frames:1")
-        for epoch in range(3) for rank in range(3)
-    }  # fmt: skip
-    assert len(seeds) == 3 * 2 * 27
-    assert seed_epoch(0, "s", 2, 0).initial_seed() == seed_epoch(0, "s", 2, 0).initial_seed()
