@@ -64,8 +64,8 @@ def test_a_shard_s_pictures_are_numbered_on(shard: Made) -> None:
 def test_cameras_look_at_the_middle_with_focal_lengths_of_phones(shard: Made) -> None:
     K = shard.record.arrays["K"]
     focal = K[:, 0, 0] / PX
-    assert 1.8 <= focal.min() < 1.81
-    assert 2.89 < focal.max() <= 2.9
+    assert 1.8 <= focal.min() < 1.82
+    assert 2.88 < focal.max() <= 2.9
     expected = np.zeros((COUNT, 3, 3))
     expected[:, 0, 0] = expected[:, 1, 1] = focal * PX
     expected[:, :2, 2], expected[:, 2, 2] = 15.5, 1

@@ -1,7 +1,8 @@
 """What makes two stages the same, and the lock that lets only one training work on one."""
 
 import copy
-from dataclasses import fields, replace
+import json
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from s2hand.training.stages import (
     stage_id,
     stage_identity,
     stage_parts,
+    stream_of,
     trained_stages,
 )
 from s2hand.training.workers import Workers
@@ -233,3 +235,67 @@ def test_the_rate_falls_in_a_line_to_zero():
     places = [0, 0.25, 2, 3.75, 4]
     rates = [learning_rate(stage, place) for place in places]
     assert rates == pytest.approx([1e-3 * (4 - place) / 4 for place in places])
+
+
+def test_an_identity_is_plain_data_of_all_that_takes_effect(config):
+    phase = QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=2, weight=0.1)
+    before, weights = {"depth": 4, "seed": 3}, {"name": "hands", "sha256": "a"}
+    identity = stage_identity(
+        replace(config, quaternion_schedule=(phase,)),
+        2,
+        seed=3,
+        device_type="cuda",
+        fingerprints={"data": "d", "code": "c"},
+        initial={"encoder": weights, "head": weights},
+        previous={"encoder": before, "keypoint_estimator": {"depth": 1}},
+    )
+    assert json.loads(json.dumps(identity)) == identity
+    losses, model = identity.pop("losses"), identity.pop("model")
+    assert losses["weights"] == {name: getattr(config.losses.weights, name) for name in (
+        losses_of(config, config.stages[2])
+    )}  # fmt: skip
+    assert model == {
+        field.name: getattr(config.model, field.name)
+        for field in fields(ModelConfig) if field.name not in NO_PART_S
+    }  # fmt: skip
+    stage, optimiser, data = (
+        asdict(each) for each in (config.stages[2], config.optimiser, config.data)
+    )
+    assert identity == {
+        "stage": {key: stage[key] for key in stage if key not in ("name", "without")},
+        "data": {key: data[key] for key in data if key not in WITHOUT_EFFECT["data"]},
+        "clips": asdict(config.clips),
+        "quaternion_schedule": [asdict(phase)],
+        "optimiser": {key: optimiser[key] for key in optimiser if key != "batch_size"},
+        "seed": 3,
+        "device": "cuda",
+        "fingerprints": {"data": "d", "code": "c"},
+        "initial": {"head": weights},
+        "previous": {
+            "encoder": stage_id(before), "keypoint_estimator": stage_id({"depth": 1}),
+        },
+        "depth": 5,
+    }  # fmt: skip
+    assert stream_of(identity) == "both:clips:5"
+
+
+def test_a_first_stage_of_frames_knows_no_clips(config):
+    identity = stage_identity(
+        config, 0, seed=0, device_type="cpu", fingerprints={}, initial={}, previous={}
+    )
+    assert (identity["clips"], identity["quaternion_schedule"], identity["depth"]) == ({}, [], 0)
+    assert identity["optimiser"] == asdict(config.optimiser)
+    assert stream_of(identity) == "3d:frames:0"
+
+
+def test_an_id_does_not_depend_on_the_order_of_the_fields():
+    assert stage_id({"a": 1, "b": {"c": 2, "d": 3}}) == stage_id({"b": {"d": 3, "c": 2}, "a": 1})
+    assert len(stage_id({})) == 64
+
+
+def test_only_a_model_that_starts_whole_needs_no_training(config):
+    nothing = with_weights(config, **dict.fromkeys(TERMS, 0.0))
+    whole = replace(nothing, model=replace(nothing.model, pretrained="s2hand"))
+    assert trained_stages(whole) == []
+    with pytest.raises(ConfigurationError, match="nothing to train"):
+        trained_stages(nothing)
