@@ -254,7 +254,12 @@ class TreeCopy:
         for name in filter(None, listing.stdout.split("\0")):
             if (root / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(root / name, folder / name)
+                shutil.copy2(root / name, folder / name)
+        for place in [path for path in folder.rglob("*") if path.is_dir()]:
+            # Valid in the copy, where the sources have their times: nothing is compiled again.
+            for path in (root / place.relative_to(folder) / "__pycache__").glob("*.pyc"):
+                (place / "__pycache__").mkdir(exist_ok=True)
+                shutil.copy2(path, place / "__pycache__")
         self._folder = folder
         self._compiled = set[Path]()
 

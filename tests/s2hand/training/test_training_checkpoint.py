@@ -91,6 +91,23 @@ def test_every_truncation_is_refused(tmp_path):
             load_checkpoint(tmp_path / "cut.pt")
 
 
+@pytest.mark.parametrize(
+    "error", [OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError]
+)
+def test_whatever_torch_says_of_a_file_the_file_is_named(tmp_path, monkeypatch, error):
+    path = tmp_path / "broken.pt"
+    save_checkpoint(make_checkpoint(), path)
+
+    def fail(*_, **__):
+        raise error("words of torch")
+
+    monkeypatch.setattr(torch, "load", fail)
+    expected = rf"broken\.pt: not a whole checkpoint \({error.__name__}\), there is .*; delete it"
+    with pytest.raises(CheckpointError, match=expected) as refused:
+        load_checkpoint(path)
+    assert "words of torch" not in str(refused.value)
+
+
 def content():
     return {"format": FORMAT, **asdict(make_checkpoint())}
 
