@@ -72,6 +72,7 @@ def test_exported_file_is_plain_for_the_standard_unpickler(exported: Path) -> No
     np.testing.assert_allclose(
         content["J"], content["J_regressor"].toarray() @ content["v_template"]
     )
+    assert (content["bs_style"], content["bs_type"]) == ("lbs", "lrotmin")
 
 
 def test_path_comes_before_environment_and_embedded_is_last(
@@ -135,6 +136,59 @@ def test_chumpy_objects_are_evaluated_without_chumpy(
     for module in ("chumpy.ch", "chumpy.reordering", "chumpy"):
         monkeypatch.delitem(sys.modules, module)
     assert load_hand_model(path).fingerprint == random_hand.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({}, "KeyError"),
+        ({"a": np.zeros(3), "idxs": [9], "preferred_shape": (1,)}, "IndexError"),
+        ({"a": np.zeros(3), "idxs": [1], "preferred_shape": "wide"}, "TypeError"),
+        ({"a": np.zeros(3), "idxs": [1], "preferred_shape": (2,)}, "ValueError"),
+    ],
+)
+def test_a_damaged_expression_is_refused(
+    random_hand: HandModelData, chumpy: dict[str, type], tmp_path: Path,
+    state: dict[str, object], reason: str,
+) -> None:  # fmt: skip
+    content = official_layout(random_hand) | {"weights": chumpy["Select"](**state)}
+    with pytest.raises(HandModelError, match=rf"weights cannot be turned into an array \({reason}"):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+
+
+@pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
+def test_a_sparse_matrix_that_older_tools_wrote_is_read(
+    random_hand: HandModelData, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its modules and attributes had other names."""
+    module = types.ModuleType(f"scipy.sparse.{layout}")
+    kind = type(
+        f"{layout}_matrix", (), {"__module__": module.__name__, "__init__": _set_attributes}
+    )
+    setattr(module, kind.__name__, kind)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    matrix = getattr(scipy.sparse, f"{layout}_matrix")(random_hand.J_regressor)
+    places = ("row", "col") if layout == "coo" else ("indices", "indptr")
+    old = kind(
+        shape=matrix.shape, data=matrix.data, **{name: getattr(matrix, name) for name in places}
+    )
+    content = official_layout(random_hand) | {"J_regressor": old}
+    loaded = load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+    assert loaded.fingerprint == random_hand.fingerprint
+
+
+def test_numbers_of_other_types_are_read(random_hand: HandModelData, tmp_path: Path) -> None:
+    content = official_layout(random_hand) | {
+        "f": random_hand.faces.astype(np.int32),
+        "weights": random_hand.weights.astype(np.float32),
+        "hands_coeffs": np.ones((1554, 45), np.int64),
+        "hands_mean": np.ones(45, np.uint8),
+    }
+    loaded = load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+    np.testing.assert_array_equal(loaded.faces, random_hand.faces)
+    np.testing.assert_allclose(loaded.weights, random_hand.weights, atol=1e-7)
+    assert loaded.hands_coeffs.all()
+    assert loaded.hands_mean.all()
 
 
 def test_strings_of_python_2_are_read_as_latin1() -> None:
@@ -265,6 +319,70 @@ def test_a_malicious_pickle_is_refused_by_the_name_it_calls(
     assert not (tmp_path / "executed").exists()
 
 
+def _named(module: str, name: str) -> Any:
+    """What a pickle gets that holds nothing but a name."""
+    return load_restricted(io.BytesIO(f"c{module}\n{name}\n.".encode()), what="meta file")
+
+
+def test_names_of_old_and_new_libraries_mean_the_same() -> None:
+    for core in ("numpy.core", "numpy._core"):
+        for module, name in (
+            ("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"),
+        ):  # fmt: skip
+            assert _named(f"{core}.{module}", name) is _named(f"numpy.core.{module}", name)
+    for module in ("numpy", "numpy.matrixlib.defmatrix", "numpy.core.defmatrix"):
+        assert _named(module, "matrix") is _named("numpy", "ndarray")
+    assert _named("copy_reg", "_reconstructor") is _named("copyreg", "_reconstructor")
+    for name in ("bytes", "object"):
+        assert _named("__builtin__", name) is _named("builtins", name)
+    for layout in ("csc", "csr", "coo"):
+        for kind in ("matrix", "array"):
+            for module in ("scipy.sparse", f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):
+                inert = _named(module, f"{layout}_{kind}")
+                assert issubclass(inert, InertObject)
+                assert inert.pickled_name == f"{module}.{layout}_{kind}"
+    for module in ("chumpy", "chumpy.ch", "chumpy.reordering"):
+        assert _named(module, "Ch").pickled_name == f"{module}.Ch"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("numpy", "csc_matrix"), ("scipy.sparse", "lil_matrix"), ("scipy.sparse", "load_npz"),
+        ("chumpyx", "Ch"), ("numpy", "_reconstruct"), ("builtins", "eval"),
+    ],
+)  # fmt: skip
+def test_other_names_are_refused(module: str, name: str) -> None:
+    with pytest.raises(DataError, match=rf"refers to '{module}\.{name}', which is not plain data"):
+        _named(module, name)
+
+
+def test_a_state_that_is_no_dictionary_of_attributes_is_dropped() -> None:
+    inert = load_restricted(io.BytesIO(b"cchumpy\nCh\n)\x81K\x05b."), what="meta file")
+    assert vars(inert) == {}
+
+
+@pytest.mark.parametrize(
+    ("pickled", "reason"),
+    [
+        (b"P", "UnpicklingError"),
+        (b"\x80\x02K\x01", "EOFError"),
+        (b"]K\x05K\x01s.", "IndexError"),  # an entry beyond a list's end
+        (b"K\x01K\x01K\x01s.", "TypeError"),  # an entry of a number
+        (b"K\x01}b.", "AttributeError"),  # a number's attributes
+        (b"Ione\n.", "ValueError"),
+        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", "OverflowError"),  # bytes without end
+    ],
+)
+def test_whatever_ends_the_reading_is_told_with_the_file(
+    tmp_path: Path, pickled: bytes, reason: str
+) -> None:
+    path = tmp_path / "meta.pkl"
+    path.write_bytes(pickled)
+    with pytest.raises(DataError, match=rf"meta\.pkl: the meta file must be .* \({reason}: "):
+        load_restricted(path, what="meta file")
+
+
 def test_codecs_and_reconstructors_are_no_way_around() -> None:
     zipped = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R."
     with pytest.raises(DataError, match="the codec 'zip'"):
@@ -308,6 +426,8 @@ def test_missing_keys_are_named_together(random_hand: HandModelData, tmp_path: P
     path = _write(tmp_path / "SMPL.pkl", content)
     with pytest.raises(HandModelError, match=r"SMPL\.pkl: the keys posedirs, hands_mean are miss"):
         load_hand_model(path)
+    with pytest.raises(HandModelError, match=r"v_template, .*, kintree_table are .* found none;"):
+        load_hand_model(_write(path, {}))
 
 
 @pytest.mark.parametrize(

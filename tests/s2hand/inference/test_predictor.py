@@ -105,6 +105,15 @@ def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
         predict(images, cameras, rotations[:6])
 
 
+def test_resampling_may_round_colours_beyond_their_range_and_no_further(model, inputs):
+    images, cameras, _ = inputs
+    predict = Predictor(model).predict
+    for beyond, least in ((-1, 0.0), (1, 1.0)):
+        predict(images.masked_fill(images > 0.9, least + beyond * 0.00099), cameras)
+        with pytest.raises(ValueError, match=r"from 0 to 1, got torch\.float32 from"):
+            predict(images.masked_fill(images > 0.9, least + beyond * 0.0011), cameras)
+
+
 def test_an_output_that_the_model_lacks_is_refused(config, make_model, inputs):
     weights = LossWeights(heatmap_keypoint=0.0, keypoint_consistency=0.0)
     predictor = Predictor(make_model(replace(config, losses=LossConfig(weights=weights))))

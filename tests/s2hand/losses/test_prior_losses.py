@@ -84,6 +84,10 @@ def test_bone_length_prior_at_five_millimetres(form, expected):
     assert mean.item() == pytest.approx(expected)
 
 
+def test_convention_the_reference_bone_has_the_released_code_s_length():
+    assert REFERENCE_BONE_LENGTH_M == 0.0282
+
+
 @pytest.mark.parametrize("form", ["squared", "absolute"])
 def test_bone_length_prior_is_exactly_zero_at_its_minimum(form):
     joints = torch.zeros(1, 21, 3, dtype=torch.float64)
