@@ -303,7 +303,8 @@ def _run_pytest(folder: Path, tests: Sequence[str]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nowhere, stream)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    # Without a time limit of each test: on a busy machine it would pass for a noticed change.
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=0"]
     os._exit(pytest.main([*options, *tests]))
 
 

@@ -47,7 +47,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     ("content", "reason"),
     [
         (b"PK\x03\x04 cut short", "not a zip file"),
-        (pickle.dumps({}), "pickled data"),
+        (pickle.dumps({}), "allow_pickle"),
         (None, "No such file"),
     ],
     ids=["cut", "pickle", "missing"],

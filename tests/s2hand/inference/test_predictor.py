@@ -70,6 +70,12 @@ def test_arrays_are_taken_as_tensors_are(model, inputs):
     for values in arrays:
         values.flags.writeable = False
     assert torch.equal(Predictor(model).predict(*arrays).hand.vertices, expected)
+    images, cameras, rotations = inputs
+    mirrored = images.numpy()[..., ::-1], cameras.numpy(), rotations.numpy()
+    found = Predictor(model).predict(*mirrored).hand.vertices
+    assert torch.equal(
+        found, Predictor(model).predict(images.flip(-1), cameras, rotations).hand.vertices
+    )
 
 
 def test_a_model_in_training_mode_predicts_as_in_evaluation_and_is_not_changed(model, inputs):
