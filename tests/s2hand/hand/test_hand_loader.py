@@ -208,12 +208,21 @@ def test_arrays_of_python_2_are_read() -> None:
     np.testing.assert_array_equal(load_restricted(io.BytesIO(pickled), what="meta file"), array)
 
 
+def test_numbers_of_python_2_are_read() -> None:
+    """A NumPy scalar by Python 2 holds its bytes as such a string."""
+    data = np.float64(1.5).tobytes()
+    kind = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+    pickled = b"\x80\x02cnumpy.core.multiarray\nscalar\n" + kind + b"U\x08" + data + b"\x86R."
+    assert load_restricted(io.BytesIO(pickled), what="meta file") == 1.5
+
+
 def test_an_array_s_type_cannot_pass_numbers_off_as_pointers() -> None:
     """NumPy believes a type's flags: it would follow the bytes of this array as addresses."""
     objects = _pickled_type(b"O8", b"NN", flags=b"K\x3f")
     fields = b"(" + _pickled_text(b"a") + b"t}" + _pickled_text(b"a") + b"(" + objects + b"K\x00ts"
     disguised = _pickled_type(b"V8", fields, flags=b"K\x00")
-    for kind in (disguised, disguised.replace(b"V8", b"f8")):
+    nested = _pickled_type(b"f8", b"NN", flags=b"K\x00", base=b"(" + objects + b"K\x01\x85t")
+    for kind in (disguised, disguised.replace(b"V8", b"f8"), nested):
         pickled = (
             b"\x80\x03cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
             b"(K\x01K\x01\x85" + kind + b"\x89C\x08AAAAAAAAtb."
@@ -222,8 +231,11 @@ def test_an_array_s_type_cannot_pass_numbers_off_as_pointers() -> None:
             load_restricted(io.BytesIO(pickled), what="meta file")
 
 
-def _pickled_type(code: bytes, names_and_fields: bytes, *, flags: bytes) -> bytes:
-    state = b"(K\x03" + _pickled_text(b"|") + b"N" + names_and_fields + b"K\x08K\x01" + flags + b"t"
+def _pickled_type(
+    code: bytes, names_and_fields: bytes, *, flags: bytes, base: bytes = b"N"
+) -> bytes:
+    parts = base + names_and_fields
+    state = b"(K\x03" + _pickled_text(b"|") + parts + b"K\x08K\x01" + flags + b"t"
     return b"cnumpy\ndtype\n" + _pickled_text(code) + b"K\x00K\x01\x87R" + state + b"b"
 
 
@@ -241,8 +253,9 @@ def test_arrays_have_as_many_entries_as_they_say() -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_texts_hold_characters(protocol: int) -> None:
-    whole = pickle.dumps(np.array(["abcd"]), protocol)
+@pytest.mark.parametrize("text", [np.array(["abcd"]), np.str_("abcd")], ids=["array", "scalar"])
+def test_texts_hold_characters(protocol: int, text: object) -> None:
+    whole = pickle.dumps(text, protocol)
     wrong = whole.replace(b"a\0\0\0b\0\0\0", b"a\0\0\x7fb\0\0\0")
     assert wrong != whole
     with pytest.raises(DataError, match="holds what is no character"):
@@ -255,7 +268,8 @@ def test_plain_data_is_read_in_every_protocol(protocol: int) -> None:
     content = {
         "handPose": np.arange(48.0), "handBoundingBox": [1, 2.5, 3, 4], "objName": "004_sugar_box",
         "camMat": np.eye(3, dtype=np.float32), "none": None, "scalar": np.float32(2.5),
-        "text": np.array(["a", "b"]), "matrix": scipy.sparse.csc_matrix(np.eye(2)),
+        "text": np.array(["a", "b\U0010ffff"]), "big_endian_text": np.array(["ab"], ">U2"),
+        "no_texts": np.zeros(0, "U3"), "matrix": scipy.sparse.csc_matrix(np.eye(2)),
         "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "turned": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2), "empty": np.zeros((0, 3)),
         "big_endian": np.arange(3, dtype=">i4"), "truth": np.array([True, False]),
@@ -272,6 +286,7 @@ def test_plain_data_is_read_in_every_protocol(protocol: int) -> None:
         if isinstance(value, np.ndarray):
             assert loaded[name].dtype == pickle.loads(pickle.dumps(value, protocol)).dtype
             assert not isinstance(loaded[name], np.matrix)
+            assert loaded[name].flags.writeable
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -381,6 +396,10 @@ def test_whatever_ends_the_reading_is_told_with_the_file(
     path.write_bytes(pickled)
     with pytest.raises(DataError, match=rf"meta\.pkl: the meta file must be .* \({reason}: "):
         load_restricted(path, what="meta file")
+    with path.open("rb") as file, pytest.raises(DataError, match=rf"meta\.pkl: .* \({reason}: "):
+        load_restricted(file, what="meta file")
+    with pytest.raises(DataError, match=rf"^stream: the meta file must be .* \({reason}: "):
+        load_restricted(io.BytesIO(pickled), what="meta file")
 
 
 def test_codecs_and_reconstructors_are_no_way_around() -> None:
@@ -390,6 +409,9 @@ def test_codecs_and_reconstructors_are_no_way_around() -> None:
     rebuilt = b"\x80\x02ccopy_reg\n_reconstructor\ncnumpy\nndarray\nc__builtin__\nobject\nN\x87R."
     with pytest.raises(DataError, match="the reconstruction of 'an array'"):
         load_restricted(io.BytesIO(rebuilt), what="meta file")
+    made = rebuilt.replace(b"cnumpy\nndarray", b"c__builtin__\nobject")
+    with pytest.raises(DataError, match="the reconstruction of <class 'object'>"):
+        load_restricted(io.BytesIO(made), what="meta file")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.5, -1])

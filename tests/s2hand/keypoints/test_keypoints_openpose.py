@@ -114,6 +114,7 @@ def replaced(list_index: int, entry: int, keypoint: int, value: object) -> list:
         ([*content_of()[:2], [["a"], ["b"], [True]]], r"entry 2 of the file names must .* of 1"),
         ([*content_of()[:2], [["a", "b"], ["b"], ["c"]]], r"entry 0 of the file names .* of 2"),
         (content_of()[:2], r"must hold a list of three lists .* got a list of 2"),
+        (5, r"must hold a list of three lists .* got a int"),
         ({"keypoints": []}, r"must hold a list of three lists .* got a dict"),
         (
             [{}, [], []],
@@ -137,6 +138,22 @@ def test_every_image_has_its_own_size_and_further_entries_none(tmp_path):
     assert len(read_detections(path, IMAGES | {"0001.jpg": (80, 48)})) == 3
     with pytest.raises(DataError, match=r"entry 1, keypoint x of keypoint 4 must lie in -32..96"):
         read_detections(path, {"0002.jpg": (80, 48), "0001.jpg": (64, 48)})
+
+
+def test_a_keypoint_may_lie_outside_by_half_the_image_and_no_further(tmp_path):
+    path = tmp_path / "detect.json"
+    content = content_of()
+    for corner in ([-32, -24], [96, 72]):
+        content[0][1][4] = corner
+        path.write_text(json.dumps(content))
+        np.testing.assert_array_equal(read_detections(path, IMAGES).keypoints_px[1, 4], corner)
+        for axis, name in enumerate("xy"):
+            content[0][1][4] = [
+                value * (1.01 if k == axis else 1) for k, value in enumerate(corner)
+            ]
+            path.write_text(json.dumps(content))
+            with pytest.raises(DataError, match=f"entry 1, keypoint {name} of keypoint 4 must lie"):
+                read_detections(path, IMAGES)
 
 
 def test_entries_belong_to_images_by_name(tmp_path):
@@ -185,6 +202,12 @@ def test_what_is_said_twice_and_is_the_same_is_read_once(tmp_path):
     content = content_of()
     path.write_text(json.dumps([[*part, part[1]] for part in content]))
     np.testing.assert_array_equal(read_detections(path, IMAGES).keypoints_px, content[0])
+    for part, other in ((0, [[1, 1]] * 21), (1, [[0.5]] * 21)):
+        twice = [[*values, values[1]] for values in content]
+        twice[part][3] = other
+        path.write_text(json.dumps(twice))
+        with pytest.raises(DataError, match=r"got entries 1 and 3 of '0001.jpg' that differ"):
+            read_detections(path, IMAGES)
 
 
 def test_confidences_in_percent_are_refused(tmp_path):

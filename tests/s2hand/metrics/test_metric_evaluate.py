@@ -12,12 +12,16 @@ from s2hand.errors import DataError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS
 from s2hand.hand.layer import HandLayer
+from s2hand.metrics.alignment import align_procrustes
+from s2hand.metrics.errors import point_errors
 from s2hand.metrics.evaluate import (
     METRICS,
     KeypointPredictions,
     Predictions,
     evaluate,
 )
+from s2hand.metrics.f_score import f_scores
+from s2hand.metrics.pck import sample_auc
 
 
 def hand(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -148,6 +152,7 @@ def test_convention_a_perfect_mesh_has_no_error_whatever_tips_the_truth_has():
     not_predicted = {"heatmap_keypoint_px", "heatmap_keypoint_auc", "texture_sd"}
     of_pictures = {"photometric_error", "silhouette_error"}
     assert result.metrics.keys() == METRICS.keys() - not_predicted - of_pictures
+    assert {len(values) for values in result.samples.values()} == {4}
     own = replace(table, fingertips=(1, 2, 3, 4, 5))
     assert evaluate(perfect, own).evaluator_id.endswith("tips=s2hand|s2hand dataset_tips=own")
 
@@ -203,6 +208,26 @@ def test_one_moved_joint_gives_the_root_error_of_its_share():
     assert metrics["root_mpjpe_cm"] == pytest.approx(2.1 / 21, rel=1e-4)
 
 
+def test_metrics_of_vertices_are_those_of_their_modules():
+    table, predicted = table_of(3), predictions_of(*hand(3, seed=1))
+    nearer = (0.8 * table.vertices + 0.2 * predicted.vertices).astype(np.float32)
+    samples = evaluate(replace(predicted, vertices=nearer), table).samples
+    aligned = align_procrustes(nearer, table.vertices)
+    errors_m = point_errors(aligned, table.vertices)
+    raw, of_aligned = f_scores(nearer, table.vertices), f_scores(aligned, table.vertices)
+    expected = {
+        "pa_mpvpe_cm": 100 * errors_m.mean(axis=1),
+        "pa_auc_v_0_50mm": sample_auc(errors_m),
+        "f_score_5mm": raw[:, 0],
+        "f_score_15mm": raw[:, 1],
+        "pa_f_score_5mm": of_aligned[:, 0],
+        "pa_f_score_15mm": of_aligned[:, 1],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(samples[name], values, err_msg=name)
+    assert len({round(float(values[0]), 6) for values in expected.values()}) == len(expected)
+
+
 def test_joints_and_vertices_are_aligned_separately():
     table = table_of(2)
     scaled = (table.vertices * 1.3 + 0.2).astype(np.float32)
@@ -224,14 +249,20 @@ def test_only_metrics_with_truth_are_measured():
     metrics = evaluate(predictions_of(*hand(4, seed=1)), table).metrics
     joints_only = {"pa_mpjpe_cm", "root_mpjpe_cm", "pa_auc_j_0_50mm", "projected_mpjpe_px"}
     assert set(metrics) == joints_only
-    meshes_only = replace(table_of(4, sequence=""), joints=None)
+    meshes_only = replace(table_of(4, sequence=""), joints=None, fingertips=HO3D_FINGERTIPS)
     metrics = evaluate(predictions_of(*hand(4, seed=1)), meshes_only).metrics
     assert set(metrics) == {
         "pa_mpvpe_cm", "pa_auc_v_0_50mm", "f_score_5mm", "f_score_15mm", "pa_f_score_5mm",
         "pa_f_score_15mm",
     }  # fmt: skip
     without_truth = replace(table_of(4), joints=None, vertices=None, fingertips=HO3D_FINGERTIPS)
-    result = evaluate(predictions_of(*hand(4, seed=1)), without_truth)
+    keypoints = KeypointPredictions(
+        image_size_px=224, intrinsics_px=without_truth.intrinsics_px,
+        camera_rotation=np.tile(np.eye(3), (4, 1, 1)), detected=np.zeros((4, 21, 2)),
+        projected=np.zeros((4, 21, 2)),
+    )  # fmt: skip
+    predictions = replace(predictions_of(*hand(4, seed=1)), keypoints=keypoints)
+    result = evaluate(predictions, without_truth)
     assert set(result.metrics) == {"acc_mm", "quaternion_rad", "shape_sd"}
     assert result.evaluator_id.endswith("tips=s2hand|s2hand")
 
