@@ -128,4 +128,6 @@ def test_a_model_has_the_parts_that_its_losses_train_and_always_the_hand_s():
     once = config_of(MOTION, weights={"ssim": 1.0}, schedule=SCHEDULE, pretrained="s2hand")
     once = replace(once, stages=(replace(MOTION, epochs=2),))
     assert losses_of_model(once) == {"ssim", "quaternion"}
+    # Of those without, what would act in the first.
+    assert losses_of_model(replace(once, stages=(replace(MOTION, epochs=0),))) == {"ssim"}
     assert parts_of_model(config_of(stage("none", epochs=1), weights={})) == ("encoder", "head")

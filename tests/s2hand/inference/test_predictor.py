@@ -101,6 +101,8 @@ def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
         predict(images.movedim(1, 3), cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.uint8 from .* divide bytes"):
         predict((images * 255).byte(), cameras)
+    with pytest.raises(ValueError, match=r"from 0 to 1, got torch.uint8 from 0.0 to 1.0; divide"):
+        predict((images > 0.5).byte(), cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.float32 from"):
         predict(images * 255, cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.float32 from nan"):
