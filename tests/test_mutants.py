@@ -87,6 +87,13 @@ def test_a_folder_s_modules_are_those_of_its_areas_each_with_its_own_tests() -> 
     assert mutants.modules_below(ROOT, "s2hand/model.py") == ["s2hand/model.py"]
 
 
+def test_where_modules_are_listed_one_by_one_none_is_forgotten() -> None:
+    folders = {Path(place).parent for place in AREAS if place.endswith(".py")}
+    for folder in folders - {Path("s2hand"), Path("platform/s2hand_platform")}:
+        for path in (ROOT / folder).glob("*.py"):
+            assert path.name == "__init__.py" or mutants.tests_of(f"{folder}/{path.name}")
+
+
 def test_a_killed_mutant_stays_so_and_a_survivor_is_tried_on_other_tests(tmp_path: Path) -> None:
     path = tmp_path / "new" / "results.jsonl"
     outcomes = Outcomes(path)
