@@ -64,6 +64,7 @@ def test_what_acts_is_changed_one_place_at_a_time() -> None:
         ("f(a)", ["f(a) → pass"]),
         ("x = not True", ["not True → True", "True → False"]),
         ("(x, y) = z", []),
+        ("X = Literal['a', 'b']", []),
     ],
 )  # fmt: skip
 def test_kinds_of_changes(code: str, changes: list[str]) -> None:

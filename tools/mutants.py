@@ -33,7 +33,12 @@ _PLATFORM = "platform/s2hand_platform"
 
 AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/identity.py": ["tests/s2hand_platform/test_identity.py"],
-    f"{_PLATFORM}/planning": ["tests/s2hand_platform/test_planning.py"],
+    f"{_PLATFORM}/planning": [
+        "tests/s2hand_platform/test_planning.py",
+        "tests/s2hand_platform/test_planning_reasons.py",
+        "tests/s2hand_platform/test_planning_cost.py",
+        "tests/s2hand_platform/test_planning_persist.py",
+    ],
     f"{_PLATFORM}/statistics": [
         "tests/s2hand_platform/test_statistics_intervals.py",
         "tests/s2hand_platform/test_statistics_power.py",
@@ -109,6 +114,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         case ast.JoinedStr() | ast.Raise() | ast.Import() | ast.ImportFrom():
             return
         case ast.Expr(value=ast.Constant()):  # a docstring
+            return
+        case ast.Subscript(value=ast.Name(id="Literal")):  # an annotation that has a name
             return
         case ast.If(test=test):
             yield from ((test, ast.Constant(value=holds)) for holds in (True, False))
