@@ -31,27 +31,35 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 _PLATFORM = "platform/s2hand_platform"
 
+
+def _beside(area: str, *names: str) -> Sequence[str]:
+    return [f"tests/s2hand_platform/test_{area}_{name}.py" for name in names]
+
+
 AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/identity.py": ["tests/s2hand_platform/test_identity.py"],
     f"{_PLATFORM}/planning": [
         "tests/s2hand_platform/test_planning.py",
-        "tests/s2hand_platform/test_planning_reasons.py",
-        "tests/s2hand_platform/test_planning_cost.py",
-        "tests/s2hand_platform/test_planning_persist.py",
+        *_beside("planning", "reasons", "cost", "persist"),
     ],
-    f"{_PLATFORM}/statistics": [
-        "tests/s2hand_platform/test_statistics_intervals.py",
-        "tests/s2hand_platform/test_statistics_power.py",
-        "tests/s2hand_platform/test_statistics_verdicts.py",
-    ],
-    f"{_PLATFORM}/store": [
-        "tests/s2hand_platform/test_store_results.py",
-        "tests/s2hand_platform/test_store_plans.py",
-        "tests/s2hand_platform/test_store_measured.py",
-        "tests/s2hand_platform/test_store_damage.py",
-        "tests/s2hand_platform/test_store_version1.py",
-        "tests/s2hand_platform/test_store_crashes.py",
-    ],
+    f"{_PLATFORM}/statistics/intervals.py": _beside("statistics", "intervals"),
+    f"{_PLATFORM}/statistics/power.py": _beside("statistics", "power"),
+    f"{_PLATFORM}/statistics/verdicts.py": _beside("statistics", "verdicts"),
+    f"{_PLATFORM}/store/attempts.py": _beside("store", "results", "damage", "version1", "crashes"),
+    f"{_PLATFORM}/store/compaction.py": _beside(
+        "store", "compaction", "results", "damage", "crashes"
+    ),
+    f"{_PLATFORM}/store/files.py": _beside("store", "files", "results", "damage"),
+    f"{_PLATFORM}/store/lines.py": _beside("store", "lines", "results", "damage"),
+    f"{_PLATFORM}/store/measured.py": _beside("store", "measured"),
+    f"{_PLATFORM}/store/plans.py": _beside("store", "plans", "damage"),
+    f"{_PLATFORM}/store/predictions.py": _beside("store", "results", "damage"),
+    f"{_PLATFORM}/store/records.py": _beside("store", "lines", "results"),
+    f"{_PLATFORM}/store/results.py": _beside("store", "results", "version1", "damage"),
+    f"{_PLATFORM}/store/schema.py": _beside("store", "schema"),
+    f"{_PLATFORM}/store/set_aside.py": _beside("store", "damage"),
+    f"{_PLATFORM}/store/table_plan.py": _beside("store", "plans"),
+    f"{_PLATFORM}/store/version1.py": _beside("store", "version1", "crashes"),
     "s2hand/geometry": ["tests/s2hand/geometry"],
     "s2hand/hand": ["tests/s2hand/hand"],
     "s2hand/inference.py": ["tests/s2hand/inference"],

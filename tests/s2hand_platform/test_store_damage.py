@@ -274,8 +274,11 @@ def test_what_is_set_aside_replaces_nothing_that_was(two: ResultStore) -> None:
         path = two.path / "attempts" / "foreign.parquet"
         pq.write_table(pa.table({"x": [value]}), path)
         two.trials()
-    kept = sorted(two.path.glob("set-aside/*.parquet"))
-    assert [pq.read_table(path)["x"].to_pylist() for path in kept] == [[2], [1]]
+    kept = {
+        path.name: pq.read_table(path)["x"].to_pylist()
+        for path in two.path.glob("set-aside/*.parquet")
+    }
+    assert kept == {"attempts-foreign.parquet": [1], "attempts-foreign-2.parquet": [2]}
     assert len(two.set_aside()) == 2
 
 

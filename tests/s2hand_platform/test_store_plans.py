@@ -1,5 +1,7 @@
 import dataclasses
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
+from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import PlanColumn, PlanRow, SearchPlan, TablePlan
+from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, SearchPlan, TablePlan
 
 DATA = DataRecord(title="points", dataset="curve", version="", origin="synthetic")
 
@@ -57,6 +60,43 @@ def search(**changes: Any) -> SearchPlan:
 
 def files(store: ResultStore) -> list[Path]:
     return list(store.path.glob("plans/*.parquet"))
+
+
+def test_files_are_named_by_what_is_planned(store: ResultStore) -> None:
+    """Plans of earlier programs are found by it."""
+    store.write_plan(table())
+    store.write_plan(search())
+    starts = {
+        ".".join(hashlib.sha256(part.encode()).hexdigest()[:16] for part in parts)
+        for parts in (("table:t", "curve (demo)", "cpu"), ("search:t", "curve (demo)", "cpu"))
+    }
+    assert {path.name.rsplit(".", 3)[0] for path in files(store)} == starts
+
+
+def test_a_plan_says_when_it_was_made_and_of_what(store: ResultStore) -> None:
+    before = datetime.now(UTC)
+    store.write_plan(table())
+    (line,) = pq.read_table(files(store)[0]).to_pylist()
+    assert before <= line.pop("created") <= datetime.now(UTC)
+    assert json.loads(line.pop("document_json")) == table().to_plain()
+    assert line == {"kind": "table", "name": "t", "label": "curve (demo)", "device_type": "cpu"}
+
+
+def test_a_table_says_what_it_is_measured_on_and_what_was_printed() -> None:
+    (row,) = table().rows
+    other = dataclasses.replace(row, id="lines", measured_on=dataclasses.replace(DATA, title="L"))
+    cell = PublishedCell.parse("1.10")
+    printed = tuple(
+        PrintedRow(id=name, label=name, quoted=False, cells={"error": cell} if number else {})
+        for number, name in enumerate(("lines", "full"))
+    )
+    plan = table(rows=(row, other, row), printed=printed)
+    assert plan.measured_on == "points; L"
+    assert plan.printed_cell("full", "error") == cell
+    assert plan.printed_cell("full", "score") is plan.printed_cell("lines", "error") is None
+    assert plan.printed_cell("other", "error") is None
+    assert TablePlan.from_plain(json.loads(json.dumps(plan.to_plain()))) == plan
+    assert (row.why_not_comparable, plan.margin_column) == ("", "")
 
 
 def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> None:

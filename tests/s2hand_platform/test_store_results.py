@@ -1,6 +1,9 @@
 import errno
+import hashlib
 import json
 import math
+import os
+import time
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -386,7 +389,13 @@ def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evalua
     store.write_baseline("tiny", "mean", "d1", make_evaluation(1.0), {"error": "cm"})
     store.write_baseline("tiny", "zero", "d2", make_evaluation(5.0), {"error": "cm"})
     store.write_baseline("other", "zero", "d1", make_evaluation(6.0), {"error": "cm"})
-    lines = store.baselines("tiny", "d1").set_index(["label", "metric"])
+    lines = store.baselines("tiny", "d1")
+    for column, value in (
+        ("experiment", "tiny"), ("evaluation_fingerprint", "d1"), ("evaluator_id", "tiny-1"),
+        ("split", "test"),
+    ):  # fmt: skip
+        assert set(lines[column]) == {value}
+    lines = lines.set_index(["label", "metric"])
     assert lines["value"].to_dict() == {
         ("zero", "error"): 4.0,
         ("zero", "score"): 0.2,
@@ -394,3 +403,22 @@ def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evalua
         ("mean", "score"): 0.5,
     }
     assert set(lines.xs("error", level="metric")["unit"]) == {"cm"}
+    names = {path.name for path in store.path.glob("baselines/*")}
+    digests = [hashlib.sha256(key).hexdigest()[:32] for key in (b'["tiny","d1"]', b'["zero"]')]
+    assert ".".join([*digests, "parquet"]) in names
+
+
+def test_half_written_files_of_yesterday_are_cleared_wherever_they_lie(store: ResultStore) -> None:
+    folders = (
+        "attempts", "compacted", "predictions", "baselines", "plans", "code",
+        "trials", "metrics", "samples", "curves",
+    )  # fmt: skip
+    for folder in folders:
+        (store.path / folder).mkdir(parents=True)
+        for age_s in (86_300, 86_500):
+            path = store.path / folder / f".writing-{age_s}"
+            path.touch()
+            os.utime(path, (time.time() - age_s,) * 2)
+    store.remove_leftovers()
+    left = sorted(path.relative_to(store.path).as_posix() for path in store.path.glob("*/*"))
+    assert left == sorted(f"{folder}/.writing-86300" for folder in folders)
