@@ -45,7 +45,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/statistics/intervals.py": _beside("statistics", "intervals"),
     f"{_PLATFORM}/statistics/power.py": _beside("statistics", "power"),
     f"{_PLATFORM}/statistics/verdicts.py": _beside("statistics", "verdicts"),
-    f"{_PLATFORM}/store/attempts.py": _beside("store", "results", "damage", "version1", "crashes"),
+    f"{_PLATFORM}/store/attempts.py": _beside("store", "attempts", "results", "damage", "crashes"),
     f"{_PLATFORM}/store/compaction.py": _beside(
         "store", "compaction", "results", "damage", "crashes"
     ),
