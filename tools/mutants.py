@@ -59,7 +59,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/store/schema.py": _beside("store", "schema"),
     f"{_PLATFORM}/store/set_aside.py": _beside("store", "damage"),
     f"{_PLATFORM}/store/table_plan.py": _beside("store", "plans"),
-    f"{_PLATFORM}/store/version1.py": _beside("store", "version1", "crashes"),
+    f"{_PLATFORM}/store/version1.py": _beside("store", "version1"),
     "s2hand/geometry": ["tests/s2hand/geometry"],
     "s2hand/hand": ["tests/s2hand/hand"],
     "s2hand/inference.py": ["tests/s2hand/inference"],
@@ -96,8 +96,8 @@ class Mutant:
 def mutants_of(source: bytes) -> list[Mutant]:
     """Return every mutant of a module, in the order of the places.
 
-    Annotations, docstrings, f-strings and what is raised stay as they are: they tell, and do not
-    act.
+    Annotations, also those that have a name, docstrings, f-strings and what is raised stay as they
+    are: they tell, and do not act.
     """
     lines = source.splitlines(keepends=True)
     starts = [0]
@@ -123,7 +123,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             return
         case ast.Expr(value=ast.Constant()):  # a docstring
             return
-        case ast.Subscript(value=ast.Name(id="Literal")):  # an annotation that has a name
+        case ast.Subscript(value=ast.Name(id="Literal")):  # a named annotation
             return
         case ast.If(test=test):
             yield from ((test, ast.Constant(value=holds)) for holds in (True, False))

@@ -359,6 +359,7 @@ def test_damaged_predictions_leave_the_result(
     flip(next(store.path.glob("predictions/*")))
     assert store.predictions(A, "test") is None
     assert "predictions" in store.remarks[0]
+    assert store.set_aside()[0].trial_ids == (A,)
     assert store.last_attempt(A) is not None
 
 

@@ -128,6 +128,17 @@ def test_a_failed_attempt_is_kept_and_is_not_finished(
     )
 
 
+def test_of_attempts_that_failed_the_last_is_told(
+    store: ResultStore, settle: Any, make_record: Any
+) -> None:
+    for attempt in (0, 2, 1):
+        store.write_attempt(make_record(attempt=attempt, status="failed", failure="data"))
+    settle()
+    last = store.last_attempt("a" * 64)
+    assert last is not None
+    assert (last.attempt, last.status) == (2, "failed")
+
+
 def test_the_last_attempt_is_the_last_finished_one_if_any_is(
     store: ResultStore, settle: Any, make_record: Any, make_evaluation: Any
 ) -> None:
@@ -252,6 +263,17 @@ def test_attempts_come_in_the_order_in_which_they_finished(
         store.write_attempt(make_record(trial * 64, finished=moment))
     settle()
     assert [name[0] for name in store.attempts(columns=["trial_id"])["trial_id"]] == list("cad")
+
+
+def test_attempts_that_finished_at_once_come_by_trial_and_number(
+    store: ResultStore, settle: Any, make_record: Any
+) -> None:
+    for trial, attempt in (("b", 0), ("a", 1), ("a", 0)):
+        store.write_attempt(make_record(trial * 64, attempt=attempt))
+    settle()
+    frame = store.trials()
+    found = [(line.Index, line.trial_id[0], line.attempt) for line in frame.itertuples()]
+    assert found == [(0, "a", 0), (1, "a", 1), (2, "b", 0)]
 
 
 def test_predictions_come_back_as_float32(
@@ -384,6 +406,7 @@ def test_values_without_ids_are_refused(
 
 
 def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evaluation: Any) -> None:
+    assert store.baselines("tiny", "d1").empty
     for error in (3.0, 4.0):
         store.write_baseline("tiny", "zero", "d1", make_evaluation(error), {"error": "cm"})
     store.write_baseline("tiny", "mean", "d1", make_evaluation(1.0), {"error": "cm"})

@@ -161,7 +161,7 @@ class ResultStore:
             return None
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
-            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
+            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"]},
             notes=self._notes(trial_id, last),
         )
 
