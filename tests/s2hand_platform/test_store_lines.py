@@ -2,16 +2,27 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
-from s2hand_platform.store.lines import attempt_line, latest_of_each, samples_frame
+from s2hand_platform.store.files import UnusableFile
+from s2hand_platform.store.lines import (
+    attempt_line,
+    check_filled,
+    check_one_per_sample,
+    keep_attempts,
+    latest_of_each,
+    nested_frame,
+    samples_frame,
+)
 from s2hand_platform.store.schema import ATTEMPTS
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "commit": "1" * 32,
     "trial_id": "a" * 64,
     "attempt": 3,
@@ -134,3 +145,68 @@ def test_of_samples_those_of_one_split_and_metric_are_framed() -> None:
     none = samples_frame(lines, split="test", metric="other")
     assert list(none.columns) == list(frame.columns)
     assert len(none) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"seed": None}, "column 'seed' must have a value in every line"),
+        ({"metrics": None}, "column 'metrics' must have a value in every line"),
+        ({"failure": None, "training_s": None}, ""),
+        ({"samples": None, "sample_ids": None}, ""),
+        ({"samples": None}, "must have samples and sample_ids in the same lines"),
+        ({"sample_ids": None}, "must have samples and sample_ids in the same lines"),
+    ],
+)
+def test_lines_must_have_what_every_attempt_has(changes: dict[str, None], told: str) -> None:
+    """In one line of two, and in the columns that were read."""
+    lines = pa.Table.from_pylist([WHOLE, {**WHOLE, **changes}], schema=ATTEMPTS)
+    if told:
+        with pytest.raises(UnusableFile, match=told) as info:
+            check_filled(Path("f"), lines)
+        assert info.value.fault == "foreign"
+    else:
+        check_filled(Path("f"), lines)
+    check_filled(Path("f"), lines.select(["trial_id", "samples"]))
+    check_filled(Path("f"), lines.select(["trial_id", "sample_ids"]))
+
+
+def test_entries_of_nested_columns_stand_beside_their_attempt() -> None:
+    other = {**WHOLE, "attempt": 4, "evaluator_id": "tiny-2", "metrics": WHOLE["metrics"][1:]}
+    none = {**WHOLE, "attempt": 5, "metrics": []}
+    lines = pa.Table.from_pylist([WHOLE, none, other], schema=ATTEMPTS)
+    score = {"split": "test", "metric": "score", "value": 4 / 9, "unit": ""}
+    first = {"trial_id": "a" * 64, "attempt": 3, "evaluator_id": "tiny-1"}
+    frame = nested_frame(lines, "metrics", beside=["evaluator_id"])
+    assert frame.to_dict("records") == [
+        {**first, "split": "test", "metric": "error", "value": 1.25, "unit": "cm"},
+        {**first, **score},
+        {**first, "attempt": 4, "evaluator_id": "tiny-2", **score},
+    ]
+    curves = nested_frame(lines, "curves")
+    assert list(curves.columns) == ["trial_id", "attempt", "epoch", "metric", "value"]
+    assert len(curves) == 9
+
+
+def test_lines_of_some_attempts_are_kept() -> None:
+    lines = pa.Table.from_pylist(
+        [{**WHOLE, "trial_id": name, "attempt": number} for name in "ab" for number in range(3)],
+        schema=ATTEMPTS,
+    )
+    kept = keep_attempts(lines, {("a", 2), ("b", 0), ("c", 1)})
+    assert kept.select(["trial_id", "attempt"]).to_pydict() == {
+        "trial_id": ["a", "b"], "attempt": [2, 0],
+    }  # fmt: skip
+    assert len(keep_attempts(lines.slice(0, 0), {("a", 2)})) == 0
+
+
+@pytest.mark.parametrize(("ids", "expected"), [({"test": ["x0"]}, 1), ({}, 0)])
+def test_values_must_be_one_per_sample(
+    make_evaluation: Any, ids: dict[str, list[str]], expected: int
+) -> None:
+    evaluation = make_evaluation(sample_ids=ids)
+    check_one_per_sample(evaluation, "test", "error", expected)
+    for count in (expected + 1, expected + 2):
+        with pytest.raises(StoreError, match=rf"'test/error' .* \({expected}\), got {count}"):
+            check_one_per_sample(evaluation, "test", "error", count)

@@ -11,6 +11,7 @@ import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.spec.published import PublishedCell
+from s2hand_platform.store import plans
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, SearchPlan, TablePlan
 
@@ -201,3 +202,42 @@ def test_code_is_kept_once_and_written_again_where_it_is_lost(store: ResultStore
     assert store.code_files("f" * 64) is None
     store.write_code("f" * 64, digests)
     assert store.code_files("f" * 64) == digests
+
+
+@pytest.mark.parametrize("fault", ["no line", "two lines", "no document"])
+def test_a_file_that_holds_no_plan_is_set_aside(store: ResultStore, fault: str) -> None:
+    store.write_plan(table())
+    (path,) = files(store)
+    content = pq.read_table(path)
+    (line,) = content.to_pylist()
+    lines = {
+        "no line": [],
+        "two lines": [line, line],
+        "no document": [{**line, "document_json": None}],
+    }[fault]
+    path.unlink()
+    unnamed = path.with_name(f"{path.name.rsplit('.', 2)[0]}.0.parquet")
+    pq.write_table(pa.Table.from_pylist(lines, schema=content.schema), unnamed)
+    assert store.latest_table_plan("t") is None
+    assert [entry.reason for entry in store.set_aside()] == ["must hold one plan"]
+
+
+def test_a_plan_that_another_process_takes_away_gives_way(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_plan(table())
+    store.write_plan(table(title="Changed"))
+    gone = max(files(store), key=lambda path: path.name.split(".")[3])
+    listed = plans.parquet_files(gone.parent)
+    gone.unlink()
+    monkeypatch.setattr(plans, "parquet_files", lambda _folder: listed)
+    assert store.latest_table_plan("t") == table()
+    assert store.remarks == ()
+
+
+def test_code_is_a_line_a_module(store: ResultStore) -> None:
+    store.write_code("f" * 64, {"model": "1", "losses": "2"})
+    assert pq.read_table(store.path / "code" / f"{'f' * 64}.parquet").to_pylist() == [
+        {"fingerprint": "f" * 64, "module": "model", "sha256": "1"},
+        {"fingerprint": "f" * 64, "module": "losses", "sha256": "2"},
+    ]
