@@ -42,7 +42,7 @@ AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/planning/persist.py": _beside("planning", "persist"),
     f"{_PLATFORM}/planning/plan.py": _beside("planning", "trials"),
     f"{_PLATFORM}/planning/planner.py": _beside("planning", "trials", "reasons"),
-    f"{_PLATFORM}/planning/reasons.py": _beside("planning", "reasons"),
+    f"{_PLATFORM}/planning/reasons.py": _beside("planning", "reasons", "trials"),
     f"{_PLATFORM}/statistics/intervals.py": _beside("statistics", "intervals"),
     f"{_PLATFORM}/statistics/power.py": _beside("statistics", "power"),
     f"{_PLATFORM}/statistics/verdicts.py": _beside("statistics", "verdicts"),
@@ -122,8 +122,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             return
         case ast.Expr(value=ast.Constant()):  # a docstring
             return
-        case ast.Subscript(value=ast.Name(id="Literal")):  # a named annotation
-            return
+        case ast.Subscript(value=ast.Name(id=name)) if name[0].isupper() and not name.isupper():
+            return  # a type: an annotation that has a name
         case ast.If(test=test):
             yield from ((test, ast.Constant(value=holds)) for holds in (True, False))
         case ast.comprehension(ifs=tests):

@@ -216,13 +216,22 @@ def test_another_device_is_another_trial(
     assert plan_table(table(), tiny, store, [0], device_type="cuda").trials[0].status == "cached"
 
 
-def test_a_device_that_was_not_recorded_is_another(
-    tiny: TinyExperiment, store: ResultStore, record: Record
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [([None], "another device"), (["mps", None, "cuda", "mps"], "cuda, mps")],
+)
+def test_devices_that_finished_are_named_where_they_were_recorded(
+    tiny: TinyExperiment,
+    store: ResultStore,
+    record: Record,
+    devices: list[str | None],
+    told: str,
 ) -> None:
     trial = plan_table(table(), tiny, store, [0]).trials[0]
-    record(trial, trial_id="f" * 64, device_type=None)
+    for number, device_type in enumerate(devices):
+        record(trial, trial_id=f"{number}" * 64, device_type=device_type)
     again = plan_table(table(), tiny, store, [0]).trials[0]
-    assert (again.status, again.reason) == ("missing", "finished on another device, not on cpu")
+    assert (again.status, again.reason) == ("missing", f"finished on {told}, not on cpu")
 
 
 def test_a_changed_setting_is_named(

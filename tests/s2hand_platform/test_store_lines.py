@@ -20,6 +20,7 @@ from s2hand_platform.store.lines import (
     nested_frame,
     samples_frame,
 )
+from s2hand_platform.store.records import AttemptRecord
 from s2hand_platform.store.schema import ATTEMPTS
 
 WHOLE: dict[str, Any] = {
@@ -108,6 +109,25 @@ def test_a_line_without_an_evaluation_says_the_rest(record: Any) -> None:
         "curves": [], "sample_ids": None, "samples": None,
     }  # fmt: skip
     assert line == {**WHOLE, **nothing}
+
+
+def test_what_is_not_known_of_an_attempt_is_null(record: Any) -> None:
+    required = {
+        name: getattr(record, name)
+        for name in (
+            "trial_id", "attempt", "experiment", "config", "config_hash", "seed",
+            "data_fingerprint", "code_fingerprint", "status", "environment", "started", "finished",
+        )
+    }  # fmt: skip
+    least = AttemptRecord(**required)
+    (line,) = attempt_line("1" * 32, least, None, ()).to_pylist()
+    unknown = (
+        "evaluation_fingerprint", "data_record_json", "device_type", "failure", "training_s",
+        "evaluation_s", "evaluator_id", "sample_ids", "samples",
+    )  # fmt: skip
+    nothing = {"reason": "", "stages_json": "[]", "notes_json": "{}", "metrics": [], "curves": []}
+    assert line == {**WHOLE, **dict.fromkeys(unknown), **nothing}
+    assert least.units == {}
 
 
 def test_of_one_attempt_the_later_write_of_the_later_version_is_kept() -> None:

@@ -100,6 +100,12 @@ def test_a_table_says_what_it_is_measured_on_and_what_was_printed() -> None:
     assert (row.why_not_comparable, plan.margin_column) == ("", "")
 
 
+def test_a_search_is_kept_as_json() -> None:
+    plan = search(notes=("short trainings",))
+    assert json.loads(json.dumps(plan.to_plain())) == plan.to_plain()
+    assert SearchPlan.from_plain(plan.to_plain()) == plan
+
+
 def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> None:
     assert store.latest_table_plan("t") is None
     for plan in (table(), table(title="Changed"), table(label="curve"), table(name="other")):
