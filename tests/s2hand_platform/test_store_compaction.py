@@ -91,6 +91,11 @@ def test_partitions_are_merged_apart_and_counted_together(
     assert store.compact() == 0
 
 
+def test_where_nothing_is_there_nothing_is_made(store: ResultStore) -> None:
+    assert store.compact() == 0
+    assert not store.path.exists()
+
+
 def test_where_nothing_is_good_nothing_is_written(store: ResultStore, make_record: Any) -> None:
     store.write_attempt(make_record())
     (path,) = store.path.glob("attempts/*.parquet")
