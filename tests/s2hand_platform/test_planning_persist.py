@@ -138,3 +138,11 @@ class TestComparability:
         assert self.why(store, self.spec(rows=rows))[0] == (
             "the recipe differs from the paper's row"
         )
+
+
+def test_of_a_table_of_ones_own_nothing_is_printed(
+    tiny: TinyExperiment, store: ResultStore
+) -> None:
+    kept = persisted(table(), plan_table(table(), tiny, store, [0]), tiny)
+    assert kept.printed == ()
+    assert [row.why_not_comparable for row in kept.rows] == ["the paper prints no cells of it"] * 2
