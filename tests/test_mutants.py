@@ -64,6 +64,9 @@ def test_what_acts_is_changed_one_place_at_a_time() -> None:
         ("f(a)", ["f(a) → pass"]),
         ("x = not True", ["not True → True", "True → False"]),
         ("(x, y) = z", []),
+        ("X = Literal['a', 'b']", []),
+        ("Curve = Sequence[tuple[int, float]]", []),
+        ("x = FACES[1]", ["1 → 2"]),
     ],
 )  # fmt: skip
 def test_kinds_of_changes(code: str, changes: list[str]) -> None:

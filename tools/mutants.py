@@ -56,8 +56,8 @@ class Mutant:
 def mutants_of(source: bytes) -> list[Mutant]:
     """Return every mutant of a module, in the order of the places.
 
-    Annotations, docstrings, f-strings and what is raised stay as they are: they tell, and do not
-    act.
+    Annotations, also those that have a name, docstrings, f-strings and what is raised stay as they
+    are: they tell, and do not act.
     """
     lines = source.splitlines(keepends=True)
     starts = [0]
@@ -83,6 +83,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             return
         case ast.Expr(value=ast.Constant()):  # a docstring
             return
+        case ast.Subscript(value=ast.Name(id=name)) if name[0].isupper() and not name.isupper():
+            return  # a type: an annotation that has a name
         case ast.If(test=test):
             yield from ((test, ast.Constant(value=holds)) for holds in (True, False))
         case ast.comprehension(ifs=tests):
