@@ -50,6 +50,19 @@ def find(name_or_path: str | Path, kind: Kind) -> Path:
     raise SpecError([f"sweeps/{kind} has no recipe '{text}'; {hint}"])
 
 
+def find_claims() -> Path:
+    """Find the ledger of claims: a folder of recipes has one or none.
+
+    Raises:
+        SpecError: if no folder has one.
+    """
+    for folder in folders():
+        path = folder / "claims.toml"
+        if path.is_file():
+            return path
+    raise SpecError(["sweeps/claims.toml: no such file; install the package again"])
+
+
 def read(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 
