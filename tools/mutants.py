@@ -32,6 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 _PLATFORM = "platform/s2hand_platform"
 
 AREAS: Mapping[str, Sequence[str]] = {
+    f"{_PLATFORM}/claims": [
+        "tests/s2hand_platform/test_claims.py",
+        "tests/s2hand_platform/test_claims_measured.py",
+        "tests/s2hand_platform/test_claims_printed.py",
+    ],
     f"{_PLATFORM}/identity.py": ["tests/s2hand_platform/test_identity.py"],
     f"{_PLATFORM}/planning": ["tests/s2hand_platform/test_planning.py"],
     f"{_PLATFORM}/statistics": [

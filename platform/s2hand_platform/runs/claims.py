@@ -98,7 +98,8 @@ def _remarks(
         for row_id, row in rows.items():
             for seed, reason in row.failed.items():
                 yield f"Failed: {name}.{row_id}, seed {seed}: {reason}"
-        if name in files.names("tables") and not any(row.values for row in rows.values()):
+        is_measured = any(seeds for row in rows.values() for seeds in row.values.values())
+        if name in files.names("tables") and not is_measured:
             yield f"{name} is not measured: s2hand run {name} {options_of(label)}"
 
 

@@ -119,7 +119,7 @@ def _pairs(kind: str, section: Section) -> list[tuple[str, str, str]]:
 def _at_least(section: Section, key: str, count: int) -> None:
     found = len(section.texts(key))
     if found < count:
-        section.faults.add(section.place(key), f"must have at least {count} names, got {found}")
+        section.faults.add(section.place(key), f"must name at least {count}, got {found}")
 
 
 def _asked(kind: str, section: Section) -> tuple[Quantity, Region | None]:
