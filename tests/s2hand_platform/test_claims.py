@@ -267,20 +267,23 @@ def test_on_the_papers_data_numbers_are_compared() -> None:
 
 @pytest.mark.usefixtures("project")
 def test_nothing_is_mixed() -> None:
-    run("tiny")
-    run("tiny", data="official")
+    for table, data in (("tiny", "made"), ("tiny", "official"), ("again", "made")):
+        place = Place.choose(experiment=TinyExperiment(), device="cpu", data=data)
+        plan_to_show(place, table, seeds=None)
     with pytest.raises(SpecError) as caught:
         check_claims()
     assert str(caught.value) == (
-        "claims: tables were run on 'official (full)' on cpu, 'made (demo)' on cpu; name one by "
+        "claims: tables were run on 'made (demo)' on cpu, 'official (full)' on cpu; name one by "
         "--data, --scale and --device"
     )
-    assert check_claims(data="made").measured_on == "made (demo)"
-    assert check_claims(scale="full").measured_on == "official (full)"
-    # The other table was not run there.
-    run("again")
-    assert check_claims(scale="full").claim("the_same").measured == "not run"
-    assert check_claims(scale="demo").claim("the_same").measured == "holds"
+    for choice, label, reason in (
+        ({"data": "made"}, "made (demo)", "again.once_more.error_cm was not run"),
+        ({"scale": "full"}, "official (full)", "again was not planned"),
+    ):
+        ledger = check_claims(**choice)
+        assert ledger.measured_on == label
+        (reading,) = ledger.claim("the_same").readings.values()
+        assert reading.parts[0].measured.reason == reason
 
 
 @pytest.mark.usefixtures("project")
