@@ -53,6 +53,9 @@ AREAS: Mapping[str, Sequence[str]] = {
         table_plan="plans",
         version1="version1",
     ),
+    f"{_PLATFORM}/claims": [
+        f"{_PLATFORM_TESTS}{name}.py" for name in ("claims", "claims_measured", "claims_printed")
+    ],
     f"{_PLATFORM}/store/export.py": [f"{_PLATFORM_TESTS}tables.py"],
     "s2hand/evaluation.py": ["tests/s2hand/inference/test_evaluation.py"],
     **_beside(

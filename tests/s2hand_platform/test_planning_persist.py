@@ -45,7 +45,7 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
             ColumnSpec(label="score", metric="validation/score"),
         ),
         contrasts=(contrast,),
-        margin_column="error_cm",
+        primary_column="error_cm",
         published=PUBLISHED,
         notes=("short trainings",),
         label="made (demo)",
@@ -100,7 +100,7 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
             ),
         ),
         contrasts=(contrast,),
-        margin_column="error_cm",
+        primary_column="error_cm",
         printed=(PrintedRow(id="full", label="Full", quoted=True, cells=CELLS),),
         notes=("short trainings",),
     )

@@ -98,7 +98,7 @@ def test_a_table_says_what_it_is_measured_on_and_what_was_printed() -> None:
     assert plan.printed_cell("full", "score") is plan.printed_cell("lines", "error") is None
     assert plan.printed_cell("other", "error") is None
     assert TablePlan.from_plain(json.loads(json.dumps(plan.to_plain()))) == plan
-    assert (row.why_not_comparable, plan.margin_column) == ("", "")
+    assert (row.why_not_comparable, plan.primary_column) == ("", "")
 
 
 def test_a_search_is_kept_as_json() -> None:

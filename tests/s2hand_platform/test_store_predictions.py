@@ -9,8 +9,9 @@ import pytest
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.store import files
+from s2hand_platform.store.beside import owned_files
 from s2hand_platform.store.files import UnusableFile
-from s2hand_platform.store.predictions import owned_files, read_predictions, write_predictions
+from s2hand_platform.store.predictions import read_predictions, write_predictions
 from s2hand_platform.store.schema import VERSION_KEY
 
 A, COMMIT = "a" * 64, "0123456789abcdef" * 2
@@ -33,7 +34,9 @@ def test_a_file_is_named_by_what_it_belongs_to(tmp_path: Path, written: list[Pat
     assert sorted(written) == sorted((tmp_path / "predictions").iterdir())
     for other in ("notes.parquet", f"{A}.0007.short.test.parquet", f"{names[0]}.old"):
         (tmp_path / "predictions" / other).touch()
-    assert sorted(owned_files(tmp_path)) == sorted((path, A, COMMIT) for path in written)
+    assert sorted(owned_files(tmp_path / "predictions")) == sorted(
+        (path, A, COMMIT) for path in written
+    )
 
 
 def test_a_file_is_a_column_a_parameter_with_its_shape(written: list[Path]) -> None:
