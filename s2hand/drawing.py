@@ -65,7 +65,7 @@ def _reconstructed(model: S2Hand, batch: Batch) -> dict[str, Any]:
     prediction = model(batch.images, *camera, outputs=model.outputs)
     hand, heatmap_keypoints_px = prediction.hand, prediction.heatmap_keypoints_px
     assert hand is not None
-    appearance = prediction.appearance or _grey(hand.vertices)
+    appearance = prediction.appearance or plaster(hand.vertices)
     rendering = prediction.rendering or model.render(hand.vertices, appearance, *camera)
     from_the_side = turned_about_vertical(hand.vertices, _NOVEL_VIEW_RAD)
     return {
@@ -82,7 +82,7 @@ def _reconstructed(model: S2Hand, batch: Batch) -> dict[str, Any]:
     }
 
 
-def _grey(vertices: Float[Tensor, "batch 778 3"]) -> Appearance:
+def plaster(vertices: Float[Tensor, "batch 778 3"]) -> Appearance:
     """Return the look of plaster under a lamp beside the camera."""
     batch, one = len(vertices), vertices.new_ones(len(vertices), 1)
     lamp = Lighting(

@@ -85,7 +85,20 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
     [
         (
             ["--help"],
-            ["plan", "run", "sweep", "table", "claims", "ui", "submit", "hand", "data", "weights"],
+            [
+                "plan",
+                "run",
+                "sweep",
+                "table",
+                "claims",
+                "ui",
+                "submit",
+                "hand",
+                "data",
+                "weights",
+                "predict",
+                "export",
+            ],
         ),
         (["-h"], ["plan", "hand"]),
         *(
@@ -97,6 +110,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["hand", "show", "-h"], ["--sampled"]),
         (["weights", "-h"], ["hands", "s2hand", "build"]),
         (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
+        (["predict", "-h"], ["--checkpoint", "--box", "--intrinsics", "--left", "--output"]),
+        (["export", "-h"], ["--output"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
     ],
 )

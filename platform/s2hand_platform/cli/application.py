@@ -51,6 +51,9 @@ def _application() -> typer.Typer:
         app.command()(command)
     app.command()(claims.claims)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
-    for name, group in command_groups().items():
-        app.add_typer(group, name=name)
+    for name, added in command_groups().items():
+        if isinstance(added, typer.Typer):
+            app.add_typer(added, name=name)
+        else:
+            app.command(name)(added)
     return app

@@ -14,6 +14,8 @@ COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
     "data": "s2hand_platform.experiments.s2hand.commands:data_app",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
+    "predict": "s2hand_platform.experiments.s2hand.predict:predict",
+    "export": "s2hand_platform.experiments.s2hand.predict:export",
 }
 
 

@@ -1,0 +1,81 @@
+"""Reading the pictures that people have: of any mode, turned by EXIF, with a camera or without."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from s2hand.errors import DataError
+from s2hand.files import what_lies_at
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+"""What is taken for a picture in a folder."""
+
+_EXIF_IFD, _FOCAL_LENGTH_35MM = 0x8769, 0xA405
+_DIAGONAL_35MM = math.hypot(36, 24)
+_UNBOUNDED_MODES = {"I", "F"}
+"""Whole and real numbers without a known white."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Photo:
+    """A picture as people see it, turned as its EXIF says."""
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    """RGB."""
+    focal_px: float | None
+    """By the EXIF entry FocalLengthIn35mmFilm; None where there is none."""
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a picture: RGB, grey, with a palette, transparent (on black), CMYK, of 8 or 16 bits.
+
+    Convention:
+        A focal length equivalent to f mm on film has f / 43.27 of the picture's diagonal in
+        pixels: equivalent is what sees the same along the diagonal (CIPA DCG-001).
+
+    Raises:
+        DataError: If the file is missing, truncated, no picture, or of numbers without a white.
+    """
+    try:
+        with Image.open(path) as image:
+            focal_px = _focal_px(image)
+            upright = ImageOps.exif_transpose(image)
+            pixels = _rgb(upright, path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path}: must be a complete picture, could not be read: {error}; there is "
+            f"{what_lies_at(path)}"
+        ) from error
+    return Photo(pixels=pixels, focal_px=focal_px)
+
+
+def _focal_px(image: Image.Image) -> float | None:
+    found = image.getexif().get_ifd(_EXIF_IFD).get(_FOCAL_LENGTH_35MM)
+    try:
+        millimetres = float(found) if found is not None else 0.0
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (math.isfinite(millimetres) and millimetres > 0):  # 0 is EXIF's word for unknown
+        return None
+    return millimetres / _DIAGONAL_35MM * math.hypot(*image.size)
+
+
+def _rgb(image: Image.Image, path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    if image.mode in _UNBOUNDED_MODES:
+        raise DataError(
+            f"{path}: must be a picture of 8 or 16 bits a channel, got Pillow's mode {image.mode}, "
+            "numbers whose white is not known; convert it"
+        )
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.float32) / 257  # 65,535 is white
+        return np.repeat(np.round(grey).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "black")
+        image = Image.alpha_composite(opaque, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))

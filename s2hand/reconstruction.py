@@ -1,0 +1,208 @@
+"""A hand from a picture of any size: cut out as the model knows hands, then put back in place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from s2hand.geometry.cameras import (
+    CameraView,
+    affine_view,
+    crop_affine,
+    transform_keypoints,
+    turned_view,
+)
+from s2hand.inference import Predictor
+from s2hand.model import S2Hand
+from s2hand.prediction import Appearance, HandPrediction
+
+_GREY = 0.8
+"""Colour of hands whose model has no texture."""
+
+_MIRROR = np.array([-1.0, 1, 1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureHand:
+    """A hand in a picture.
+
+    Convention:
+        The picture's own camera and pixels: OpenCV frame, metres, (0, 0) the centre of the
+        top-left pixel, OpenPose joint order. A left hand is a left hand in all but ``parameters``.
+    """
+
+    vertices: Float[np.ndarray, "778 3"]
+    joints: Float[np.ndarray, "21 3"]
+    keypoints_px: Float[np.ndarray, "21 2"]
+    faces: Int[np.ndarray, "1538 3"]
+    """Counter-clockwise seen from outside."""
+    colours: Float[np.ndarray, "778 3"]
+    """Colour of the skin without light, 0 to 1; grey where the model has no texture."""
+    is_left: bool
+    parameters: HandPrediction
+    """Of one hand, a right one: for a left hand, of the mirrored picture."""
+    intrinsics_px: Float[np.ndarray, "3 3"]
+    box_px: Float[np.ndarray, "4"]
+    """The square that was looked at: (x0, y0, x1, y1)."""
+    crop: UInt8[np.ndarray, "size size 3"]
+    """What the model saw of it, a left hand mirrored."""
+
+
+def reconstruct(
+    predictor: Predictor,
+    picture: UInt8[np.ndarray, "height width 3"],
+    intrinsics_px: Float[np.ndarray, "3 3"],
+    *,
+    box_px: tuple[float, float, float, float] | None = None,
+    is_left: bool = False,
+) -> PictureHand:
+    """Reconstruct the hand in a box of a picture.
+
+    A left hand is mirrored, picture and camera: x ↦ width − 1 − x; what comes out is mirrored back.
+
+    Args:
+        predictor: A trained model.
+        picture: RGB.
+        intrinsics_px: The picture's camera matrix.
+        box_px: (x0, y0, x1, y1), the hand in its middle, with room around it as in the pictures
+            that the model was trained on; made square about its centre, black outside the
+            picture. None: the whole picture.
+        is_left: Whether it is a left hand.
+
+    Raises:
+        ValueError: If the box has no area, lies outside the picture, or reaches behind the camera;
+            or if the camera matrix is none.
+    """
+    height, width = picture.shape[:2]
+    box = _square(box_px or (-0.5, -0.5, width - 0.5, height - 0.5), width, height)
+    _require_camera(intrinsics_px)
+    seen, camera, seen_box = picture, np.asarray(intrinsics_px, np.float64), box
+    if is_left:
+        seen = picture[:, ::-1]
+        camera = _mirror_map(width) @ camera @ np.diag(_MIRROR)
+        seen_box = np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
+    view = _view(predictor.model, torch.from_numpy(camera), torch.from_numpy(seen_box))
+    crop = _cut_out(seen, view, seen_box, predictor.image_size_px)
+    outputs = predictor.model.outputs & {"hand", "appearance"}
+    prediction = predictor.predict(
+        torch.from_numpy(crop.copy()).permute(2, 0, 1)[None] / 255,
+        view.intrinsics_px[None].float(),
+        view.rotation[None].float(),
+        outputs=outputs,
+    )
+    hand = prediction.hand
+    assert hand is not None
+    keypoints_px = transform_keypoints(
+        hand.projected_keypoints_px.double(), torch.linalg.inv(view.pixel_map)[None]
+    )[0].numpy()
+    faces = predictor.model.hand_layer.faces.cpu().numpy()
+    side = _MIRROR if is_left else np.ones(3)
+    if is_left:
+        keypoints_px = keypoints_px * [-1, 1] + [width - 1, 0]
+    return PictureHand(
+        vertices=hand.vertices[0].numpy() * side,
+        joints=hand.joints[0].numpy() * side,
+        keypoints_px=keypoints_px,
+        faces=np.ascontiguousarray(faces[:, ::-1]) if is_left else faces,
+        colours=_colours(prediction.appearance, faces),
+        is_left=is_left,
+        parameters=hand,
+        intrinsics_px=np.asarray(intrinsics_px, np.float64),
+        box_px=box,
+        crop=crop,
+    )
+
+
+def _mirror_map(width: int) -> Float[np.ndarray, "3 3"]:
+    """Return the pixel map x ↦ width − 1 − x."""
+    return np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
+
+
+def _square(
+    box_px: tuple[float, float, float, float], width: int, height: int
+) -> Float[np.ndarray, "4"]:
+    x0, y0, x1, y1 = box_px
+    if not (np.isfinite(box_px).all() and x1 - x0 >= 1 and y1 - y0 >= 1):
+        raise ValueError(
+            f"a box must be x0,y0,x1,y1 and at least a pixel wide and high, got {box_px}"
+        )
+    if x1 <= -0.5 or y1 <= -0.5 or x0 >= width - 0.5 or y0 >= height - 0.5:
+        raise ValueError(f"a box must lie in the picture of {width}×{height} px, got {box_px}")
+    centre, reach = np.array([x0 + x1, y0 + y1]) / 2, max(x1 - x0, y1 - y0) / 2
+    return np.concatenate((centre - reach, centre + reach))
+
+
+def _require_camera(intrinsics_px: Float[np.ndarray, "3 3"]) -> None:
+    is_camera = (
+        np.isfinite(intrinsics_px).all()
+        and intrinsics_px[0, 0] > 0
+        and intrinsics_px[1, 1] > 0
+        and not intrinsics_px[1, 0]
+        and np.array_equal(intrinsics_px[2], [0, 0, 1])
+    )
+    if not is_camera:
+        raise ValueError(
+            "a camera matrix must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] of finite numbers with "
+            f"fx and fy above 0, got {intrinsics_px.tolist()}"
+        )
+
+
+def _view(
+    model: S2Hand, intrinsics_px: Float[Tensor, "3 3"], box_px: Float[Tensor, "4"]
+) -> CameraView:
+    size_px = model.config.image_size_px
+    if model.config.frame == "turned_camera":
+        return turned_view(intrinsics_px, box_px, size_px)
+    return affine_view(intrinsics_px, crop_affine(box_px, size_px))
+
+
+def _cut_out(
+    picture: UInt8[np.ndarray, "height width 3"],
+    view: CameraView,
+    box_px: Float[np.ndarray, "4"],
+    size_px: int,
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Resample the view's picture; a box larger than that is first shrunk, with smoothing."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, size_px / (box_px[2] - box_px[0]))
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if small != (width, height):
+        image = image.resize(small, Image.Resampling.BILINEAR)
+    # Pillow counts from the outer corner of the top-left pixel.
+    shrink = np.diag([small[0] / width, small[1] / height, 1])
+    to_picture = shrink @ _shift(0.5) @ np.linalg.inv(view.pixel_map.numpy()) @ _shift(-0.5)
+    corners = np.array([[0, 0, 1], [size_px, 0, 1], [0, size_px, 1], [size_px, size_px, 1]])
+    if not (corners @ to_picture[2] > 0).all():
+        raise ValueError(
+            f"a box must lie in front of its camera, got one of {box_px[2] - box_px[0]:.0f} px "
+            "that reaches beyond its horizon; give a smaller box or the camera's focal length"
+        )
+    coefficients = (to_picture / to_picture[2, 2]).ravel()[:8].tolist()
+    return np.asarray(
+        image.transform(
+            (size_px, size_px), Image.Transform.PERSPECTIVE, coefficients,
+            Image.Resampling.BILINEAR,
+        )
+    )  # fmt: skip
+
+
+def _shift(by: float) -> Float[np.ndarray, "3 3"]:
+    return np.array([[1, 0, by], [0, 1, by], [0, 0, 1.0]])
+
+
+def _colours(
+    appearance: Appearance | None, faces: Int[np.ndarray, "1538 3"]
+) -> Float[np.ndarray, "778 3"]:
+    """Return a colour for each vertex, of a model of faces the mean of those around it."""
+    if appearance is None:
+        return np.full((faces.max() + 1, 3), _GREY)
+    albedo = appearance.albedo[0].double().clamp(0, 1).numpy()
+    if len(albedo) != len(faces):
+        return albedo
+    total, corners = np.zeros((faces.max() + 1, 3)), faces.ravel()
+    np.add.at(total, corners, np.repeat(albedo, 3, axis=0))
+    return total / np.bincount(corners)[:, None]
