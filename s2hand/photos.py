@@ -1,6 +1,7 @@
 """Reading the pictures that people have: of any mode, turned by EXIF, with a camera or without."""
 
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def read_photo(path: Path) -> Photo:
             focal_px = _focal_px(image)
             upright = ImageOps.exif_transpose(image)
             pixels = _rgb(upright, path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(

@@ -105,6 +105,14 @@ def test_options_are_checked_first(folder: Path, arguments: list[str], told: str
     assert not (folder / "out").exists()
 
 
+def test_results_do_not_go_among_the_pictures(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    done = call("predict", folder / "b.jpg", "-o", folder / "." / "")
+    assert isinstance(done.exception, SpecError)
+    assert "must be another folder than the pictures' own" in str(done.exception)
+    assert sorted(folder.iterdir()) == before
+
+
 def test_what_holds_no_picture_is_told(tmp_path: Path) -> None:
     for place, told in ((tmp_path / "none", "there is nothing"), (tmp_path, "holds no picture")):
         done = call("predict", place, "-o", tmp_path / "out")

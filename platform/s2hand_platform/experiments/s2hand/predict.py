@@ -49,7 +49,7 @@ def predict(
     box_px = None if box is None else _four_numbers(box, "--box")
     camera_px = None if intrinsics is None else _four_numbers(intrinsics, "--intrinsics")
     pictures = _pictures(local_path(picture, "IMAGE|FOLDER"))
-    folder = _made(local_path(output, "--output"))
+    folder = _made(local_path(output, "--output"), pictures[0].parent)
     import s2hand
     from s2hand.reconstruction import reconstruct
     from s2hand_platform.experiments.s2hand.hand_files import hand_row, write_hand, write_rows
@@ -139,7 +139,12 @@ def _pictures(place: Path) -> list[Path]:
     return pictures
 
 
-def _made(folder: Path) -> Path:
+def _made(folder: Path, of_pictures: Path) -> Path:
+    """Make the folder of results, which get folders named as the pictures."""
+    if folder.resolve() == of_pictures.resolve():
+        raise SpecError(
+            [f"--output: must be another folder than the pictures' own, got '{folder}'"]
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
