@@ -11,16 +11,14 @@ Three rules hold for every file of detections, ``openpose.py``'s included:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from s2hand.errors import DataError
+from s2hand.keypoints.names import Side
 from s2hand.keypoints.openpose import Detections
-
-Side = Literal["right", "left", "any"]
-"""Which hands of an image are meant."""
 
 UNKNOWN_SIDE = 0.5
 """``right`` where nothing tells."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from s2hand.files import whole_file
 from s2hand.keypoints.hands import (
     FoundHand,
     HandTable,
-    Side,
     image_key,
     match_images,
     one_per_image,
@@ -20,14 +19,10 @@ from s2hand.keypoints.hands import (
     table_of,
 )
 from s2hand.keypoints.json_files import read_json, require_fields, require_list
+from s2hand.keypoints.names import LayoutName, Side
 from s2hand.keypoints.openpose import read_detections, write_detections
 from s2hand.keypoints.people import read_people, write_people
 from s2hand.keypoints.wholebody import read_wholebody, write_wholebody
-
-LayoutName = Literal["hands", "detect", "openpose", "wholebody"]
-"""``hands``: the project's own, all of a table. ``detect``: the released code's ``detect.json``,
-one hand an image, which training reads. ``openpose``: a folder of ``NAME_keypoints.json``.
-``wholebody``: COCO-WholeBody's results."""
 
 _FORMAT = "s2hand-keypoints/1"
 _DECIMALS_PX, _DECIMALS = 2, 4

@@ -87,7 +87,7 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
             ["--help"],
             ["plan", "run", "sweep", "table", "claims", "ui", "submit", "hand", "data", "weights"],
         ),
-        (["-h"], ["plan", "hand"]),
+        (["-h"], ["plan", "hand", "keypoints"]),
         *(
             ([name, "-h"], ["--workspace"])
             for name in ("plan", "run", "sweep", "table", "claims", "ui")
@@ -97,6 +97,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["hand", "show", "-h"], ["--sampled"]),
         (["weights", "-h"], ["hands", "s2hand", "build"]),
         (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
+        (["keypoints", "-h"], ["get-detector", "detect", "convert"]),
+        (["keypoints", "detect", "-h"], ["hands|detect|openpose", "--crops", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
     ],
 )

@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from s2hand.errors import DataError
 from s2hand.keypoints.hands import FoundHand, HandTable, one_per_image, table_of
+from s2hand.keypoints.names import LayoutName
 from s2hand.keypoints.openpose import read_detections
-from s2hand.keypoints.tables import LayoutName, read_table, write_table
+from s2hand.keypoints.tables import read_table, write_table
 
 IMAGES = {"0001.jpg": (64, 48), "0002.jpg": (64, 48), "x y ü.png": (64, 48)}
 ALL_HANDS: list[LayoutName] = ["hands", "openpose", "wholebody"]
