@@ -79,9 +79,6 @@ class HandTable:
     num_unknown: int = 0
     """Images that are not there, of which the file has hands; left out here."""
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
 
 def table_of(
     found: Mapping[str, Sequence[FoundHand]], *, detector: str, version: str, **counts: int

@@ -16,7 +16,14 @@ import numpy as np
 
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at, whole_file
-from s2hand.keypoints.hands import FoundHand, HandTable, image_key, match_images, parse_hand
+from s2hand.keypoints.hands import (
+    UNKNOWN_SIDE,
+    FoundHand,
+    HandTable,
+    image_key,
+    match_images,
+    parse_hand,
+)
 from s2hand.keypoints.json_files import read_json, require_fields, require_list
 
 ENDING = "_keypoints.json"
@@ -100,7 +107,7 @@ def _hands_of(people: Any, path: Path) -> list[FoundHand]:
 
 def _person(table: HandTable, row: int) -> dict[str, Any]:
     triples = np.column_stack([table.keypoints_px[row], table.confidence[row]]).astype(np.float64)
-    is_right = table.right[row] >= 0.5
+    is_right = table.right[row] >= UNKNOWN_SIDE
     nothing = [0] * 63
     values = triples.round(_DECIMALS).reshape(-1).tolist()
     return {

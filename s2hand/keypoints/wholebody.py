@@ -17,7 +17,14 @@ import numpy as np
 
 from s2hand.errors import DataError
 from s2hand.files import whole_file
-from s2hand.keypoints.hands import FoundHand, HandTable, image_key, match_images, parse_hand
+from s2hand.keypoints.hands import (
+    UNKNOWN_SIDE,
+    FoundHand,
+    HandTable,
+    image_key,
+    match_images,
+    parse_hand,
+)
 from s2hand.keypoints.json_files import read_json, require_fields, require_list
 
 NUM_POINTS = 133
@@ -63,7 +70,7 @@ def write_wholebody(path: Path, table: HandTable) -> None:
     for row in np.flatnonzero(table.confidence.any(axis=1)):
         triples = np.column_stack([table.keypoints_px[row], table.confidence[row]])
         values = np.zeros(NUM_POINTS * 3)
-        place = RIGHT_HAND if table.right[row] >= 0.5 else LEFT_HAND
+        place = RIGHT_HAND if table.right[row] >= UNKNOWN_SIDE else LEFT_HAND
         values[place] = triples.astype(np.float64).reshape(-1).round(_DECIMALS)
         results.append(
             {

@@ -29,9 +29,6 @@ class Palms:
     points: Float64[np.ndarray, "n 7 2"]
     scores: Float64[np.ndarray, " n"]
 
-    def __len__(self) -> int:
-        return len(self.scores)
-
 
 def make_anchors() -> Float64[np.ndarray, "2016 2"]:
     """Return the anchors' centres, fractions of the side: rows of cells, each several times."""

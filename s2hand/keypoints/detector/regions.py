@@ -40,12 +40,6 @@ class Square:
         """Turn points inside the square into pixels of the picture."""
         return self.centre_px + self.side_px * (inside - 0.5) @ _turn(self.angle_rad).T
 
-    def from_pixels(
-        self, points_px: Float64[np.ndarray, "*points 2"]
-    ) -> Float64[np.ndarray, "*points 2"]:
-        """Turn pixels of the picture into points inside the square."""
-        return (points_px - self.centre_px) @ _turn(self.angle_rad) / self.side_px + 0.5
-
 
 def whole_picture(width: int, height: int, *, angle_rad: float = 0.0) -> Square:
     """Return the square around a picture: its longer side, the rest left empty on both sides."""

@@ -24,7 +24,7 @@ def test_a_palm_is_decoded_from_pixels_around_its_anchor():
     regressions[2] = [19.2, 9.6, 38.4, 76.8, *np.arange(14)]
     logits[2] = 1
     palms = decode_palms(regressions, logits)
-    assert len(palms) == 1
+    assert len(palms.scores) == 1
     x, y = 1.5 / 24, 0.5 / 24
     expected = [x + 0.1 - 0.1, y + 0.05 - 0.2, x + 0.1 + 0.1, y + 0.05 + 0.2]
     np.testing.assert_allclose(palms.boxes[0], expected, atol=1e-7)
@@ -40,7 +40,7 @@ def test_anchors_count_from_even_odds_on_and_far_logits_overflow_nothing():
     logits[[0, 500, 1500]] = [0, -1e-3, 1e30]
     palms = decode_palms(regressions, logits)
     np.testing.assert_allclose(palms.scores, [1, 0.5])
-    assert len(decode_palms(regressions, np.full(2016, -5, np.float32))) == 0
+    assert not decode_palms(regressions, np.full(2016, -5, np.float32)).scores.size
 
 
 def palms(*boxes: list[float], scores: list[float]) -> Palms:
