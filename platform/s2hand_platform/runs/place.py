@@ -95,13 +95,6 @@ class Place:
         return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
 
 
-def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
-    """Say whether a place's label tells of this data and this scale; None fits all."""
-    return (data is None or label.startswith(f"{data} (")) and (
-        scale is None or label.endswith(f" ({scale})")
-    )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HowToRun:
     """Where trials run, and who is told."""

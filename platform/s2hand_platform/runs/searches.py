@@ -107,6 +107,7 @@ def _persisted_search(spec: SweepSpec, place: Place, tried: Collection[_Tried]) 
         mode=spec.mode,
         axes=spec.axes,
         points={trial.trial_id: point for trial, point in tried},
+        paper=spec.paper,
         notes=spec.notes,
     )
 

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 from s2hand_platform.devices import DeviceType
-from s2hand_platform.errors import SpecError, StoreError
+from s2hand_platform.errors import StoreError
 from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
-from s2hand_platform.runs.place import HowToRun, Place, is_label_of
+from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.running import run_plan, tracker_of
 from s2hand_platform.spec.expansion import expand_table
 from s2hand_platform.spec.schema import TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import kept_plan
 from s2hand_platform.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -141,22 +142,7 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    known = dict.fromkeys(
-        label
-        for label, device in store.table_labels(name)
-        if device_type in {None, device} and is_label_of(label, data, scale)
-    )
-    if len(known) > 1:
-        listed = ", ".join(f"'{label}'" for label in known)
-        raise SpecError([f"{name}: was run on {listed}; name one by --data and --scale"])
-    plan = None
-    for label in known:
-        plan = store.latest_table_plan(name, label=label, device_type=device_type)
-    if plan is None:
-        fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
-        options = {"--data": data, "--scale": scale, "--device": device_type}
-        asked = "".join(f" {option} {value}" for option, value in options.items() if value)
-        raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
+    plan = kept_plan(store, name, data=data, scale=scale, device_type=device_type)
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

@@ -157,6 +157,8 @@ class SweepSpec:
     mode: Literal["min", "max"]
     num_trials: int
     """Trials to draw; for a grid, its size."""
+    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The points that the paper chose: what to call one → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
     label: str = ""
     """What is measured on, and at which scale, in the words of the command."""

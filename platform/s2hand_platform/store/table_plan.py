@@ -116,6 +116,8 @@ class SearchPlan:
     """Dotted configuration path → what to call it."""
     points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Trial → dotted configuration path → value."""
+    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The points that the paper chose: what to call one → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:

@@ -110,13 +110,30 @@ class MeasuredTable:
                     )
         return found
 
+    def grids(self) -> list[Grid]:
+        """Return what is shown, as texts: the cells, then the contrasts and margins, if any."""
+        header = (f"measured on {self.data}", *(column.header for column in self.columns))
+        rows = tuple(
+            (
+                GridCell(text=row.label),
+                *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
+            )
+            for row in self.rows
+        )
+        grids = [Grid(title=f"{self.name}: {self.title}", header=header, rows=rows)]
+        if self.contrasts:
+            grids.append(self._contrast_grid())
+        if self.margins:
+            grids.append(self._margin_grid())
+        return grids
+
     def to_markdown(self) -> str:
         """Write the table, its contrasts and footnotes as Markdown."""
-        return layout.to_markdown(self._grids(), self.footnotes)
+        return layout.to_markdown(self.grids(), self.footnotes)
 
     def to_latex(self) -> str:
         """Write booktabs tables."""
-        return layout.to_latex(self._grids(), self.footnotes)
+        return layout.to_latex(self.grids(), self.footnotes)
 
     def to_csv(self) -> str:
         """Write one line per cell, numbers unrounded."""
@@ -124,11 +141,11 @@ class MeasuredTable:
 
     def to_rich(self) -> RenderableType:
         """Draw the table for the terminal."""
-        return layout.to_rich(self._grids(), self.footnotes)
+        return layout.to_rich(self.grids(), self.footnotes)
 
     def to_html(self) -> str:
         """Write plain HTML tables."""
-        return layout.to_html(self._grids(), self.footnotes)
+        return layout.to_html(self.grids(), self.footnotes)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -166,22 +183,6 @@ class MeasuredTable:
             "published": str(cell.published) if cell.published else None,
             "verdict": cell.verdict,
         }
-
-    def _grids(self) -> list[Grid]:
-        header = (f"measured on {self.data}", *(column.header for column in self.columns))
-        rows = tuple(
-            (
-                GridCell(text=row.label),
-                *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
-            )
-            for row in self.rows
-        )
-        grids = [Grid(title=f"{self.name}: {self.title}", header=header, rows=rows)]
-        if self.contrasts:
-            grids.append(self._contrast_grid())
-        if self.margins:
-            grids.append(self._margin_grid())
-        return grids
 
     def _contrast_grid(self) -> Grid:
         lines: dict[tuple[str, str, str], dict[str, GridCell]] = {}
