@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s2hand_dashboards.contents import TableContents
-from s2hand_dashboards.figures.responses import short
+from s2hand_dashboards.figures.style import short
 from s2hand_dashboards.searches import SearchContents, TriedPoint
+from s2hand_platform.spec.published import PrintedDifference
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.tables.layout import format_interval
 from s2hand_platform.tables.parts import (
@@ -54,9 +55,7 @@ def contrast_card(contents: TableContents, contrast: TableContrast) -> Card:
             f"{contents.labels[contrast.baseline]}",
             "Difference": _interval(contrast.difference) or "no seed has both",
             "Pairs by seed": {str(seed): _number(value) for seed, value in contrast.pairs.items()},
-            "Printed difference": f"{printed.value:+.4g} ({printed.low:+.4g} to {printed.high:+.4g})"
-            if printed
-            else "not printed",
+            "Printed difference": _printed_difference(printed),
             "Printed digits": ""
             if printed is None or printed.is_decided
             else "do not tell which is larger",
@@ -120,6 +119,12 @@ def _printed(cell: TableCell) -> str:
     printed = cell.published
     low, high = printed.value - printed.half_width, printed.value + printed.half_width
     return f"{printed} ({low:.{printed.decimals + 1}f} to {high:.{printed.decimals + 1}f})"
+
+
+def _printed_difference(printed: PrintedDifference | None) -> str:
+    if printed is None:
+        return "not printed"
+    return f"{printed.value:+.4g} ({printed.low:+.4g} to {printed.high:+.4g})"
 
 
 def _contrasts_of(

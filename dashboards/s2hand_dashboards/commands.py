@@ -34,7 +34,7 @@ def report(
         bool,
         typer.Option(
             "--with-pictures",
-            help="Show pictures of data that is not our own; its licence says who may see the page.",
+            help="Show pictures of data with a licence of its own too.",
         ),
     ] = False,
 ) -> None:

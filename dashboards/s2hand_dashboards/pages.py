@@ -9,10 +9,10 @@ from s2hand_dashboards.cards import Card, cell_card, contrast_card, margin_card,
 from s2hand_dashboards.contents import TableContents
 from s2hand_dashboards.figures.contrasts import forest_plots
 from s2hand_dashboards.figures.curves import curve_plots
-from s2hand_dashboards.figures.responses import search_plots, short
+from s2hand_dashboards.figures.responses import search_plots
 from s2hand_dashboards.figures.samples import sample_plots
 from s2hand_dashboards.figures.seeds import seed_plots
-from s2hand_dashboards.figures.style import Figure
+from s2hand_dashboards.figures.style import Figure, short
 from s2hand_dashboards.missing import (
     Missing,
     missing_of_search,
@@ -40,9 +40,11 @@ class Number:
 class Grid:
     """A table of a page; the first cell of a line names it."""
 
-    title: str
+    caption: str
     header: Sequence[str]
     lines: Sequence[Sequence[Number]]
+    is_of_cells: bool = False
+    """Whether it is the measured table itself, with what the paper prints below each number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +82,6 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
         sections.append(
             Section(
                 title="Declared contrasts",
-                about="What the paper says of two rows, in pairs of seeds.",
                 grid=_contrasts(contents),
                 figures=list(forest_plots(contents)),
             )
@@ -133,7 +134,8 @@ def search_page(contents: SearchContents) -> Page:
         for point in contents.points
     ]
     sections = [Section(title="Response", figures=figures)] if figures else []
-    ranked = Grid(title=f"{plan.name}: {plan.title}", header=header, lines=lines)
+    caption = "A number opens its card; what was stopped early has its last reported value."
+    ranked = Grid(caption=caption, header=header, lines=lines)
     return Page(
         name=plan.name,
         title=plan.title,
@@ -183,7 +185,13 @@ def _cells(contents: TableContents) -> Grid:
             for column, text in zip(table.columns, texts[1:], strict=True)
         ]
         lines.append([Number(text=row.label, aside=_kind(row.kind)), *numbers])
-    return Grid(title=shown.title, header=shown.header, lines=lines)
+    caption = "Mean ± half of its 95 % interval (seeds); below, as the paper prints it. "
+    return Grid(
+        caption=f"{caption}A number opens its card.",
+        header=shown.header,
+        lines=lines,
+        is_of_cells=True,
+    )
 
 
 def _kind(kind: str) -> str:
@@ -210,7 +218,7 @@ def _contrasts(contents: TableContents) -> Grid:
             for column, text in zip(table.columns, texts[3:], strict=True)
         ]
         lines.append([Number(text=said), *heads, *numbers])
-    return Grid(title=shown.title, header=shown.header, lines=lines)
+    return Grid(caption=shown.title, header=shown.header, lines=lines)
 
 
 def _margins(contents: TableContents) -> Grid:
@@ -222,7 +230,8 @@ def _margins(contents: TableContents) -> Grid:
         number = _number(texts[3], said, margin_card(contents, margin))
         rest = [Number(text=text.text) for text in (*texts[1:3], texts[4])]
         lines.append([Number(text=row), rest[0], rest[1], number, rest[2]])
-    return Grid(title=shown.title, header=shown.header, lines=lines)
+    caption = "(row minus baseline) / baseline, over seeds"
+    return Grid(caption=caption, header=shown.header, lines=lines)
 
 
 def _number(cell: GridCell, title: str, card: Card | None) -> Number:

@@ -1,5 +1,6 @@
 """Forest plots: every declared contrast with its interval, and the paper's with its rounding."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,33 +22,31 @@ def forest_plots(contents: TableContents) -> Iterator[Figure]:
             yield _forest(column, found, contents)
 
 
-def sentence(contrast: TableContrast, contents: TableContents) -> str:
-    """Say a contrast in words, with its verdict where it has one."""
+def _said(contrast: TableContrast, contents: TableContents) -> tuple[str, str]:
+    """Say in words what the paper says of two rows, and the verdict; "" where there is none."""
     row, baseline = (contents.labels[name] for name in (contrast.row, contrast.baseline))
-    said = f"{row} {contrast.expected} than {baseline}"
-    if contrast.decision is not None:
-        return f"{said}: {contrast.decision}"
-    return said if contrast.difference is not None else f"{said}: not run"
+    verdict = str(contrast.decision or "")
+    return f"{row} {contrast.expected} than {baseline}", verdict or (
+        "" if contrast.difference else "not run"
+    )
 
 
 def _forest(
     column: TableColumn, contrasts: Sequence[TableContrast], contents: TableContents
 ) -> Figure:
-    sentences = [sentence(contrast, contents) for contrast in contrasts]
+    sentences = [_said(contrast, contents) for contrast in contrasts]
     better = "left" if column.direction == "lower" else "right"
     return Figure(
         title=f"Declared contrasts in {column.label}",
         says="; ".join(
-            f"{said}, {format_interval(each.difference, 0, signed=True)}"
-            if each.difference
-            else said
-            for said, each in zip(sentences, contrasts, strict=True)
+            f"{said}: {verdict} {_shown(each)}".rstrip()
+            for (said, verdict), each in zip(sentences, contrasts, strict=True)
         ),
         data=[*_printed(contrasts), _measured(contrasts)],
         layout=layout(
             120 + _SLOT_PX * len(contrasts),
             x_title=text(in_unit("row minus baseline", column.unit) + f"; better is {better}"),
-            annotations=[_annotation(said, place) for place, said in enumerate(sentences)],
+            annotations=[_annotation(*said, place) for place, said in enumerate(sentences)],
             shapes=_tolerance(column),
             xaxis={"zeroline": True, "zerolinewidth": 2, "rangemode": "tozero"},
             yaxis={
@@ -116,8 +115,23 @@ def _tolerance(column: TableColumn) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _annotation(said: str, place: int) -> dict[str, Any]:
+def _shown(contrast: TableContrast) -> str:
+    difference = contrast.difference
+    return "" if difference is None else format_interval(difference, 0, signed=True)
+
+
+def _in_lines(said: str, verdict: str) -> str:
+    """Stress the verdict, on the sentence's last line where there is room."""
+    if not verdict:
+        return text(said, _TEXT_WIDTH)
+    last = textwrap.wrap(f"{said}:", _TEXT_WIDTH)[-1]
+    room = _TEXT_WIDTH - len(last)
+    between = " " if len(verdict) < room else "<br>"
+    return f"{text(f'{said}:', _TEXT_WIDTH)}{between}<b>{text(verdict, _TEXT_WIDTH)}</b>"
+
+
+def _annotation(said: str, verdict: str, place: int) -> dict[str, Any]:
     return {
-        "text": text(said, _TEXT_WIDTH), "align": "left", "showarrow": False,
+        "text": _in_lines(said, verdict), "align": "left", "showarrow": False,
         "xref": "paper", "x": 0, "xanchor": "left", "y": place - 0.24, "yanchor": "bottom",
     }  # fmt: skip

@@ -9,6 +9,7 @@ from s2hand_dashboards.contents import TableContents
 from s2hand_dashboards.figures.style import Figure, colour, dash, layout, shade, text
 
 _HEIGHT_PX = 330
+_MOST_TICKS = 8
 
 
 def curve_plots(contents: TableContents) -> Iterator[Figure]:
@@ -42,11 +43,17 @@ def _plot(metric: str, lines: pd.DataFrame, contents: TableContents, *, is_first
         layout=layout(
             _HEIGHT_PX + 12 * len(ends),
             x_title="epoch",
-            xaxis={"tickformat": "d", "zeroline": False},
+            xaxis={"tickvals": _ticks(lines["epoch"]), "zeroline": False},
             yaxis={"zeroline": False},
         ),
         is_first=is_first,
     )
+
+
+def _ticks(epochs: "pd.Series[int]") -> list[int]:
+    """Choose whole epochs to write below the axis: no more than a narrow screen has room for."""
+    last = int(epochs.max())
+    return list(range(0, last + 1, max(1, -(-last // _MOST_TICKS))))
 
 
 def _traces(spread: pd.DataFrame, label: str, number: int) -> list[dict[str, Any]]:

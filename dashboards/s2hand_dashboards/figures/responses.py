@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from s2hand_dashboards.figures.style import OURS, PAPER, QUIET, Figure, layout, text
+from s2hand_dashboards.figures.style import OURS, PAPER, QUIET, Figure, layout, short, text
 from s2hand_dashboards.searches import SearchContents, TriedPoint
 
 _WIDE = 20.0
@@ -24,11 +24,6 @@ def search_plots(contents: SearchContents) -> Iterator[Figure]:
 def described(point: TriedPoint, contents: SearchContents) -> str:
     """Name a point by its values."""
     return ", ".join(f"{name} {short(point.point[path])}" for path, name in _axes(contents))
-
-
-def short(value: object) -> str:
-    """Write a value with as many digits as anyone reads."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _axes(contents: SearchContents) -> Sequence[tuple[str, str]]:
@@ -134,6 +129,7 @@ def _map(contents: SearchContents, known: Sequence[TriedPoint]) -> Figure:
 def _frame(column: int, row: int) -> dict[str, Any]:
     """Frame the cell of a point that the paper chose."""
     return {
-        "type": "rect", "x0": column - 0.47, "x1": column + 0.47, "y0": row - 0.46, "y1": row + 0.46,
+        "type": "rect",
+        "x0": column - 0.47, "x1": column + 0.47, "y0": row - 0.46, "y1": row + 0.46,
         "line": {"color": PAPER, "width": 4},
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Every seed as a dot, joined over the rows: what pairing by seed uses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from s2hand_dashboards.contents import TableContents
@@ -11,9 +11,11 @@ from s2hand_dashboards.figures.style import (
     colour,
     in_unit,
     layout,
+    short,
     symbol,
     text,
 )
+from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.tables.layout import format_interval
 from s2hand_platform.tables.parts import TableColumn, TableRow
 
@@ -26,10 +28,10 @@ def seed_plots(contents: TableContents) -> Iterator[Figure]:
     for column in columns:
         rows = [row for row in contents.measured_rows if row.cells[column.label].values]
         if rows:
-            yield _plot(column, rows, is_first=column.label == contents.lead.label)
+            yield _plot(column, rows, contents)
 
 
-def _plot(column: TableColumn, rows: Sequence[TableRow], *, is_first: bool) -> Figure:
+def _plot(column: TableColumn, rows: Sequence[TableRow], contents: TableContents) -> Figure:
     seeds = sorted({seed for row in rows for seed in row.cells[column.label].values})
     joined = [
         _seed(seed, colour(number + 1), symbol(number), column, rows)
@@ -38,10 +40,10 @@ def _plot(column: TableColumn, rows: Sequence[TableRow], *, is_first: bool) -> F
     return Figure(
         title=f"Seeds in {column.label}",
         says="; ".join(
-            f"{row.label}: " + ", ".join(f"{v:.4g}" for v in row.cells[column.label].values.values())
+            f"{row.label}: {', '.join(short(v) for v in row.cells[column.label].values.values())}"
             for row in rows
         ),
-        data=[*joined, _means(column, rows), *_printed(column, rows)],
+        data=[*joined, _means(column, rows), *_printed(_comparable(column, rows, contents))],
         layout=layout(
             110 + _ROW_PX * len(rows),
             x_title=text(
@@ -54,7 +56,7 @@ def _plot(column: TableColumn, rows: Sequence[TableRow], *, is_first: bool) -> F
                 "ticktext": [text(row.label, 15) for row in rows],
             },
         ),
-        is_first=is_first,
+        is_first=column.label == contents.lead.label,
     )  # fmt: skip
 
 
@@ -98,12 +100,20 @@ def _means(column: TableColumn, rows: Sequence[TableRow]) -> dict[str, Any]:
     }
 
 
-def _printed(column: TableColumn, rows: Sequence[TableRow]) -> Iterator[dict[str, Any]]:
-    known = [
-        (place - 0.24, cell)
-        for place, row in enumerate(rows)
-        if (cell := row.cells[column.label].published) is not None
-    ]
+def _comparable(
+    column: TableColumn, rows: Sequence[TableRow], contents: TableContents
+) -> dict[int, PublishedCell | None]:
+    """Return the printed cells by their row's place: those of other data would stretch the axis."""
+    planned = [contents.planned(row.id) for row in rows]
+    return {
+        place: row.cells[column.label].published
+        for place, (row, plan) in enumerate(zip(rows, planned, strict=True))
+        if plan is not None and not plan.why_not_comparable
+    }
+
+
+def _printed(cells: Mapping[int, PublishedCell | None]) -> Iterator[dict[str, Any]]:
+    known = [(place - 0.24, cell) for place, cell in cells.items() if cell is not None]
     if known:
         yield {
             "type": "scatter",

@@ -56,6 +56,11 @@ def text(words: str, width: int = 0) -> str:
     return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 
+def short(value: object) -> str:
+    """Write a value with as many digits as anyone reads."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def in_unit(words: str, unit: str) -> str:
     """Add a unit to what an axis shows; the unit of ratios is none."""
     return words if unit in {"", "1"} else f"{words} [{unit}]"

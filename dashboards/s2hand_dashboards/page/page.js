@@ -2,7 +2,8 @@
 
 const read = (id) => document.getElementById(id).textContent;
 const figures = JSON.parse(read("figures"));
-const printed = matchMedia("print");
+const root = document.documentElement;
+const isPrinted = () => root.classList.contains("printing");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const PRINT_WIDTH = 660;
 
@@ -18,17 +19,22 @@ for (const button of document.querySelectorAll("[data-card]")) {
 
 // Figures
 
+const probe = document.body.appendChild(document.createElement("i"));
+probe.hidden = true;
+const colour = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
+
 const themed = (layout) => {
-  const style = getComputedStyle(document.documentElement);
-  const value = (name) => style.getPropertyValue(name).trim();
-  const lines = { gridcolor: value("--line"), zerolinecolor: value("--soft"), linecolor: value("--line") };
+  const lines = { gridcolor: colour("--line"), zerolinecolor: colour("--soft"), linecolor: colour("--line") };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
   return {
     ...layout,
     ...Object.fromEntries(axes.map((key) => [key, { ...lines, ...layout[key] }])),
-    ...(printed.matches ? { width: PRINT_WIDTH, autosize: false } : { autosize: true }),
-    font: { color: value("--ink"), family: "system-ui, sans-serif", size: 13 },
-    hoverlabel: { bgcolor: value("--raised"), font: { color: value("--ink") } },
+    ...(isPrinted() ? { width: PRINT_WIDTH, autosize: false } : { autosize: true }),
+    font: { color: colour("--ink"), family: "system-ui, sans-serif", size: 13 },
+    hoverlabel: { bgcolor: colour("--raised"), font: { color: colour("--ink") } },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
   };
@@ -56,7 +62,13 @@ const start = async () => {
   script.textContent = await unpacked();
   document.head.append(script);
   await drawSeen();
-  for (const query of [printed, dark]) query.addEventListener("change", drawSeen);
+  dark.addEventListener("change", drawSeen);
+  for (const [event, isPrinting] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => {
+      root.classList.toggle("printing", isPrinting);
+      drawSeen();
+    });
+  }
   for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", drawSeen);
 };
 
@@ -67,7 +79,7 @@ const tell = (error) => {
 };
 
 if (figures.length) {
-  start().catch(tell).finally(() => { document.documentElement.dataset.ready = "yes"; });
+  start().catch(tell).finally(() => { root.dataset.ready = "yes"; });
 } else {
-  document.documentElement.dataset.ready = "yes";
+  root.dataset.ready = "yes";
 }
