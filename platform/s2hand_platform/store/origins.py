@@ -64,7 +64,7 @@ class TrackedFiles:
     def write(self, run: TrackedRun) -> None:
         """Keep a run, unless it is here."""
         line = asdict(run)
-        path = self._folder / f"{run.trial_id}.{run.attempt:04d}.{sha256_of(line)[:16]}.parquet"
+        path = self._folder / f"{run.trial_id}.{run.attempt:04d}.{sha256_of(line)[:32]}.parquet"
         if not path.exists():
             write_replacing(pa.Table.from_pylist([line], schema=TRACKED), path)
 
