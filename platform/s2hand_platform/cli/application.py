@@ -7,6 +7,7 @@ import typer
 from s2hand_platform.cli import commands, services
 from s2hand_platform.cli.added import added_commands
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.cli.explain import explain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
@@ -45,6 +46,7 @@ def _application() -> typer.Typer:
     )
     for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
         app.command()(command)
+    app.command()(explain)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, command in added_commands():
         app.command(name)(command)
