@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from s2hand_platform.cards import Cards
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
@@ -17,6 +18,8 @@ class TableContents:
 
     plan: TablePlan
     table: MeasuredTable
+    cards: Cards
+    """What stands behind the cells of its rows."""
     curves: pd.DataFrame
     """A line per value that a training reported: ``row``, ``seed``, ``epoch``, ``metric``,
     ``value``."""
@@ -75,6 +78,7 @@ def read_contents(plan: TablePlan, store: ResultStore) -> TableContents:
     return TableContents(
         plan=plan,
         table=table,
+        cards=Cards(plan, store),
         curves=owners.merge(curves, on="trial_id")[["row", "seed", "epoch", "metric", "value"]],
         samples=owners.merge(samples, on="trial_id")[["row", "seed", "sample_id", "value"]],
     )

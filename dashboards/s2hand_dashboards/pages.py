@@ -120,9 +120,10 @@ def search_page(contents: SearchContents) -> Page:
     """Lay out the page of a search."""
     plan = contents.plan
     figures = list(search_plots(contents))
-    header = [*plan.axes.values(), plan.metric, "status"]
+    header = ["rank", *plan.axes.values(), plan.metric, "status"]
     lines = [
         [
+            Number(text=str(rank)),
             *(Number(text=short(point.point[path])) for path in plan.axes),
             Number(
                 text="–" if point.value is None else f"{point.value:.4g}",
@@ -131,7 +132,7 @@ def search_page(contents: SearchContents) -> Page:
             ),
             Number(text=point.status.replace("_", " ")),
         ]
-        for point in contents.points
+        for rank, point in enumerate(contents.points, 1)
     ]
     sections = [Section(title="Response", figures=figures)] if figures else []
     caption = "A number opens its card; what was stopped early has its last reported value."

@@ -2,17 +2,14 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from PIL import Image, UnidentifiedImageError
 
 from s2hand_dashboards.contents import TableContents
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import PlanRow
 
-KINDS = ("input", "keypoints", "overlay", "render", "side")
 LICENCE = (
     "These pictures are of a dataset with a licence of its own. It says who may see them: check it "
     "before you pass this page on."
@@ -84,15 +81,12 @@ def choose_pictures(
 
 def _of_rows(contents: TableContents, store: ResultStore) -> Iterator[tuple[str, Pictures]]:
     """Yield the pictures of each row, of its first seed."""
-    read = cast("Callable[..., Pictures] | None", getattr(store, "pictures", None))
-    if read is None:
-        return
     split = contents.lead.metric.partition("/")[0]
     for row in contents.measured_rows:
-        planned: PlanRow | None = contents.planned(row.id)
+        planned = contents.planned(row.id)
         if row.trial_ids and planned is not None:
             trial_id = row.trial_ids[min(row.trial_ids)]
-            yield row.id, read(trial_id, split, evaluation=planned.evaluation)
+            yield row.id, store.pictures(trial_id, split, evaluation=planned.evaluation)
 
 
 def _places(ranked: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -112,10 +106,7 @@ def _readable(
     rows: dict[str, dict[str, str]] = {}
     faults = []
     for row, pictures in found.items():
-        for kind in KINDS:
-            content = pictures.get(sample_id, {}).get(kind)
-            if content is None:
-                continue
+        for kind, content in pictures.get(sample_id, {}).items():
             if _is_picture(content):
                 address = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
                 rows.setdefault(contents.labels[row], {})[kind] = address

@@ -6,6 +6,8 @@ from typing import Any
 from s2hand_dashboards.figures.style import OURS, PAPER, QUIET, Figure, layout, short, text
 from s2hand_dashboards.searches import SearchContents, TriedPoint
 
+_FRAME = "#e0342b"
+"""No colour of the map."""
 _WIDE = 20.0
 """Values whose largest is so many times the smallest are shown by their logarithm."""
 
@@ -49,7 +51,8 @@ def _response(
             340,
             x_title=text(name),
             xaxis={"type": "log" if is_wide else "linear" if numbers else "category",
-                   "zeroline": False, "dtick": 1 if is_wide else None},
+                   "zeroline": False, "exponentformat": "power",
+                   **({"dtick": 1} if is_wide else {})},
             yaxis={"title": {"text": text(plan.metric)}, "zeroline": False},
             shapes=_chosen(contents, path),
         ),
@@ -118,18 +121,18 @@ def _map(contents: SearchContents, known: Sequence[TriedPoint]) -> Figure:
             xaxis={"type": "category", "showgrid": False},
             yaxis={"type": "category", "title": {"text": text(y_name)}, "showgrid": False},
             shapes=[
-                _frame(columns.index(point[x_path]), rows.index(point[y_path]))
-                for point in contents.plan.paper.values()
+                _frame(columns.index(point[x_path]), rows.index(point[y_path]), label)
+                for label, point in contents.plan.paper.items()
                 if point[x_path] in columns and point[y_path] in rows
             ],
         ),
     )  # fmt: skip
 
 
-def _frame(column: int, row: int) -> dict[str, Any]:
+def _frame(column: int, row: int, label: str) -> dict[str, Any]:
     """Frame the cell of a point that the paper chose."""
     return {
         "type": "rect",
         "x0": column - 0.47, "x1": column + 0.47, "y0": row - 0.46, "y1": row + 0.46,
-        "line": {"color": PAPER, "width": 4},
+        "line": {"color": _FRAME, "width": 4}, "name": text(label), "showlegend": True,
     }  # fmt: skip
