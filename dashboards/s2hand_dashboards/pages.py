@@ -21,7 +21,7 @@ from s2hand_dashboards.missing import (
     search_command,
 )
 from s2hand_dashboards.pictures import PictureGallery
-from s2hand_dashboards.searches import SearchContents
+from s2hand_dashboards.searches import SearchContents, TriedPoint
 from s2hand_platform.tables.layout import GridCell
 
 
@@ -123,7 +123,7 @@ def search_page(contents: SearchContents) -> Page:
     header = ["rank", *plan.axes.values(), plan.metric, "status"]
     lines = [
         [
-            Number(text=str(rank)),
+            Number(text=str(rank), aside="; ".join(_names(contents, point))),
             *(Number(text=short(point.point[path])) for path in plan.axes),
             Number(
                 text="–" if point.value is None else f"{point.value:.4g}",
@@ -147,6 +147,13 @@ def search_page(contents: SearchContents) -> Page:
         command=search_command(plan),
         content={**plan.to_plain(), "values": {p.trial_id: p.value for p in contents.points}},
     )
+
+
+def _names(contents: SearchContents, point: TriedPoint) -> Iterator[str]:
+    """Yield what a point is called that the paper chose too."""
+    for name, chosen in contents.plan.paper.items():
+        if dict(chosen) == dict(point.point):
+            yield name
 
 
 def _summary(contents: TableContents) -> Iterator[str]:

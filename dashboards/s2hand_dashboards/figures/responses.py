@@ -121,18 +121,18 @@ def _map(contents: SearchContents, known: Sequence[TriedPoint]) -> Figure:
             xaxis={"type": "category", "showgrid": False},
             yaxis={"type": "category", "title": {"text": text(y_name)}, "showgrid": False},
             shapes=[
-                _frame(columns.index(point[x_path]), rows.index(point[y_path]), label)
-                for label, point in contents.plan.paper.items()
+                _frame(columns.index(point[x_path]), rows.index(point[y_path]), is_first=place == 0)
+                for place, point in enumerate(contents.plan.paper.values())
                 if point[x_path] in columns and point[y_path] in rows
             ],
         ),
     )  # fmt: skip
 
 
-def _frame(column: int, row: int, label: str) -> dict[str, Any]:
+def _frame(column: int, row: int, *, is_first: bool) -> dict[str, Any]:
     """Frame the cell of a point that the paper chose."""
     return {
         "type": "rect",
         "x0": column - 0.47, "x1": column + 0.47, "y0": row - 0.46, "y1": row + 0.46,
-        "line": {"color": _FRAME, "width": 4}, "name": text(label), "showlegend": True,
+        "line": {"color": _FRAME, "width": 4}, "name": "in the paper", "showlegend": is_first,
     }  # fmt: skip
