@@ -37,9 +37,10 @@ class Element:
         return element
 
 
-class _Parser(HTMLParser):
-    VOID = {"meta", "img", "br", "link", "input"}
+_WITHOUT_END = frozenset({"meta", "img", "br", "link", "input"})
 
+
+class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.root = Element("root", {})
@@ -48,7 +49,7 @@ class _Parser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = Element(tag, {name: value or "" for name, value in attrs})
         self.open[-1].children.append(element)
-        if tag not in self.VOID:
+        if tag not in _WITHOUT_END:
             self.open.append(element)
 
     def handle_endtag(self, tag: str) -> None:

@@ -12,7 +12,10 @@ from made_store import (
     PLAN,
     SEARCH,
     SHARES,
+    evaluation,
     on_official,
+    trial_id,
+    write_attempt,
     write_row,
     write_search,
     write_table,
@@ -74,7 +77,7 @@ def test_a_forest_plot_has_the_paired_interval_and_the_papers_rounding(
     assert (band["x0"], band["x1"]) == (-0.1, 0.1)
     said = [each["text"] for each in first.layout["annotations"]]
     assert said == [
-        "no curvature worse than with curvature: <b>reproduced</b>",
+        "no curvature worse than with curvature:<br><b>reproduced</b>",
         "not yet better than with curvature: <b>not run</b>",
     ]
 
@@ -216,8 +219,6 @@ def test_values_that_are_not_finite_are_not_drawn(store: ResultStore) -> None:
     write_table(store, errors={"full": (1.0, 1.2)})
     contents = read_contents(PLAN, store)
     assert len(contents.curves) == 2 * 3
-    from made_store import evaluation, trial_id, write_attempt
-
     write_attempt(
         store, trial_id("full", 2), evaluation(1.0), [(0, {"train/loss": math.inf})],
         config_hash="config of full", seed=2,

@@ -107,7 +107,7 @@ def test_every_number_opens_a_card_of_its_own(measured: ResultStore) -> None:
 def test_a_contrast_says_its_verdict_and_what_it_rests_on(measured: ResultStore) -> None:
     page = page_of(measured)
     (table,) = [each for each in page.all("table") if "no curvature worse than" in each.text]
-    first = [each for each in table.one("tbody").all("tr")][0]
+    first = table.one("tbody").all("tr")[0]
     assert first.all("td")[0].one("button").text == "reproduced"
     number = first.all("td")[0].one("button").attributes["data-card"]
     card = page.one("dialog", id=f"card-{number}").text
