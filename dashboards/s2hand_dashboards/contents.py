@@ -1,11 +1,12 @@
 """What a page shows of a table, read from the store."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from s2hand_platform.cards import Cards
+from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
@@ -68,24 +69,34 @@ def read_contents(plan: TablePlan, store: ResultStore) -> TableContents:
         columns=["trial_id", "row", "seed"],
     )
     trial_ids = set(owners["trial_id"])
-    metric = next(
-        (each.metric for each in plan.columns if each.label == plan.primary_column),
-        plan.columns[0].metric,
+    lead = next(
+        (each for each in plan.columns if each.label == plan.primary_column), plan.columns[0]
     )
-    split, _, name = metric.partition("/")
-    curves = _latest(store.curves(trial_ids))
-    samples = _latest(store.samples(trial_ids, split=split, metric=name))
+    split, _, metric = lead.metric.partition("/")
+    curves = store.curves(trial_ids)
+    last = curves["attempt"] == curves.groupby("trial_id")["attempt"].transform("max")
+    samples = store.samples(trial_ids, split=split, metric=metric)
+    samples = samples.merge(_counted(plan, store, trial_ids), on=["trial_id", "attempt"])
     return TableContents(
         plan=plan,
         table=table,
         cards=Cards(plan, store),
-        curves=owners.merge(curves, on="trial_id")[["row", "seed", "epoch", "metric", "value"]],
-        samples=owners.merge(samples, on="trial_id")[["row", "seed", "sample_id", "value"]],
+        curves=_owned(owners, curves[last], "epoch", "metric"),
+        samples=_owned(owners, samples, "sample_id"),
     )
 
 
-def _latest(lines: pd.DataFrame) -> pd.DataFrame:
-    """Keep the lines of each trial's last attempt that has any, which are finite numbers."""
-    last = lines.groupby("trial_id")["attempt"].transform("max")
-    values = pd.to_numeric(lines["value"])
-    return lines[(lines["attempt"] == last) & values.abs().lt(float("inf"))]
+def _counted(plan: TablePlan, store: ResultStore, trial_ids: Collection[str]) -> pd.DataFrame:
+    """Return trial and attempt of what the cells hold: a trial can be evaluated more than once."""
+    attempts = store.attempts(
+        trial_ids=trial_ids, columns=("trial_id", "attempt", "status", "evaluation_fingerprint")
+    )
+    known = {row.evaluation for row in plan.rows if row.evaluation is not None}
+    found = [measured_attempts(attempts, evaluation) for evaluation in known]
+    return pd.concat([attempts.iloc[:0], *found])[["trial_id", "attempt"]]
+
+
+def _owned(owners: pd.DataFrame, lines: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Tell of each line whose value is a finite number its row and seed."""
+    finite = lines[pd.to_numeric(lines["value"]).abs().lt(float("inf"))]
+    return owners.merge(finite, on="trial_id")[["row", "seed", *keys, "value"]]

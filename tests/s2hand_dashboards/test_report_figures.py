@@ -224,3 +224,13 @@ def test_values_that_are_not_finite_are_not_drawn(store: ResultStore) -> None:
         config_hash="config of full", seed=2,
     )  # fmt: skip
     assert len(read_contents(PLAN, store).curves) == 2 * 3
+
+
+def test_samples_are_of_the_evaluation_in_the_cells(measured: ResultStore) -> None:
+    write_attempt(
+        measured, trial_id("full", 0), evaluation(9.0), config_hash="config of full", attempt=1,
+        evaluation_fingerprint="of another metric",
+    )  # fmt: skip
+    samples = read_contents(PLAN, measured).samples
+    assert len(samples) == 2 * 3 * 5
+    assert samples["value"].max() == pytest.approx(1.7 * 1.8)

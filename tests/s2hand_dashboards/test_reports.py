@@ -285,7 +285,7 @@ def test_a_search_is_ranked_with_what_became_of_each_point(measured: ResultStore
     ]
     assert [line[0] for line in lines[:3]] == ["1", "2 Table 1, the first", "3"]
     assert lines[1][1:3] == ["4", "0.1"]  # epochs, rate
-    assert "Best validation/error: 1.6 with rate 1, epochs 2." in page.one("header").text
+    assert "Best validation/error: 1.6 with epochs 2, rate 1." in page.one("header").text
 
 
 def test_a_search_without_values(store: ResultStore) -> None:
