@@ -213,13 +213,12 @@ def _contrasts(contents: TableContents) -> Grid:
     shown = table.grids()[1]
     by_line: dict[tuple[str, str, str], dict[str, Card]] = {}
     for contrast in table.contrasts:
-        key = (contrast.row, contrast.expected, contrast.baseline)
-        by_line.setdefault(key, {})[contrast.column] = contrast_card(contents, contrast)
+        line = (contrast.row, contrast.expected, contrast.baseline)
+        by_line.setdefault(line, {})[contrast.column] = contrast_card(contents, contrast)
     primary = contents.lead.label
     lines = []
-    for (key, cards), texts in zip(by_line.items(), shown.rows, strict=True):
-        row, expected, baseline = key
-        said = f"{contents.labels[row]} {expected} than {contents.labels[baseline]}"
+    for ((row, says, baseline), cards), texts in zip(by_line.items(), shown.rows, strict=True):
+        said = f"{contents.labels[row]} {says} than {contents.labels[baseline]}"
         heads = [_number(text, said, cards.get(primary)) for text in texts[1:3]]
         numbers = [
             _number(text, f"{said}, in {column.label}", cards.get(column.label))

@@ -146,6 +146,9 @@ def test_the_share_of_samples_below_an_error(contents: TableContents) -> None:
     for share in (0.0, 0.25, 0.5, 1.0):
         place = line["y"].index(share)
         assert line["x"][place] == pytest.approx(np.quantile(means, share))
+    low, high = figure.layout["xaxis"]["range"]  # of the row with the largest errors
+    assert low == pytest.approx(means.min())
+    assert high == pytest.approx(np.quantile(np.array(SHARES) * 1.6, 0.99))
 
 
 def test_without_details_there_are_no_plots_of_them(store: ResultStore) -> None:
