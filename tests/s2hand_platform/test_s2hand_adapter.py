@@ -1,5 +1,7 @@
 """The adapter of S2HAND: configurations, where data lies, and its commands."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,6 +156,31 @@ def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None
     with pytest.raises(SpecError) as caught:
         EXPERIMENT.data_overrides(data, "ho3d", Workspace(tmp_path), {"size": "demo"})
     assert message in str(caught.value)
+
+
+def test_where_imagenet_weights_are_taken_from_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="s2hand_platform")
+    monkeypatch.delenv("S2HAND_IMAGENET_WEIGHTS", raising=False)
+    EXPERIMENT.build_config({"preset": "cpu"})
+    assert "ImageNet" not in caplog.text
+    EXPERIMENT.build_config({})
+    assert "ImageNet weights: torch's cache (TORCH_HOME), or else downloaded" in caplog.text
+    monkeypatch.setenv("S2HAND_IMAGENET_WEIGHTS", "/mine.pth")
+    EXPERIMENT.build_config({})
+    assert "ImageNet weights: /mine.pth (S2HAND_IMAGENET_WEIGHTS)" in caplog.text
+
+
+def test_data_that_may_not_be_looked_at_is_told(
+    tmp_path: Path, locked: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    workspace = Workspace(tmp_path)
+    folder = workspace.data_dir
+    folder.mkdir()
+    for data in (str(folder / "mine"), "ho3d", "synthetic"):
+        with locked(folder), pytest.raises(SpecError, match=r"opened \(Permission denied\); check"):
+            EXPERIMENT.data_overrides(data, "ho3d", workspace, {"size": "demo"})
 
 
 def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:

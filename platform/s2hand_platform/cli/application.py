@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from s2hand_platform.cli import commands, services
+from s2hand_platform.cli import claims, commands, services
 from s2hand_platform.cli.added import added_commands
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
 from s2hand_platform.cli.explain import explain
@@ -20,6 +20,11 @@ def main() -> None:
             _application()()
     except PlatformError as error:
         complain(str(error))
+        sys.exit(EXIT_USER_ERROR)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        complain(f"{error.filename}: {error.strerror}; check its permissions")
         sys.exit(EXIT_USER_ERROR)
     except Exception as error:
         if not _is_for_the_user(error):
@@ -47,6 +52,7 @@ def _application() -> typer.Typer:
     for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
         app.command()(command)
     app.command()(explain)
+    app.command()(claims.claims)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, command in added_commands():
         app.command(name)(command)

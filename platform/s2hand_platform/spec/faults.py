@@ -1,6 +1,5 @@
 """Collects what is wrong with a file, so that all of it can be told at once."""
 
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,8 +16,10 @@ class Faults:
         self._found: list[str] = []
 
     def add(self, where: str, text: str) -> None:
-        """Note a fault at a dotted place in the file."""
-        self._found.append(f"{self._file}: {where}: {text}" if where else f"{self._file}: {text}")
+        """Note a fault at a dotted place in the file, once."""
+        fault = f"{self._file}: {where}: {text}" if where else f"{self._file}: {text}"
+        if fault not in self._found:
+            self._found.append(fault)
 
     def add_unknown(self, where: str, kind: str, word: str, known: Collection[str]) -> None:
         """Note a word that is not among the known ones."""
@@ -94,7 +95,7 @@ class Section:
         found = {}
         for name, value in self.table(key).items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and 0 < value < math.inf:
+            if is_number and value > 0:
                 found[name] = float(value)
             else:
                 self.faults.add(self.place(f"{key}.{name}"), f"must be above 0, got {value!r}")

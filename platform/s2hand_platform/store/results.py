@@ -1,7 +1,6 @@
 """The result store: every number with where it comes from, in Parquet, written by many."""
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from s2hand_platform.store import version1
 from s2hand_platform.store.attempts import COMPACTED, RECENT, AttemptFiles, Wanted
 from s2hand_platform.store.beside import owned_files
 from s2hand_platform.store.compaction import compact
+from s2hand_platform.store.documents import notes_of
 from s2hand_platform.store.files import (
     UnusableFile,
     new_commit,
@@ -180,22 +180,9 @@ class ResultStore:
             return None
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
-            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
-            notes=self._notes(trial_id, last),
+            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"]},
+            notes=notes_of(trial_id, last["attempt"], last["notes_json"]),
         )
-
-    def _notes(self, trial_id: str, line: Mapping[str, Any]) -> dict[str, str]:
-        try:
-            found = json.loads(line["notes_json"])
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise StoreError(
-                f"{self.path}: the notes of attempt {line['attempt']} of trial {trial_id} are no "
-                "JSON object, so that its file is none that was written here; move it out of "
-                "attempts/ and run again"
-            )
-        return found
 
     def num_of_version_1(self) -> int:
         """Count the finished attempts that version 1 of the store wrote.

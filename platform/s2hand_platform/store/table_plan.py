@@ -1,7 +1,7 @@
 """What the store keeps of a planned table: all that is needed to show it from the store alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -73,6 +73,17 @@ class TablePlan:
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that contrasts are between rows of the table.
+
+        Raises:
+            ValueError: if one is not.
+        """
+        known = {row.id for row in self.rows}
+        for contrast in self.contrasts:
+            if not {contrast.row, contrast.baseline} <= known:
+                raise ValueError(f"a contrast must be between rows of the table, got {contrast}")
+
     @property
     def measured_on(self) -> str:
         """Say in a line what the rows are measured on."""
@@ -114,7 +125,7 @@ class SearchPlan:
     mode: Literal["min", "max"]
     axes: Mapping[str, str]
     """Dotted configuration path → what to call it."""
-    points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    points: Mapping[str, Mapping[str, Any]]
     """Trial → dotted configuration path → value."""
     paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The points that the paper chose: what to call one → dotted configuration path → value."""

@@ -1,5 +1,7 @@
 """Which of the plans in the store is meant."""
 
+import shlex
+
 from s2hand_platform.errors import SpecError
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
@@ -49,3 +51,9 @@ def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
     return (data is None or label.startswith(f"{data} (")) and (
         scale is None or label.endswith(f" ({scale})")
     )
+
+
+def options_of(label: str) -> str:
+    """Return the options of a command that a plan's label stands for."""
+    data, _, scale = label.removesuffix(")").rpartition(" (")
+    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}"

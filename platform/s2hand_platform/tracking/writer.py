@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from s2hand_platform.errors import without_passwords
 from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.store.records import StoredAttempt
@@ -252,8 +253,8 @@ def _drain(waiting: "queue.SimpleQueue[dict[str, Any]]") -> Iterator[dict[str, A
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, without the pages that some say it on."""
-    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    """Return what an error says, without the pages that some say it on, and without passwords."""
+    line = without_passwords(str(error).strip().partition("\n")[0]) or type(error).__name__
     return line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}…"
 
 
