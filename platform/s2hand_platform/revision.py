@@ -16,6 +16,13 @@ are others beside them, not ignored. ``unknown``: there is no repository that tr
 _TIMEOUT_S = 20.0
 _MAX_NAMES = 1000
 """Untracked files that are named; a folder of data may hold many more."""
+_PLAIN = (
+    "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
+"""A patch that ``git apply`` takes, whatever the user's own settings are."""
+_UNTRACKED = ("--exclude-standard", "--directory", "--no-empty-directory")
+"""A folder of which git tracks nothing is one name: nobody waits for a look at what it holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +53,8 @@ def find_revision(files: Iterable[str]) -> tuple[Revision, str]:
         files: paths; those where there is no file are left out.
 
     Returns:
-        The revision, and the text that its ``patch`` names: a line for every file that git does
-        not track, then the differences, which ``git apply`` takes as they are.
+        The revision, and the text that its ``patch`` names: a line for every file or folder that
+        git does not track, then the differences, which ``git apply`` takes as they are.
     """
     paths = [path for path in map(Path, files) if path.is_file()]
     try:
@@ -77,10 +84,8 @@ def _of_repository(paths: list[Path]) -> tuple[Revision, str] | None:
     ):
         return None
     commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
-    changed = _git(
-        root, "diff", "HEAD", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"
-    )
-    others = _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+    changed = _git(root, "diff", "HEAD", *_PLAIN)
+    others = _git(root, "ls-files", "--others", *_UNTRACKED).splitlines()
     if not changed and not others:
         return Revision(commit=commit, state="clean"), ""
     text = _named(others) + changed
