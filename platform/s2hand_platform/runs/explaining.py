@@ -6,7 +6,7 @@ from s2hand_platform.cards import CellCard, explain_cell
 from s2hand_platform.cards.explaining import check_column, find_row
 from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError, nearest
-from s2hand_platform.runs.tables import planned_table
+from s2hand_platform.runs.tables import stored_plan
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.workspace import Workspace
@@ -34,7 +34,7 @@ def explain(
     """
     store = ResultStore(workspace.store_dir)
     table = _table_of(cell, {plan.name for plan in store.table_plans()}, store)
-    plan = planned_table(store, table, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, table, data=data, scale=scale, device_type=device_type)
     row, column = _cell_of(plan, cell.removeprefix(f"{table}."))
     return explain_cell(plan, store, row, column)
 

@@ -141,11 +141,11 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    plan = planned_table(store, name, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 
-def planned_table(
+def stored_plan(
     store: ResultStore,
     name: str,
     *,
@@ -153,11 +153,7 @@ def planned_table(
     scale: str | None,
     device_type: DeviceType | None,
 ) -> TablePlan:
-    """Return the plan of a table that was planned before; see ``show_table``.
-
-    Raises:
-        SpecError: if it was never planned, or on several kinds of data and none is named.
-    """
+    """Find the latest plan of a table; see :func:`show_table`."""
     known = dict.fromkeys(
         label
         for label, device in store.table_labels(name)
