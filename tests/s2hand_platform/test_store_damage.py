@@ -202,6 +202,7 @@ def read_all(store: ResultStore) -> None:
     store.samples([A], split="test", metric="error")
     store.curves([A])
     store.predictions(A, "test")
+    store.pictures(A, "test")
     store.table_labels("tiny")
     store.remove_leftovers(older_than_s=-1)
 
@@ -351,11 +352,17 @@ def test_a_disk_that_does_not_give_a_file_is_no_damage(
 def test_damaged_predictions_leave_the_result(
     store: ResultStore, make_record: Any, make_evaluation: Any
 ) -> None:
-    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    webp = b"RIFF\x04\0\0\0WEBPVP8 "
+    evaluation = make_evaluation(
+        predictions={"test": {"scale": np.ones(2)}}, pictures={"test": {"x0": {"input": webp}}}
+    )
     store.write_attempt(make_record(), evaluation)
-    flip(next(store.path.glob("predictions/*")))
+    for folder in ("predictions", "pictures"):
+        flip(next(store.path.glob(f"{folder}/*")))
     assert store.predictions(A, "test") is None
+    assert store.pictures(A, "test") == {}
     assert "predictions" in store.remarks[0]
+    assert "pictures" in store.remarks[1]
     assert store.last_attempt(A) is not None
 
 

@@ -14,6 +14,8 @@ from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
 from s2hand_platform.runs.place import HowToRun, Place, is_label_of
 from s2hand_platform.runs.running import run_plan, tracker_of
+from s2hand_platform.runs.table_files import write_table_files
+from s2hand_platform.spec import files
 from s2hand_platform.spec.expansion import expand_table
 from s2hand_platform.spec.schema import TableSpec
 from s2hand_platform.store.results import ResultStore
@@ -72,6 +74,11 @@ def run_table(
         measured = MeasuredTable.build(kept, place.store, seeds=place.seeds(seeds))
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
+        primary = next((column for column in measured.columns if column.is_primary), None)
+        folder = place.workspace.report_dir(spec.name, spec.label)
+        if write_table_files(measured, files.find(table, "tables"), folder):
+            higher_is_better = primary is not None and primary.direction == "higher"
+            tracker.attach(spec.name, folder, higher_is_better=higher_is_better)
     return measured, summary
 
 

@@ -132,6 +132,17 @@ class SpoolingSink:
         """
         self._put("summary", Member(kind=kind, group=group, name=name, label=""), values=values)
 
+    def attach(self, group: str, folder: Path, *, higher_is_better: bool) -> None:
+        """Show the files of a folder in a run of the table's own, above all others.
+
+        Args:
+            group: the table's name.
+            folder: read when the tracker takes it; a later one of the same table counts.
+            higher_is_better: whether it is in the column that the rows' ``mean`` is of.
+        """
+        member = Member(kind="row", group=group, name="", label="")
+        self._put("files", member, folder=str(folder), higher_is_better=higher_is_better)
+
     def close(self) -> None:
         """Wait while the tracker is being told things; what it is not told stays in the spool."""
         if self._thread is None:
