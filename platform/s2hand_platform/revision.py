@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from s2hand_platform.settings import GIT, REVISION
 
@@ -69,7 +69,9 @@ def read_revision(text: str) -> Revision:
     """Read what ``str`` of a revision wrote; anything else is unknown."""
     match text.split():
         case [commit, state, *patch] if state in get_args(TreeState) and len(patch) < 2:
-            return Revision(commit=commit, state=state, patch=patch[0] if patch else None)
+            return Revision(
+                commit=commit, state=cast("TreeState", state), patch=patch[0] if patch else None
+            )
     return UNKNOWN
 
 

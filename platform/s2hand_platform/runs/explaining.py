@@ -54,7 +54,7 @@ def _table_of(cell: str, known: Collection[str], store: ResultStore) -> str:
 
 def _cell_of(plan: TablePlan, rest: str) -> tuple[str, str]:
     """Divide ``ROW.COLUMN`` where both are known, the longest row first."""
-    ids = {row.id for row in (*plan.rows, *plan.printed)}
+    ids = {row.id for row in plan.rows} | {row.id for row in plan.printed}
     labels = [column.label for column in plan.columns]
     rows = sorted((each for each in ids if rest.startswith(f"{each}.")), key=len, reverse=True)
     for row in rows:
