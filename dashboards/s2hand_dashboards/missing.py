@@ -1,16 +1,13 @@
 """What a page lacks, and the command that gets it."""
 
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s2hand_dashboards.contents import TableContents
 from s2hand_dashboards.searches import SearchContents
-from s2hand_platform.store.table_plan import SearchPlan, TablePlan
+from s2hand_platform.tables.kept import command_of
 from s2hand_platform.tables.parts import TableContrast
 
-_LABEL = re.compile(r"(?P<data>.*) \((?P<scale>[^()]*)\)", re.DOTALL)
 _ENOUGH = 3
 """Seeds that a command asks for where one says nothing about the spread."""
 
@@ -30,21 +27,21 @@ def missing_of_table(contents: TableContents) -> Iterator[Missing]:
     if not measured:
         yield Missing(
             what="Nothing of this table is measured yet" + _elsewhere(contents) + ".",
-            command=run_command(plan),
+            command=command_of(plan),
         )
         return
     empty = [row.label for row in contents.measured_rows if not row.trial_ids]
     if empty:
         yield Missing(
             what=f"Not measured{_elsewhere(contents)}: {', '.join(empty)}.",
-            command=run_command(plan),
+            command=command_of(plan),
         )
     single = [row.label for row in measured if len(row.trial_ids) == 1]
     if single:
         yield Missing(
             what="One seed says nothing about the spread, so there is no interval and no verdict: "
             f"{', '.join(single)}.",
-            command=run_command(plan, seeds=_ENOUGH),
+            command=command_of(plan, seeds=_ENOUGH),
         )
     apart = [each for each in contents.table.contrasts if _has_no_common_seed(each, contents)]
     if apart:
@@ -52,7 +49,7 @@ def missing_of_table(contents: TableContents) -> Iterator[Missing]:
         seeds = 1 + max(seed for row in measured for seed in row.trial_ids)
         yield Missing(
             what=f"No seed is measured in both rows of a contrast: {'; '.join(names)}.",
-            command=run_command(plan, seeds=seeds),
+            command=command_of(plan, seeds=seeds),
         )
 
 
@@ -60,25 +57,8 @@ def missing_of_search(contents: SearchContents) -> Iterator[Missing]:
     """Yield what the store lacks for a search's page."""
     if all(point.value is None for point in contents.points):
         yield Missing(
-            what="No trial of this search has a value yet.", command=search_command(contents.plan)
+            what="No trial of this search has a value yet.", command=command_of(contents.plan)
         )
-
-
-def run_command(plan: TablePlan, *, seeds: int | None = None) -> str:
-    """Return the command that measures what a planned table lacks."""
-    more = ["--seeds", str(seeds)] if seeds else []
-    return shlex.join(["s2hand", "run", plan.name, *_options(plan), *more])
-
-
-def search_command(plan: SearchPlan) -> str:
-    """Return the command that runs a search."""
-    return shlex.join(["s2hand", "sweep", plan.name, *_options(plan)])
-
-
-def _options(plan: TablePlan | SearchPlan) -> list[str]:
-    parts = _LABEL.fullmatch(plan.label)
-    place = ["--data", parts["data"], "--scale", parts["scale"]] if parts else []
-    return [*place, "--device", plan.device_type]
 
 
 def _elsewhere(contents: TableContents) -> str:

@@ -17,11 +17,10 @@ from s2hand_dashboards.missing import (
     Missing,
     missing_of_search,
     missing_of_table,
-    run_command,
-    search_command,
 )
 from s2hand_dashboards.pictures import PictureGallery
 from s2hand_dashboards.searches import SearchContents, TriedPoint
+from s2hand_platform.tables.kept import command_of
 from s2hand_platform.tables.layout import GridCell
 
 
@@ -111,7 +110,7 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
         sections=sections,
         gallery=gallery,
         notes=table.footnotes,
-        command=run_command(contents.plan),
+        command=command_of(contents.plan),
         content=table.to_json(),
     )
 
@@ -144,7 +143,7 @@ def search_page(contents: SearchContents) -> Page:
         missing=list(missing_of_search(contents)),
         sections=[*sections, Section(title="Trials, the best first", grid=ranked)],
         notes=plan.notes,
-        command=search_command(plan),
+        command=command_of(plan),
         content={**plan.to_plain(), "values": {p.trial_id: p.value for p in contents.points}},
     )
 

@@ -14,7 +14,7 @@ from s2hand_dashboards.rendering import render
 from s2hand_dashboards.searches import read_search
 from s2hand_platform.paths import local_path
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.tables.kept import is_label_of, kept_plan
+from s2hand_platform.tables.kept import is_label_of, stored_plan
 from s2hand_platform.workspace import Workspace
 
 
@@ -66,7 +66,7 @@ def _page(
     is_table = bool(store.table_labels(name))
     if search is not None and not is_table and is_label_of(search.label, data, scale):
         return search_page(read_search(search, store))
-    plan = kept_plan(store, name, data=data, scale=scale, device_type=device)
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device)
     contents = read_contents(plan, store)
     return table_page(contents, choose_pictures(contents, store, with_pictures=with_pictures))
 

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from s2hand_platform.settings import GIT, REVISION
 
@@ -16,6 +16,11 @@ are others beside them, not ignored. ``unknown``: there is no repository that tr
 _TIMEOUT_S = 20.0
 _MAX_NAMES = 1000
 """Untracked files that are named; a folder of data may hold many more."""
+_PLAIN = (
+    "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
+"""A patch that ``git apply`` takes, whatever the user's own settings are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +51,8 @@ def find_revision(files: Iterable[str]) -> tuple[Revision, str]:
         files: paths; those where there is no file are left out.
 
     Returns:
-        The revision, and the text that its ``patch`` names: a line for every file that git does
-        not track, then the differences, which ``git apply`` takes as they are.
+        The revision, and the text that its ``patch`` names: a line for every file or folder that
+        git does not track, then the differences, which ``git apply`` takes as they are.
     """
     paths = [path for path in map(Path, files) if path.is_file()]
     try:
@@ -62,7 +67,9 @@ def read_revision(text: str) -> Revision:
     """Read what ``str`` of a revision wrote; anything else is unknown."""
     match text.split():
         case [commit, state, *patch] if state in get_args(TreeState) and len(patch) < 2:
-            return Revision(commit=commit, state=state, patch=patch[0] if patch else None)
+            return Revision(
+                commit=commit, state=cast("TreeState", state), patch=patch[0] if patch else None
+            )
     return UNKNOWN
 
 
@@ -77,10 +84,10 @@ def _of_repository(paths: list[Path]) -> tuple[Revision, str] | None:
     ):
         return None
     commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
-    changed = _git(
-        root, "diff", "HEAD", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"
-    )
-    others = _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+    # With "normal" a folder of which git tracks nothing is one name: nobody looks through it.
+    lines = _git(root, "status", "--porcelain", "--untracked-files=normal").splitlines()
+    others = [line.removeprefix("?? ") for line in lines if line.startswith("?? ")]
+    changed = _git(root, "diff", "HEAD", *_PLAIN) if len(others) < len(lines) else ""
     if not changed and not others:
         return Revision(commit=commit, state="clean"), ""
     text = _named(others) + changed
@@ -97,7 +104,7 @@ def _named(others: list[str]) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Ask git without changing anything, its index included."""
+    """Ask git, which is not to write what would only make its next answer quicker."""
     answer = subprocess.run(
         ["git", "--no-optional-locks", "-C", str(folder), *arguments],
         capture_output=True,

@@ -179,7 +179,7 @@ def test_a_store_that_takes_no_runs_keeps_nothing_from_mlflow(
     [
         ("http://name:word@host:5000/mlflow?token=word", "http://host:5000/mlflow"),
         ("postgresql://name:word@host/runs", "postgresql://host/runs"),
-        ("sqlite:////disk/mlflow.db", "sqlite:///disk/mlflow.db"),
+        ("sqlite:////disk/mlflow.db", "sqlite:////disk/mlflow.db"),
     ],
 )
 def test_what_is_kept_of_a_trackers_address_opens_nothing(uri: str, address: str) -> None:

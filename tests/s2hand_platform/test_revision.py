@@ -36,6 +36,8 @@ def test_a_clean_tree_is_its_commit(code: Path) -> None:
 
 
 def test_what_was_changed_is_a_patch_that_git_applies(code: Path, tmp_path: Path) -> None:
+    git(code.parent, "config", "diff.noprefix", "true")
+    git(code.parent, "config", "color.ui", "always")
     code.write_text("rate = 2\n")
     (code.parent / "new.py").write_text("staged = True\n")
     git(code.parent, "add", "new.py")
@@ -54,9 +56,13 @@ def test_what_was_changed_is_a_patch_that_git_applies(code: Path, tmp_path: Path
 
 def test_files_beside_those_of_git_are_named(code: Path) -> None:
     (code.parent / "new.py").write_text("rate = 3\n")
+    (code.parents[1] / "data" / "empty").mkdir(parents=True)
+    assert find_revision([str(code)])[1] == "untracked: package/new.py\n"
+    for name in ("1.bin", "2.bin"):
+        (code.parents[1] / "data" / name).write_text("")
     (revision, text) = find_revision([str(code), str(code.parent / "new.py")])
     assert revision.state == "untracked"
-    assert text == "untracked: package/new.py\n"
+    assert text == "untracked: data/\nuntracked: package/new.py\n"
 
 
 def test_nothing_is_written_into_the_repository(code: Path) -> None:

@@ -1,6 +1,5 @@
 """Makes the cards of a table's cells, from the store alone."""
 
-import shlex
 from collections.abc import Iterator
 
 from s2hand_platform.cards.arithmetic import about_contrast, about_interval, about_verdict
@@ -11,6 +10,7 @@ from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import command_of
 from s2hand_platform.tables.parts import TableCell, TableColumn, TableRow
 
 
@@ -68,7 +68,7 @@ class Cards:
             verdict=cell.verdict,
             arithmetic=tuple(self._arithmetic(planned, row, column, cell)),
             published=self._published(row_id, column_label),
-            remedy="" if cell.values else _how_to_measure(plan),
+            remedy="" if cell.values else command_of(plan),
             trained=self._origin(planned),
         )
 
@@ -128,9 +128,3 @@ def check_column(plan: TablePlan, label: str) -> None:
     labels = [column.label for column in plan.columns]
     if label not in labels:
         raise SpecError([f"{plan.name}: there is no column '{label}'; {nearest(label, labels)}"])
-
-
-def _how_to_measure(plan: TablePlan) -> str:
-    data, _, scale = plan.label.removesuffix(")").rpartition(" (")
-    options = f" --data {shlex.quote(data)} --scale {shlex.quote(scale)}" if data else ""
-    return f"s2hand run {plan.name}{options} --device {plan.device_type}"

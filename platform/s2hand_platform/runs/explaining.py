@@ -8,7 +8,7 @@ from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
-from s2hand_platform.tables.kept import kept_plan
+from s2hand_platform.tables.kept import stored_plan
 from s2hand_platform.workspace import Workspace
 
 
@@ -34,7 +34,7 @@ def explain(
     """
     store = ResultStore(workspace.store_dir)
     table = _table_of(cell, {plan.name for plan in store.table_plans()}, store)
-    plan = kept_plan(store, table, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, table, data=data, scale=scale, device_type=device_type)
     row, column = _cell_of(plan, cell.removeprefix(f"{table}."))
     return explain_cell(plan, store, row, column)
 
@@ -54,7 +54,7 @@ def _table_of(cell: str, known: Collection[str], store: ResultStore) -> str:
 
 def _cell_of(plan: TablePlan, rest: str) -> tuple[str, str]:
     """Divide ``ROW.COLUMN`` where both are known, the longest row first."""
-    ids = {row.id for row in (*plan.rows, *plan.printed)}
+    ids = {row.id for row in plan.rows} | {row.id for row in plan.printed}
     labels = [column.label for column in plan.columns]
     rows = sorted((each for each in ids if rest.startswith(f"{each}.")), key=len, reverse=True)
     for row in rows:

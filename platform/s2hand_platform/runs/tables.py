@@ -21,7 +21,7 @@ from s2hand_platform.spec.schema import TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
-from s2hand_platform.tables.kept import kept_plan
+from s2hand_platform.tables.kept import stored_plan
 from s2hand_platform.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    plan = kept_plan(store, name, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

@@ -1,13 +1,13 @@
-"""Which of the plans in the store is meant."""
+"""Which of the plans in the store is meant, and the command that it stands for."""
 
 import shlex
 
 from s2hand_platform.errors import SpecError
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import TablePlan
+from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 
 
-def kept_plan(
+def stored_plan(
     store: ResultStore,
     name: str,
     *,
@@ -54,6 +54,18 @@ def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
 
 
 def options_of(label: str) -> str:
-    """Return the options of a command that a plan's label stands for."""
+    """Return the options of a command that a plan's label stands for; "" for one of other form."""
     data, _, scale = label.removesuffix(")").rpartition(" (")
-    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}"
+    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}" if data else ""
+
+
+def command_of(plan: TablePlan | SearchPlan, *, seeds: int | None = None) -> str:
+    """Return the command that measures what a plan lacks."""
+    kind = "run" if isinstance(plan, TablePlan) else "sweep"
+    parts = (
+        f"s2hand {kind} {shlex.quote(plan.name)}",
+        options_of(plan.label),
+        f"--device {plan.device_type}",
+        f"--seeds {seeds}" if seeds else "",
+    )
+    return " ".join(filter(None, parts))
