@@ -56,6 +56,7 @@ def search(**changes: Any) -> SearchPlan:
         mode="min",
         axes={"learning_rate": "rate"},
         points={"a" * 64: {"learning_rate": 0.5}},
+        paper={"the paper's": {"learning_rate": 0.1}},
     )
     return dataclasses.replace(plan, **changes)
 
@@ -263,3 +264,10 @@ def test_code_is_a_line_a_module(store: ResultStore) -> None:
         {"fingerprint": "f" * 64, "module": "model", "sha256": "1"},
         {"fingerprint": "f" * 64, "module": "losses", "sha256": "2"},
     ]
+
+
+@pytest.mark.parametrize("field", ["points", "paper"])
+@pytest.mark.parametrize("point", [{}, {"learning_rate": 0.5, "epochs": 3}])
+def test_points_of_a_search_have_a_value_on_every_axis(field: str, point: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must have a value of each of learning_rate, got"):
+        search(**{field: {"x": point}})

@@ -127,9 +127,20 @@ class SearchPlan:
     """Dotted configuration path → what to call it."""
     points: Mapping[str, Mapping[str, Any]]
     """Trial → dotted configuration path → value."""
-    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    paper: Mapping[str, Mapping[str, Any]]
     """The points that the paper chose: what to call one → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that points have a value on every axis.
+
+        Raises:
+            ValueError: if one has not.
+        """
+        for point in (*self.points.values(), *self.paper.values()):
+            if set(point) != set(self.axes):
+                axes = ", ".join(self.axes)
+                raise ValueError(f"a point must have a value of each of {axes}, got {dict(point)}")
 
     def to_plain(self) -> dict[str, Any]:
         """Dump as JSON types."""
