@@ -165,6 +165,16 @@ def test_grid_shares_its_trials_with_tables(
     assert "rates learning_rate=0.01 finished" in printed.err
 
 
+def test_a_search_keeps_what_the_paper_chose(project: Path) -> None:
+    text = GRID.replace("[0.01, 0.1, 0.3]", "[0.1]") + "[paper.theirs]\nlearning_rate = 0.1\n"
+    (project / "sweeps" / "searches" / "rates.toml").write_text(text)
+    place = Place.choose()
+    run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+    kept = place.store.latest_search_plan("rates")
+    assert kept is not None
+    assert kept.paper == {"theirs": {"learning_rate": 0.1}}
+
+
 def test_failed_trials_are_named_and_the_others_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
