@@ -6,6 +6,7 @@ import typer
 
 from s2hand_platform.cli import claims, commands, services
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.cli.explain import explain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
@@ -50,6 +51,7 @@ def _application() -> typer.Typer:
     for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
         app.command()(command)
     app.command()(claims.claims)
+    app.command()(explain)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, group in command_groups().items():
         app.add_typer(group, name=name)

@@ -148,6 +148,19 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
+    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+
+
+def stored_plan(
+    store: ResultStore,
+    name: str,
+    *,
+    data: str | None,
+    scale: str | None,
+    device_type: DeviceType | None,
+) -> TablePlan:
+    """Find the latest plan of a table; see :func:`show_table`."""
     known = dict.fromkeys(
         label
         for label, device in store.table_labels(name)
@@ -164,7 +177,7 @@ def show_table(
         options = {"--data": data, "--scale": scale, "--device": device_type}
         asked = "".join(f" {option} {value}" for option, value in options.items() if value)
         raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
-    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+    return plan
 
 
 def _measure_baselines(spec: TableSpec, plan: Plan, place: Place) -> None:
