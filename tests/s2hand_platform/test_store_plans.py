@@ -174,6 +174,13 @@ UNKNOWN = {
     "another field": json.dumps({"rows": 1}),
     "one more field": json.dumps({**table().to_plain(), "secondary_column": "error"}),
     "a contrast with no row": json.dumps({**table().to_plain(), "contrasts": [CONTRAST]}),
+    "a primary column that is none": json.dumps(
+        {
+            **table().to_plain(),
+            "contrasts": [{**CONTRAST, "baseline": "full"}],
+            "primary_column": "x",
+        }
+    ),
     "no printed number": json.dumps({**table().to_plain(), "printed": [PRINTED]}),
     "no number": json.dumps({**table().to_plain(), "notes": [math.nan]}),
     "cut": json.dumps(table().to_plain())[:-1],

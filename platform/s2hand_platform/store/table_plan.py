@@ -74,12 +74,16 @@ class TablePlan:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that contrasts are between rows of the table.
+        """Check that contrasts are between rows of the table, and decided in a column of it.
 
         Raises:
             ValueError: if one is not.
         """
         known = {row.id for row in self.rows}
+        if self.contrasts and self.primary_column not in {each.label for each in self.columns}:
+            raise ValueError(
+                f"the primary column must be one of the table's, got '{self.primary_column}'"
+            )
         for contrast in self.contrasts:
             if not {contrast.row, contrast.baseline} <= known:
                 raise ValueError(f"a contrast must be between rows of the table, got {contrast}")
