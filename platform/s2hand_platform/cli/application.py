@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from s2hand_platform.cli import commands, services
+from s2hand_platform.cli import commands, power, services
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
@@ -42,7 +42,8 @@ def _application() -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
+    shown = (commands.table, power.power)
+    for command in (commands.plan, commands.run, commands.sweep, *shown, services.ui):
         app.command()(command)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, group in command_groups().items():

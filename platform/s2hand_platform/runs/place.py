@@ -1,5 +1,6 @@
 """What a run works with, and how."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +101,12 @@ def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
     return (data is None or label.startswith(f"{data} (")) and (
         scale is None or label.endswith(f" ({scale})")
     )
+
+
+def options_of(label: str, device_type: str) -> str:
+    """Return the options that name a place of this label, for a command that is to be copied."""
+    data, _, scale = label.removesuffix(")").rpartition(" (")
+    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)} --device {device_type}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

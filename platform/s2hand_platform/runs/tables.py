@@ -1,7 +1,8 @@
 """Tables: planned, run, measured and shown."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +16,15 @@ from s2hand_platform.planning.planner import plan_table
 from s2hand_platform.runs.place import HowToRun, Place, is_label_of
 from s2hand_platform.runs.running import run_plan, tracker_of
 from s2hand_platform.spec.expansion import expand_table
-from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.spec.schema import Look, TableSpec
+from s2hand_platform.statistics.sequential import LOOKS, planned_looks
+from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.workspace import Workspace
+
+MAX_SEEDS_UNTIL_DECIDED = LOOKS[-1]
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +39,8 @@ def reproduce(
     workspace: str | Path | None = None,
     experiment: Experiment | None = None,
     how: HowToRun | None = None,
+    until_decided: bool = False,
+    max_seeds: int = MAX_SEEDS_UNTIL_DECIDED,
 ) -> MeasuredTable:
     """Measure a table; only what is missing from the store is run.
 
@@ -46,6 +53,9 @@ def reproduce(
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is the one that the command line runs.
         how: where trials run; None is a Ray on this machine.
+        until_decided: run up to a look, judge, and go on only while a declared contrast is open;
+            goes without ``seeds``.
+        max_seeds: with ``until_decided``, the seeds of the last look.
 
     Raises:
         SpecError: for a recipe, configuration or data that cannot be used.
@@ -54,7 +64,13 @@ def reproduce(
     place = Place.choose(
         data=data, scale=scale, workspace=workspace, experiment=experiment, device=device
     )
-    measured, _ = run_table(place, table, seeds=seeds, how=how or HowToRun())
+    how = how or HowToRun()
+    if until_decided and seeds is not None:
+        raise SpecError(["seeds: until_decided takes max_seeds in their place; leave one out"])
+    if until_decided:
+        measured, _ = run_until_decided(place, table, max_seeds=max_seeds, how=how)
+    else:
+        measured, _ = run_table(place, table, seeds=seeds, how=how)
     return measured
 
 
@@ -62,17 +78,101 @@ def run_table(
     place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
 ) -> tuple[MeasuredTable, RunSummary]:
     """Run what a table is missing, tell the tracker, and measure the table."""
+    return _run(place, table, [place.seeds(seeds)], how, looks=())
+
+
+def run_until_decided(
+    place: Place, table: str | Path, *, max_seeds: int, how: HowToRun
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run a table look by look, as long as one of its declared contrasts is open.
+
+    The looks stand in the kept plan from the start, and the table is judged by them from then on.
+
+    Raises:
+        SpecError: if the table declares no contrasts, or for fewer than two seeds.
+    """
+    num_contrasts = len(place.table(table).contrasts)
+    if not num_contrasts:
+        raise SpecError([f"{table}: declares no contrasts, so nothing is to be decided"])
+    if max_seeds < 2:
+        raise SpecError([f"--max-seeds: must be at least 2, got {max_seeds}"])
+    looks = planned_looks(max_seeds, num_contrasts)
+    return _run(place, table, [range(look.seeds) for look in looks], how, looks=looks)
+
+
+def _run(
+    place: Place,
+    table: str | Path,
+    steps: Sequence[range],
+    how: HowToRun,
+    *,
+    looks: tuple[Look, ...],
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run step by step; a training that failed is not tried again in a later step."""
     place.workspace.require_writable()
-    spec, plan = _plan_table(place, table, seeds=seeds)
-    kept = _persisted_table(spec, plan, place)
+    spec, plan = _plan_table(place, table, steps[-1])
+    kept = _persisted_table(spec, plan, place, looks)
+    _say_if_judged_otherwise(kept, place, how)
     place.store.write_plan(kept)
+    done = RunSummary(outcomes=(), reused=0)
     with tracker_of(place, how) as tracker:
-        summary = run_plan(plan, place, tracker, how)
-        _measure_baselines(spec, plan, place)
-        measured = MeasuredTable.build(kept, place.store, seeds=place.seeds(seeds))
+        for seeds in steps:
+            if len(steps) > 1:
+                _, plan = _plan_table(place, table, seeds)
+            done = _joined(done, run_plan(_without(plan, done.failed), place, tracker, how))
+            _measure_baselines(spec, plan, place)
+            measured = MeasuredTable.build(kept, place.store, seeds=seeds)
+            if not _goes_on(measured, how):
+                break
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
-    return measured, summary
+    return measured, done
+
+
+def _say_if_judged_otherwise(kept: TablePlan, place: Place, how: HowToRun) -> None:
+    """Say so where a table is judged by another rule than when it was run last."""
+    before = place.store.latest_table_plan(
+        kept.name, label=kept.label, device_type=kept.device_type
+    )
+    if before is not None and before.looks and before.looks != kept.looks:
+        seeds = ", ".join(str(look.seeds) for look in before.looks)
+        now = "other looks" if kept.looks else "Holm's procedure, at the seeds of this run,"
+        how.console.print(
+            f"{kept.name} was run until decided, with looks at {seeds} seeds; {now} now takes "
+            "their place. What was seen before is not allowed for.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _goes_on(measured: MeasuredTable, how: HowToRun) -> bool:
+    """Say whether a contrast is open, and which."""
+    still_open = [
+        f"{contrast.row} against {contrast.baseline}"
+        for contrast in measured.contrasts
+        if contrast.decision is not None and contrast.decision.is_open
+    ]
+    if still_open:
+        how.console.print(
+            f"open, so more seeds are run: {', '.join(still_open)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return bool(still_open)
+
+
+def _without(plan: Plan, failed: Collection[StoredAttempt]) -> Plan:
+    names = {attempt.trial_id for attempt in failed}
+    return replace(
+        plan, trials=tuple(trial for trial in plan.trials if trial.trial_id not in names)
+    )
+
+
+def _joined(first: RunSummary, second: RunSummary) -> RunSummary:
+    finished_by_first = len(first.outcomes) - len(first.failed)
+    return RunSummary(
+        outcomes=(*first.outcomes, *second.outcomes), reused=second.reused - finished_by_first
+    )
 
 
 def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
@@ -82,7 +182,7 @@ def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     run is what a table shows, and what a later plan tells changes from. Where it cannot be kept,
     that is a warning.
     """
-    spec, plan = _plan_table(place, table, seeds=seeds)
+    spec, plan = _plan_table(place, table, place.seeds(seeds))
     store = place.store
     kept = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
     hashes = {row.config_hash for row in kept.rows} if kept is not None else set()
@@ -94,15 +194,15 @@ def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     return plan
 
 
-def _plan_table(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
+def _plan_table(place: Place, table: str | Path, seeds: range) -> tuple[TableSpec, Plan]:
     spec = place.table(table)
-    plan = plan_table(
-        spec, place.experiment, place.store, place.seeds(seeds), device_type=place.device_type
-    )
+    plan = plan_table(spec, place.experiment, place.store, seeds, device_type=place.device_type)
     return spec, plan
 
 
-def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
+def _persisted_table(
+    spec: TableSpec, plan: Plan, place: Place, looks: tuple[Look, ...] = ()
+) -> TablePlan:
     experiment = place.experiment
     return persisted_table(
         spec,
@@ -113,6 +213,7 @@ def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
             row.row.id: experiment.describe_data(row.config)
             for row in expand_table(spec, experiment)
         },
+        looks=looks,
     )
 
 
@@ -141,6 +242,19 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
+    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+
+
+def stored_plan(
+    store: ResultStore,
+    name: str,
+    *,
+    data: str | None,
+    scale: str | None,
+    device_type: DeviceType | None,
+) -> TablePlan:
+    """Find the latest plan of a table; see :func:`show_table`."""
     known = dict.fromkeys(
         label
         for label, device in store.table_labels(name)
@@ -157,7 +271,7 @@ def show_table(
         options = {"--data": data, "--scale": scale, "--device": device_type}
         asked = "".join(f" {option} {value}" for option, value in options.items() if value)
         raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
-    return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
+    return plan
 
 
 def _measure_baselines(spec: TableSpec, plan: Plan, place: Place) -> None:
