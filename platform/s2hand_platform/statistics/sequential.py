@@ -160,9 +160,8 @@ def _could_decide(difference: MeanInterval | None, last: Look, tolerance: float)
         return True
     largest = max(abs(difference.low), abs(difference.high))
     error = difference.sd / math.sqrt(last.seeds)
-    return (
-        power(largest, difference.sd, last.seeds, last.level) >= POWER
-        or stats.t.isf(last.level, last.seeds - 1) * error < tolerance
+    return power(largest, difference.sd, last.seeds, last.level) >= POWER or bool(
+        stats.t.isf(last.level, last.seeds - 1) * error < tolerance
     )
 
 
