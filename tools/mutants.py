@@ -37,6 +37,8 @@ AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/statistics": [
         "tests/s2hand_platform/test_statistics_intervals.py",
         "tests/s2hand_platform/test_statistics_power.py",
+        "tests/s2hand_platform/test_statistics_sequential.py",
+        "tests/s2hand_platform/test_statistics_significance.py",
         "tests/s2hand_platform/test_statistics_verdicts.py",
     ],
     f"{_PLATFORM}/store": [

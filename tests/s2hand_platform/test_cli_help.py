@@ -85,7 +85,10 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
     [
         (["--help"], ["plan", "run", "sweep", "table", "ui", "submit", "hand", "data", "weights"]),
         (["-h"], ["plan", "hand"]),
-        *(([name, "-h"], ["--workspace"]) for name in ("plan", "run", "sweep", "table", "ui")),
+        *(
+            ([name, "-h"], ["--workspace"])
+            for name in ("plan", "run", "sweep", "table", "power", "ui")
+        ),
         (["submit", "-h"], ["--address"]),
         (["hand", "--help"], ["export", "show"]),
         (["hand", "show", "-h"], ["--sampled"]),
