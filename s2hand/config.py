@@ -130,13 +130,13 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.keypoint_knee_px > 0,
-            "losses.keypoint_knee_px must be positive",
+            0 < self.keypoint_knee_px < math.inf,
+            "losses.keypoint_knee_px must be finite and positive",
             keypoint_knee_px=self.keypoint_knee_px,
         )
         _require(
-            self.smooth_threshold_rad >= 0,
-            "losses.smooth_threshold_rad must not be negative",
+            0 <= self.smooth_threshold_rad < math.inf,
+            "losses.smooth_threshold_rad must be finite and not negative",
             smooth_threshold_rad=self.smooth_threshold_rad,
         )
         _require(
@@ -323,8 +323,8 @@ class StageConfig:
         _require(self.name.isidentifier(), "a stage's name must be an identifier", name=self.name)
         _require(self.epochs >= 0, f"{where}.epochs must not be negative", epochs=self.epochs)
         _require(
-            self.learning_rate > 0,
-            f"{where}.learning_rate must be positive",
+            0 < self.learning_rate < math.inf,
+            f"{where}.learning_rate must be finite and positive",
             learning_rate=self.learning_rate,
         )
         _require(

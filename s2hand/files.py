@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and what lies where another was expected."""
+"""Files that are written whole or not at all, by one at a time, and what lies in their place."""
 
 import errno
-import fcntl
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,22 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
+_LOG = logging.getLogger(__name__)
+
 
 @contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Be the only one in such a block, of all threads and processes; wait while another is.
+def exclusive(lock: Path, *, work: str) -> Iterator[None]:
+    """Be the only one in such a block, of all threads and processes; who must wait says so.
 
     The system frees the lock when its process ends, however that ends; the file stays.
 
     Args:
         lock: A file of nothing else; its folder must exist.
+        work: What is done in the block, for those who wait: "another process …".
 
     Raises:
         OSError: If the file cannot be written.
     """
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    file = FileLock(lock)
+    try:
+        file.acquire(blocking=False)
+    except Timeout:
+        _LOG.warning("another process %s; waiting until it is done", work)
+        file.acquire()
+    try:
         yield
+    finally:
+        file.release()
 
 
 @contextmanager
@@ -57,6 +69,22 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a file is there; False too where nobody may look, as ``what_lies_at`` tells."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether a folder is there; False too where nobody may look, as ``what_lies_at`` tells."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def what_lies_at(path: Path) -> str:

@@ -108,6 +108,7 @@ _HO3D = Layout(
     own_settings=("train_crop", "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
     modules=(
         "s2hand.data.ho3d",
+        "s2hand.data.postures",
         "s2hand.geometry.rotations",
         "s2hand.hand.pickles",
         *_READING,

@@ -37,7 +37,35 @@ def reconstruction_grid(
     rendered_silhouette: Float[Tensor, "rows size size"],
     novel_view_image: Float[Tensor, "rows 3 size size"],
 ) -> UInt8[np.ndarray, "rows_height columns_width 3"]:
-    """Lay out what a model made of each frame, under the titles ``COLUMN_TITLES``.
+    """Lay out what a model made of each frame: a row each, under the titles ``COLUMN_TITLES``."""
+    cells = reconstruction_cells(
+        images=images,
+        detected_keypoints_px=detected_keypoints_px,
+        detection_confidence=detection_confidence,
+        projected_keypoints_px=projected_keypoints_px,
+        heatmap_keypoints_px=heatmap_keypoints_px,
+        rendered_image=rendered_image,
+        rendered_silhouette=rendered_silhouette,
+        novel_view_image=novel_view_image,
+    )
+    rows = np.stack([cells[title] for title in COLUMN_TITLES], axis=1)
+    cell_px = rows.shape[-2]
+    pictures = rows.reshape(-1, cell_px, cell_px, 3)
+    return np.concatenate([_title_strip(cell_px), tile(pictures, columns=len(COLUMN_TITLES))])
+
+
+def reconstruction_cells(
+    *,
+    images: Float[Tensor, "rows 3 size size"],
+    detected_keypoints_px: Float[Tensor, "rows 21 2"],
+    detection_confidence: Float[Tensor, "rows 21"],
+    projected_keypoints_px: Float[Tensor, "rows 21 2"],
+    heatmap_keypoints_px: Float[Tensor, "rows 21 2"] | None,
+    rendered_image: Float[Tensor, "rows 3 size size"],
+    rendered_silhouette: Float[Tensor, "rows size size"],
+    novel_view_image: Float[Tensor, "rows 3 size size"],
+) -> dict[str, UInt8[np.ndarray, "rows cell cell 3"]]:
+    """Draw what a model made of each frame, by the titles ``COLUMN_TITLES``.
 
     The input; the detected keypoints, the fainter the lower their confidence; the projected
     joints, with the heat maps' keypoints as crosses; the rendering over the input; the rendering
@@ -72,10 +100,11 @@ def reconstruction_grid(
             _draw_crosses(cell, keypoints_px)
     overlay = images * (1 - rendered_silhouette[:, None]) + rendered_image
     renderings = (_cells(each, scale) for each in (overlay, rendered_image, novel_view_image))
-    cells = np.stack((plain, detected, projected, *renderings), axis=1)
-    cell_px = cells.shape[-2]
-    pictures = np.round(cells * 255).astype(np.uint8).reshape(-1, cell_px, cell_px, 3)
-    return np.concatenate([_title_strip(cell_px), tile(pictures, columns=len(COLUMN_TITLES))])
+    columns = (plain, detected, projected, *renderings)
+    return {
+        title: np.round(cells * 255).astype(np.uint8)
+        for title, cells in zip(COLUMN_TITLES, columns, strict=True)
+    }
 
 
 def turned_about_vertical(

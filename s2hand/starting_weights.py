@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.errors import CheckpointError, ConfigurationError
-from s2hand.files import what_lies_at, whole_file
+from s2hand.files import is_file, what_lies_at, whole_file
 from s2hand.hand.loader import EMBEDDED
 from s2hand.parts import WEIGHTS, WeightsName
 from s2hand.plain_data import from_plain
@@ -148,7 +148,7 @@ def open_weights(name: WeightsName, folder: str | Path = "") -> StartingWeights:
         CheckpointError: If it is truncated, of another format, or holds other weights.
     """
     path = weights_path(name, folder)
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigurationError(
             f"model.pretrained='{name}' needs {path}, where there is {what_lies_at(path)}; make it "
             "with `make starting-weights` and name its folder in model.weights_dir, or choose "

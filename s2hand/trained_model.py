@@ -22,7 +22,7 @@ from torch import Tensor
 from s2hand import __version__
 from s2hand.config import OPERATIONAL_FIELDS, S2HandConfig
 from s2hand.errors import CheckpointError, ConfigurationError
-from s2hand.files import what_lies_at, whole_file
+from s2hand.files import is_file, what_lies_at, whole_file
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import ENVIRONMENT_VARIABLE, load_hand_model
 from s2hand.hand.model_data import HandModelData
@@ -168,7 +168,7 @@ def _digest(envelope: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
 
 def _read(path: Path, *, with_weights: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read the metadata of a file of ours, and its weights if they are wanted."""
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError(
             f"{path}: must be a trained model, there is {what_lies_at(path)}; give the "
             f"{MODEL_NAME} that a finished training leaves in its folder"

@@ -1,4 +1,7 @@
+import os
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,32 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    places = (folder, *folder.parents)
+    before = {place: stat.S_IMODE(place.stat().st_mode) for place in places}
+    wanted = {place: 0 if place == folder else mode | 0o001 for place, mode in before.items()}
+    changed = [place for place in places if wanted[place] != before[place]]
+    is_root = os.geteuid() == 0
+    for place in changed:
+        place.chmod(wanted[place])
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for place in reversed(changed):
+            place.chmod(before[place])
+
+
+@pytest.fixture
+def locked() -> Callable[[Path], AbstractContextManager[None]]:
+    """Have no right to look into a folder; root, whom nothing stops, is somebody else meanwhile."""
+    return _locked
 
 
 @pytest.fixture

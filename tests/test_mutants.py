@@ -78,6 +78,15 @@ def test_every_area_and_its_tests_exist() -> None:
         mutants.tests_of("s2hand/model.py")
 
 
+def test_a_folder_s_modules_are_those_of_its_areas_each_with_its_own_tests() -> None:
+    modules = mutants.modules_below(ROOT, "s2hand/rendering")
+    assert "s2hand/rendering/topology.py" in modules
+    assert not [module for module in modules if "cuda" in module or "pytorch3d" in module]
+    beside = ["tests/s2hand/rendering/test_rendering_topology.py"]
+    assert mutants.tests_of("s2hand/rendering/topology.py") == beside
+    assert mutants.modules_below(ROOT, "s2hand/model.py") == ["s2hand/model.py"]
+
+
 def test_a_killed_mutant_stays_so_and_a_survivor_is_tried_on_other_tests(tmp_path: Path) -> None:
     path = tmp_path / "new" / "results.jsonl"
     outcomes = Outcomes(path)

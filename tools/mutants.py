@@ -31,6 +31,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 _PLATFORM = "platform/s2hand_platform"
 
+
+def _beside(
+    folder: str, prefix: str, tests: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """Name the test files of modules in a folder, by the words behind their prefix."""
+    return {
+        f"{folder}/{module}.py": [f"tests/{folder}/test_{prefix}_{word}.py" for word in words]
+        for module, words in tests.items()
+    }
+
+
 AREAS: Mapping[str, Sequence[str]] = {
     f"{_PLATFORM}/identity.py": ["tests/s2hand_platform/test_identity.py"],
     f"{_PLATFORM}/planning": ["tests/s2hand_platform/test_planning.py"],
@@ -56,12 +67,52 @@ AREAS: Mapping[str, Sequence[str]] = {
     "s2hand/keypoints": ["tests/s2hand/keypoints"],
     "s2hand/losses": ["tests/s2hand/losses"],
     "s2hand/metrics": ["tests/s2hand/metrics"],
-    "s2hand/rendering": ["tests/s2hand/rendering"],
+    **_beside("s2hand/rendering", "rendering", {
+        "lighting": ["lighting"],
+        "outlines": ["draw", "gradients", "unusual"],
+        "cpu": ["draw", "gradients", "unusual"],
+        "pictures": ["pictures"],
+        "rasterise": ["rasterise"],
+        "render": ["render"],
+        "threads": ["draw"],
+        "topology": ["topology"],
+    }),
     "s2hand/schedule.py": ["tests/s2hand/training/test_training_stages.py"],
-    "s2hand/synthetic": ["tests/s2hand/synthetic"],
-    "s2hand/training": ["tests/s2hand/training"],
-}
-"""Modules, or folders of them → the tests that must notice what changes there."""
+    **_beside("s2hand/synthetic", "synthetic", {
+        "annotations": ["annotations"],
+        "collection": ["collection"],
+        "detector": ["detector"],
+        "existing": ["generate"],
+        "generate": ["generate"],
+        "motion": ["motion"],
+        "namespaces": ["namespaces"],
+        "noise": ["noise"],
+        "seeds": ["namespaces"],
+        "sequences": ["sequences"],
+        "sizes": ["generate"],
+        "stage": ["stage"],
+        "visibility": ["visibility"],
+    }),
+    "s2hand/synthetic/made_when_used.py": ["tests/s2hand/synthetic/test_made_when_used.py"],
+    "s2hand/synthetic": [
+        "tests/s2hand/synthetic/test_synthetic_parts.py",
+        "tests/s2hand/synthetic/test_synthetic_touch.py",
+    ],
+    "s2hand/training/acting_code.py": ["tests/s2hand/training/test_acting_code.py"],
+    **_beside("s2hand/training", "training", {
+        "checkpoint": ["checkpoint"],
+        "determinism": ["determinism"],
+        "pictures": ["pictures"],
+        "sharing": ["sharing"],
+        "stages": ["stages"],
+        "step": ["step"],
+        "workers": ["workers"],
+    }),
+    "s2hand/training": ["tests/s2hand/training/test_training_loop.py"],
+}  # fmt: skip
+"""Modules, or folders of them → the tests that must notice what changes there; the first place
+that a module lies in counts. Those of the GPU (``rendering/cuda*.py``, ``pytorch3d.py``) are in
+none: without one they are not run."""
 
 _OPPOSITES: Mapping[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -205,7 +256,12 @@ class TreeCopy:
         for name in filter(None, listing.stdout.split("\0")):
             if (root / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(root / name, folder / name)
+                shutil.copy2(root / name, folder / name)
+        for place in [path for path in folder.rglob("*") if path.is_dir()]:
+            # Valid in the copy, where the sources have their times: nothing is compiled again.
+            for path in (root / place.relative_to(folder) / "__pycache__").glob("*.pyc"):
+                (place / "__pycache__").mkdir(exist_ok=True)
+                shutil.copy2(path, place / "__pycache__")
         self._folder = folder
         self._compiled = set[Path]()
 
@@ -348,11 +404,15 @@ def _digest(root: Path, tests: Sequence[str]) -> str:
 
 
 def modules_below(root: Path, place: str) -> list[str]:
-    """Return a module, or all in a folder that have something to change, relative to the root."""
+    """Return a module, or all in a folder that are to be measured, relative to the root.
+
+    Those are all that belong to an area and have something to change.
+    """
     if place.endswith(".py"):
         return [place]
     paths = sorted((root / place).rglob("*.py"))
-    return [str(path.relative_to(root)) for path in paths if mutants_of(path.read_bytes())]
+    names = [str(path.relative_to(root)) for path in paths if mutants_of(path.read_bytes())]
+    return [name for name in names if _area_of(name)]
 
 
 def tests_of(module: str) -> Sequence[str]:
@@ -361,10 +421,16 @@ def tests_of(module: str) -> Sequence[str]:
     Raises:
         ValueError: if it belongs to none.
     """
-    for place, tests in AREAS.items():
-        if module == place or module.startswith(f"{place}/"):
-            return tests
-    raise ValueError(f"'{module}' must lie in one of {', '.join(AREAS)}")
+    area = _area_of(module)
+    if area is None:
+        raise ValueError(f"'{module}' must lie in one of {', '.join(AREAS)}")
+    return AREAS[area]
+
+
+def _area_of(module: str) -> str | None:
+    """Name the first place that a module lies in."""
+    places = (place for place in AREAS if module == place or module.startswith(f"{place}/"))
+    return next(places, None)
 
 
 _LIBRARIES = ("torch", "numba", "scipy.stats", "pandas", "pyarrow.parquet", "beartype")
@@ -385,7 +451,8 @@ def main(arguments: Sequence[str]) -> None:
         importlib.import_module(library)
     outcomes = Outcomes(ROOT / ".mutants" / "results.jsonl")
     rows = ["| module | mutants | tried | killed | share |", "| --- | --: | --: | --: | --: |"]
-    for module in [each for place in options.places for each in modules_below(ROOT, place)]:
+    modules = (each for place in options.places for each in modules_below(ROOT, place))
+    for module in dict.fromkeys(modules):
         measured = measure(
             ROOT, module, tests_of(module), outcomes=outcomes, sample=options.sample,
             seed=options.seed,

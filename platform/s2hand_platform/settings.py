@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from s2hand_platform.errors import without_passwords
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,7 +43,8 @@ class Setting:
         places = [(self.option, given), *((name, os.environ.get(name)) for name in self.variables)]
         found = next(((str(value), source) for source, value in places if value), None)
         chosen = Chosen(*(found or (self.default, "default")))
-        _LOG.info("%s: %s (%s)", self.name, chosen.value or self.otherwise, chosen.source)
+        told = without_passwords(chosen.value) or self.otherwise
+        _LOG.info("%s: %s (%s)", self.name, told, chosen.source)
         return chosen
 
     @contextmanager

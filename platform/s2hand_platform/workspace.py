@@ -1,5 +1,7 @@
 """The folder that holds everything that runs produce."""
 
+import hashlib
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,12 @@ class Workspace:
     def artifacts_dir(self) -> Path:
         """MLflow's artifacts."""
         return self.root / "mlartifacts"
+
+    def report_dir(self, name: str, label: str) -> Path:
+        """What is written of a table for people, under the words of the command that ran it."""
+        words = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:40]
+        digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+        return self.root / "reports" / f"{name}-{words}-{digest}"
 
     @property
     def mlflow_uri(self) -> str:

@@ -13,6 +13,7 @@ from s2hand.data.files import refuse_dangling
 from s2hand.data.loader import Survey, loader_of
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
+from s2hand.files import is_folder
 from s2hand.layouts import LAYOUTS, DatasetName, Layout, Split
 
 
@@ -94,7 +95,7 @@ def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
         )
     nested = Path(root) / dataset
     refuse_dangling(nested)
-    return nested if nested.is_dir() else Path(root)
+    return nested if is_folder(nested) else Path(root)
 
 
 def load_train(config: S2HandConfig) -> FrameTable:

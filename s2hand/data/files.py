@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 
 from s2hand.errors import DataError
-from s2hand.files import broken_link, what_lies_at
+from s2hand.files import broken_link, is_folder, what_lies_at
 from s2hand.geometry.cameras import project
 from s2hand.keypoints.openpose import Detections
 from s2hand.layouts import Split
@@ -26,10 +26,13 @@ def is_present(path: Path) -> bool:
 
     Raises:
         DataError: If it is a symbolic link, or lies behind one, that leads nowhere: then somebody
-            meant it to be there.
+            meant it to be there. If nobody may look.
     """
-    if path.exists():
-        return True
+    try:
+        if path.exists():
+            return True
+    except OSError as error:
+        raise DataError(f"{path}: there is {what_lies_at(path)}") from error
     refuse_dangling(path)
     return False
 
@@ -85,13 +88,29 @@ def read_json_array(
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by their name without ending."""
+    """Return the image files of a folder by their name without ending.
+
+    Raises:
+        DataError: If the folder cannot be listed, or two images have one name.
+    """
     try:
         files = sorted(folder.iterdir(), key=lambda file: file.name)
     except OSError as error:
         refuse_dangling(folder)
-        raise DataError(f"{folder}: folder of images is missing; {_LAYOUT}") from error
-    return {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+        raise DataError(
+            f"{folder}: folder of images is missing or cannot be listed ({error.strerror}); there "
+            f"is {what_lies_at(folder)}; {_LAYOUT}"
+        ) from error
+    images: dict[str, Path] = {}
+    for file in files:
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            first = images.setdefault(file.stem, file)
+            if first != file:
+                raise DataError(
+                    f"{folder}: an image must be there once, got {first.name} and {file.name}; "
+                    "keep the one of the release that the annotations are of"
+                )
+    return images
 
 
 def find_images(folder: Path, stems: list[str]) -> tuple[Path, ...]:
@@ -126,7 +145,7 @@ def project_truth(
 
 def require_folder(path: Path) -> None:
     """Refuse a dataset folder that does not exist."""
-    if not path.is_dir():
+    if not is_folder(path):
         refuse_dangling(path)
         raise DataError(
             f"{path}: folder of the dataset is missing, there is {what_lies_at(path)}; {_LAYOUT}"

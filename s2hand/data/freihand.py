@@ -20,7 +20,7 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px, stored_sizes_px
-from s2hand.data.plausibility import Share, judge, require_hands
+from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
@@ -103,6 +103,7 @@ def load_freihand(
     sample_ids = tuple(f"{index:08d}" for index in range(count))
     joints, vertices = _truth(files, sample_ids)
     intrinsics_px = files.stored_intrinsics_px[:count]
+    require_cameras(intrinsics_px, sample_ids, str(files.intrinsics))
     sizes_px = stored_sizes_px(files.images)
     notes: dict[str, str] = {}
     if keypoints == "ground_truth" and joints is not None:

@@ -24,7 +24,8 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import Loader, Survey
 from s2hand.data.packing import stored_size_px
-from s2hand.data.plausibility import Share, judge, require_hands
+from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
+from s2hand.data.postures import posture_share
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.rotations import (
@@ -145,7 +146,9 @@ def load_ho3d(
     meta_files = f"{root / _FOLDERS[split]}/*/meta/*.pkl"
     joints, vertices = _truth(files, split, meta_files)
     rotations = _opencv_rotations(_column(meta, "handPose")) if split == "train" else None
+    sample_ids = tuple(frame.sample_id for frame in frames)
     intrinsics_px = _column(meta, "camMat")
+    require_cameras(intrinsics_px, sample_ids, meta_files)
     sizes_px = _sizes_px(files)
     stored_px = np.array([sizes_px[frame.sequence] for frame in frames], np.int64)
     notes: dict[str, str] = {}
@@ -165,7 +168,7 @@ def load_ho3d(
     else:
         boxes = _detected_extents(detected_px, confidence, stored_px.astype(np.float32))
     table = FrameTable(
-        sample_ids=tuple(frame.sample_id for frame in frames),
+        sample_ids=sample_ids,
         image_paths=files.images,
         intrinsics_px=intrinsics_px,
         sequences=tuple(frame.sequence for frame in frames),
@@ -184,7 +187,7 @@ def load_ho3d(
         truth=meta_files if split == "train" else str(files.joints),
         detections=detection_files,
         boxes=meta_files,
-        more=tuple(_wrist_shares(files, joints, meta_files)) if split == "test" else (),
+        more=tuple(_own_shares(files, table, meta_files)),
     )
     return replace(table, notes=notes)
 
@@ -388,11 +391,13 @@ def _read_truth(files: _Files, path: Path, points: int) -> Float32[np.ndarray, "
     return read_json_array(path, (points, 3), count=len(files.listed))[: len(files.frames)]
 
 
-def _wrist_shares(
-    files: _Files, joints: Float32[np.ndarray, "n 21 3"] | None, meta_files: str
-) -> Iterator[Share]:
-    """Compare the wrists in an evaluation set's meta files with those of its true joints."""
+def _own_shares(files: _Files, table: FrameTable, meta_files: str) -> Iterator[Share]:
+    """Compare what these files tell twice: training poses, and the wrists of evaluation frames."""
+    joints = table.joints
     if joints is None:
+        return
+    if table.rotations is not None:
+        yield posture_share(joints, table.rotations, table.sequences, meta_files)
         return
     wrists = _column(files.meta, "wrist") * _OPENGL_TO_OPENCV
     is_known = ~np.isnan(wrists).any(axis=1)

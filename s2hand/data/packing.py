@@ -67,7 +67,7 @@ def pack_images(
     target = cache_dir / f"{_key(paths, boxes_px, side_px)}.npy"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with exclusive(target.with_suffix(".lock")):
+        with exclusive(target.with_suffix(".lock"), work=f"packs the images of {target}"):
             if not target.exists():
                 _require_space(cache_dir, int(np.prod(shape)))
                 _write_npy(target, shape, _decoded_chunks(paths, boxes_px, side_px))

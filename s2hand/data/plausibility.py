@@ -18,6 +18,10 @@ _HAND_M = (0.04, 0.4)
 stretched out."""
 _USUAL_M = (0.1, 0.3)
 """The same of the middle one of a set."""
+_NEAREST_M = 0.001
+"""No lens is as near to what it sees; depth 0 has no place in a picture."""
+_MOST_PX = 1e6
+"""More than any camera matrix holds."""
 _UNITS_M = {"millimetres": 1e-3, "centimetres": 1e-2}
 _AT_ORIGIN_M = 0.001
 _SAME_POINT_M = 0.02
@@ -103,7 +107,7 @@ def require_hands(
             "around it",
             f"{sizes_m[wrong][0]:.3g}", _likely_unit(float(np.median(sizes_m[wrong]))),
         )  # fmt: skip
-    behind = points[..., 2].min(axis=1) <= 0
+    behind = points[..., 2].min(axis=1) <= _NEAREST_M
     if behind.any():
         _refuse(
             behind, sample_ids, where, "in front of the camera",
@@ -112,6 +116,33 @@ def require_hands(
         )  # fmt: skip
     if file_order is not None:
         _require_order(points, where, file_order)
+
+
+def require_cameras(
+    intrinsics_px: Float32[np.ndarray, "n 3 3"], sample_ids: Sequence[str], where: str
+) -> None:
+    """Check that camera matrices project what is in front of the camera to finite pixels.
+
+    Args:
+        intrinsics_px: Camera matrices, as read.
+        sample_ids: Of each row.
+        where: The files that hold them.
+
+    Raises:
+        DataError: If one cannot be a camera's, naming the sample.
+    """
+    focal_px = np.diagonal(intrinsics_px, axis1=1, axis2=2)[:, :2]
+    wrong = (
+        (focal_px < 1).any(axis=1)
+        | (np.abs(intrinsics_px) > _MOST_PX).any(axis=(1, 2))
+        | (np.abs(intrinsics_px[:, 2] - (0, 0, 1)) > 1e-6).any(axis=1)
+    )
+    if wrong.any():
+        _refuse(
+            wrong, sample_ids, where,
+            "seen by a camera ((fx, s, cx), (0, fy, cy), (0, 0, 1)) in pixels, fx and fy 1 or more",
+            f"{intrinsics_px[wrong][0].tolist()}", "transposed, inverted, or not in pixels?",
+        )  # fmt: skip
 
 
 def judge(

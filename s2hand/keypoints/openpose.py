@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.errors import DataError
-from s2hand.files import whole_file
+from s2hand.files import what_lies_at, whole_file
 
 _DECIMALS_PX, _DECIMALS_CONFIDENCE = 2, 4
 _NUM_KEYPOINTS = 21
@@ -125,12 +125,14 @@ def _read_lists(path: Path) -> tuple[list[Any], list[Any], list[Any]]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: file of detected keypoints is missing; run a hand detector on the images "
-            "and write its output there (docs/datasets.md shows the format)"
+            f"{path}: file of detected keypoints is missing, there is {what_lies_at(path)}; run a "
+            "hand detector on the images and write its output there (docs/datasets.md shows the "
+            "format)"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: must be a complete JSON file, could not be read: {error}"
+            f"{path}: must be a complete JSON file, could not be read: {error}; there is "
+            f"{what_lies_at(path)}: detect again"
         ) from error
     expected = "a list of three lists (keypoints, confidences, file names) of equal length"
     if not (isinstance(content, list) and len(content) == 3):

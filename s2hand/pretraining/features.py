@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,13 @@ from s2hand.pretraining.coordinate_classes import (
     expected_keypoints_px,
 )
 from s2hand.pretraining.muon import Muon
-from s2hand.training.checkpoint import require_same
+from s2hand.training.checkpoint import holds, read_torch_file, require_same
 from s2hand.training.determinism import derive_seed
 from s2hand.training.step import move_batch
 
 FORMAT = "s2hand-pretraining-1"
+
+_KINDS = {"format": str, "identity": dict, "steps_done": int, "model": dict, "optimisers": list}
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Takes the number of steps done and what was measured since the last report; it may raise to end
@@ -256,13 +257,8 @@ def _load(
     """Give the classifier and the optimisers a saved state, if there is one; return its steps."""
     if not path.is_file():
         return 0
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path}: not a whole state of a pretraining ({error}); delete it to start anew"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = read_torch_file(path, device, what="state of a pretraining")
+    if not holds(content, FORMAT, _KINDS):
         raise CheckpointError(
             f"{path}: expected a state of format {FORMAT}, got another file; name another path"
         )

@@ -85,7 +85,7 @@ def make_synthetic(
 
     The same arguments give the same bytes on the same machine, whatever the number of workers. An
     interrupted run is continued by the same call; a finished set is checked and left as it is. Of
-    calls that make a set at once, one works and the others wait for it.
+    calls that make a set at once, one works and the others say that they wait for it.
 
     Args:
         root: Folder that receives ``freihand``, ``ho3d`` and ``manifest.json``; a folder
@@ -129,7 +129,7 @@ def _alone_in(root: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(exclusive(root / _LOCK_NAME))
+            stack.enter_context(exclusive(root / _LOCK_NAME, work=f"makes the set in {root}"))
         except OSError as error:
             raise DataError(unwritable(root, error)) from error
         yield

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from s2hand.errors import CheckpointError
-from s2hand.files import what_lies_at, whole_file
+from s2hand.files import is_file, what_lies_at, whole_file
 
 FORMAT = "s2hand-checkpoint-2"
 
@@ -51,19 +51,12 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
     Raises:
         CheckpointError: if the file is missing, truncated, or not a checkpoint of this package.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError(
             f"{path}: no checkpoint there, but {what_lies_at(path)}; train first, or give another "
             "folder"
         )
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        # Not torch's words: they advise to load files of others without its restrictions.
-        raise CheckpointError(
-            f"{path}: not a whole checkpoint ({type(error).__name__}), there is "
-            f"{what_lies_at(path)}; delete it to train that part again"
-        ) from error
+    content = read_torch_file(path, device, what="checkpoint")
     if not _is_checkpoint(content):
         raise CheckpointError(
             f"{path}: expected a checkpoint of format {FORMAT}, got another file; "
@@ -72,13 +65,36 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
     return Checkpoint(**{name: content[name] for name in Checkpoint.__slots__})
 
 
+def read_torch_file(path: Path, device: str, *, what: str) -> Any:
+    """Read what ``torch.save`` wrote, executing nothing.
+
+    Raises:
+        CheckpointError: if it is no whole file of that kind; ``what`` says what it should be.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        # Not torch's words: they advise to load files of others without its restrictions.
+        raise CheckpointError(
+            f"{path}: not a whole {what} ({type(error).__name__}), there is {what_lies_at(path)}; "
+            "delete it to train that part again"
+        ) from error
+
+
+def holds(content: Any, format_name: str, kinds: Mapping[str, type]) -> bool:
+    """Tell whether a file's content has a format's fields, each of its kind."""
+    return (
+        isinstance(content, dict)
+        and content.get("format") == format_name
+        and content.keys() == kinds.keys()
+        and all(isinstance(content[name], kind) for name, kind in kinds.items())
+    )
+
+
 def _is_checkpoint(content: Any) -> bool:
     """Tell whether a file holds a checkpoint's fields, each of its kind."""
     return (
-        isinstance(content, dict)
-        and content.get("format") == FORMAT
-        and content.keys() == _KINDS.keys()
-        and all(isinstance(content[name], kind) for name, kind in _KINDS.items())
+        holds(content, FORMAT, _KINDS)
         and all(isinstance(key, str) for each in ("identity", "model") for key in content[each])
         and all(isinstance(each, torch.Tensor) for each in content["model"].values())
     )

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from s2hand.files import whole_file
+
 
 @runtime_checkable  # the tests check annotations as the code runs
 class TrainingContext(Protocol):
@@ -65,4 +67,5 @@ class LocalContext:
         """Write ``pictures/<name>_<epoch>.png`` into the checkpoint folder."""
         folder = self.checkpoint_dir / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(folder / f"{name}_{epoch:04d}.png")
+        with whole_file(folder / f"{name}_{epoch:04d}.png") as file:
+            Image.fromarray(picture).save(file, format="PNG")

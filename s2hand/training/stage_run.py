@@ -14,6 +14,7 @@ from torch import nn
 from s2hand.config import S2HandConfig, StageConfig
 from s2hand.data.clips import ClipSampler, FrameSampler
 from s2hand.data.dataset import FrameDataset
+from s2hand.drawing import draw_reconstructions
 from s2hand.errors import ConfigurationError
 from s2hand.losses.formula import RestHand
 from s2hand.losses.objective import Objective
@@ -27,7 +28,6 @@ from s2hand.training.checkpoint import (
 )
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.pictures import draw_reconstructions
 from s2hand.training.reports import StageReports
 from s2hand.training.stages import stage_id, stage_parts, stream_of
 from s2hand.training.step import TrainingStep, build_optimiser, move_batch, set_learning_rate

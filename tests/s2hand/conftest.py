@@ -34,6 +34,32 @@ def random_hands(
     )
 
 
+def posed_hands(
+    random: np.random.Generator, count: int, place: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pose one hand about a place in front of the camera.
+
+    Returns:
+        Joints in OpenPose order; HO-3D's ``handPose``, fingers in MANO's order.
+    """
+    rest, joints, poses = right_hand(), np.zeros((count, 21, 3)), np.zeros((count, 16, 3))
+    wrists = Rotation.random(count, random)
+    poses[:, 1:] = random.normal(scale=0.1, size=(count, 15, 3))
+    for frame, wrist in enumerate(wrists):
+        poses[frame, 0] = (Rotation.from_matrix(np.diag([1, -1, -1])) * wrist).as_rotvec()
+        joints[frame, 0] = place + wrist.apply(rest[0]) + random.normal(scale=0.005, size=3)
+        for finger, first in enumerate((13, 1, 4, 10, 7)):
+            turn, before = wrist, 0
+            for k in range(4):
+                joint = 4 * finger + k + 1
+                bone = turn.apply(rest[joint] - rest[before])
+                joints[frame, joint] = joints[frame, before] + bone
+                if k < 3:
+                    turn *= Rotation.from_rotvec(poses[frame, first + k])
+                before = joint
+    return joints, poses.reshape(count, 48)
+
+
 def vertices_of(random: np.random.Generator, joints: np.ndarray, tips: list[int]) -> np.ndarray:
     """Scatter vertices about the joints; those of fingertips lie at the tips."""
     vertices = joints[:, random.integers(0, 21, 778)]
@@ -102,7 +128,7 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
         camera = np.array([[60.0, 0, width / 2 - 0.5], [0, 60, height / 2], [0, 0, 1]])
         root = tmp_path / "ho3d"
         for folder, sequence in (("train", "AB1"), ("evaluation", "SM1")):
-            hands = random_hands(random, count, (0.05, -0.02, 0.5))
+            hands, poses = posed_hands(random, count, (0.05, -0.02, 0.5))
             joints = hands[:, HO3D_FROM_OPENPOSE] * [1, -1, -1]
             seen = projected(hands, camera)
             for frame in range(count):
@@ -113,7 +139,7 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
                 if folder == "train":
                     meta |= {
                         "handJoints3D": joints[frame].astype(np.float32),
-                        "handPose": random.normal(size=48),
+                        "handPose": poses[frame],
                         "handBeta": np.zeros(10),
                         "handTrans": np.zeros(3),
                     }

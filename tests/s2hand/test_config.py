@@ -31,6 +31,9 @@ def phase(**changes):
     return QuaternionPhase(**(fields | changes))
 
 
+NO_NUMBERS = (math.inf, math.nan)
+
+
 @pytest.mark.parametrize(
     ("section", "make", "field", "allowed", "refused"),
     [
@@ -38,13 +41,14 @@ def phase(**changes):
         ("model", ModelConfig, "keypoint_stacks", [1], [0]),
         ("model", ModelConfig, "keypoint_channels", [8, 64], [0, 12]),
         ("losses.weights", LossWeights, "quaternion", [0.0, 2.5], [-1.0, math.inf, math.nan]),
-        ("losses", LossConfig, "keypoint_knee_px", [0.1], [0.0]),
-        ("losses", LossConfig, "photometric_min_confidence", [0.0], [-0.1, 1.0]),
-        ("data", DataConfig, "rotation_deg", [0.0, 180.0], [-1.0, 181.0]),
-        ("data", DataConfig, "picture_jitter", [0.0, 0.5], [-0.1, 1.0]),
+        ("losses", LossConfig, "keypoint_knee_px", [0.1], [0.0, *NO_NUMBERS]),
+        ("losses", LossConfig, "smooth_threshold_rad", [0.0], [-0.1, *NO_NUMBERS]),
+        ("losses", LossConfig, "photometric_min_confidence", [0.0], [-0.1, 1.0, *NO_NUMBERS]),
+        ("data", DataConfig, "rotation_deg", [0.0, 180.0], [-1.0, 181.0, *NO_NUMBERS]),
+        ("data", DataConfig, "picture_jitter", [0.0, 0.5], [-0.1, 1.0, *NO_NUMBERS]),
         ("data", DataConfig, "sequence_rotation_deg", [0.0, 180.0], [-1.0, 181.0]),
         ("data", DataConfig, "colour_jitter", [0.0], [-0.1, 1.0]),
-        ("data", DataConfig, "crop_size_per_reach", [2.0, 8.0], [1.9, 8.1]),
+        ("data", DataConfig, "crop_size_per_reach", [2.0, 8.0], [1.9, 8.1, *NO_NUMBERS]),
         ("data", DataConfig, "validation_fraction", [0.0], [-0.1, 1.0]),
         ("clips", ClipConfig, "num_frames", [2], [1]),
         ("clips", ClipConfig, "frame_interval", [1], [0]),
@@ -53,9 +57,9 @@ def phase(**changes):
         ("quaternion_schedule", phase, "num_frames", [2], [1]),
         ("quaternion_schedule", phase, "weight", [0.0], [-1.0, math.nan]),
         ("stages", stage, "epochs", [0, 1], [-1]),
-        ("stages", stage, "learning_rate", [1e-9], [0.0, -1.0]),
+        ("stages", stage, "learning_rate", [1e-9], [0.0, -1.0, *NO_NUMBERS]),
         ("stages", stage, "decay_every_epochs", [1], [0]),
-        ("stages", stage, "decay_factor", [1.0], [0.0, 1.1]),
+        ("stages", stage, "decay_factor", [1.0], [0.0, 1.1, *NO_NUMBERS]),
         ("stages", stage, "without", [("ssim",)], [("sim",)]),
         ("optimiser", OptimiserConfig, "world_size", [1, 2], [0]),
         ("optimiser", OptimiserConfig, "batch_size", [1], [0]),

@@ -5,8 +5,9 @@ import os
 import stat
 
 import pytest
+from filelock import FileLock, Timeout
 
-from s2hand.files import broken_link, what_lies_at, whole_file
+from s2hand.files import broken_link, exclusive, what_lies_at, whole_file
 
 
 def test_the_new_content_appears_at_the_end_readable_by_others(tmp_path):
@@ -64,6 +65,23 @@ def test_two_writers_do_not_meet(tmp_path):
             second.write(b"second")
         first.write(b"first")
     assert path.read_bytes() == b"first"
+
+
+def test_who_waits_for_another_says_so_and_is_then_alone(tmp_path, monkeypatch):
+    lock = tmp_path / "lock"
+    holder = FileLock(lock)
+    holder.acquire()
+    told = []
+
+    def release(text, *values):
+        told.append(text % values)
+        holder.release()
+
+    monkeypatch.setattr("s2hand.files._LOG.warning", release)
+    for _ in range(2):
+        with exclusive(lock, work="makes it"), pytest.raises(Timeout):
+            FileLock(lock).acquire(blocking=False)
+    assert told == ["another process makes it; waiting until it is done"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,21 @@ def shared(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     yield folder
     shutil.rmtree(folder)
+
+
+def test_what_may_not_be_looked_at_is_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    locked: Callable[[Path], AbstractContextManager[None]],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    monkeypatch.setattr(Place, "choose", lambda **_: (folder / "below").exists())
+    with locked(folder):
+        assert call(monkeypatch, "plan", "tiny") == EXIT_USER_ERROR
+    printed = capsys.readouterr().err.replace("\n", "")
+    assert printed == f"error: {folder / 'below'}: Permission denied; check its permissions"
 
 
 @contextmanager

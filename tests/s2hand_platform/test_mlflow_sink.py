@@ -158,6 +158,62 @@ def test_rows_hold_mean_interval_and_the_published_value(
     assert row.data.tags["paper.table"] == "tiny"
 
 
+def test_a_tables_files_are_shown_in_a_run_of_its_own(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.report_dir("tiny", "curve (demo)")
+    folder.mkdir(parents=True)
+
+    def attach(**files: str) -> Run:
+        for name, text in files.items():
+            (folder / f"{name}.md").write_text(text)
+        sink = mlflow_sink(workspace, data="curve", say=pytest.fail)
+        sink.attach("tiny", folder, higher_is_better=True)
+        sink.begin(Plan(trials=()))
+        sink.close()
+        (table,) = runs(workspace, "table").values()
+        return table
+
+    shown = attach(table="one", recipe="two")
+    client = MlflowClient(workspace.mlflow_uri)
+
+    def listed() -> list[str]:
+        return [file.path for file in client.list_artifacts(shown.info.run_id)]
+
+    assert listed() == ["recipe.md", "table.md"]
+    assert (shown.info.status, shown.data.tags["paper.table"]) == ("FINISHED", "tiny")
+    tags = client.get_experiment_by_name("tiny").tags
+    assert tags["mlflow.experiment.primaryMetric.name"] == "mean"
+    assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifacts", pytest.fail)
+        assert attach(table="one").info.run_id == shown.info.run_id
+    assert attach(page="three").info.run_id == shown.info.run_id
+    assert listed() == ["page.md", "recipe.md", "table.md"]
+
+
+def test_files_that_cannot_be_stored_hold_nothing_up(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the bucket is away")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", fail)
+    folder = workspace.report_dir("tiny", "curve")
+    folder.mkdir(parents=True)
+    (folder / "table.md").write_text("one")
+    said: list[str] = []
+    sink = mlflow_sink(workspace, data="curve", say=said.append)
+    sink.attach("tiny", folder, higher_is_better=False)
+    sink.attach("other", folder / "gone", higher_is_better=False)
+    sink.begin(Plan(trials=()))
+    sink.close()
+    assert sink.num_spooled == 0
+    (text,) = said
+    assert "lacks the table's files: the bucket is away" in text
+
+
 def test_a_search_is_one_run_above_its_points(workspace: Workspace, tiny: TinyExperiment) -> None:
     spec = SweepSpec(
         name="tiny",

@@ -1,5 +1,8 @@
 """The adapter of S2HAND: configurations, where data lies, and its commands."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -10,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import s2hand.synthetic
-from s2hand.config import DataConfig, S2HandConfig
+from s2hand.config import DataConfig, RuntimeConfig, S2HandConfig
 from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
 from s2hand.data.sample import FrameTable
 from s2hand.hand.embedded import embedded_hand
@@ -32,6 +35,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     SizeName,
     synthetic_folder,
 )
+from s2hand_platform.experiments.s2hand.pictures import NUM_SAMPLES, pictured
 from s2hand_platform.workspace import Workspace
 
 EXPERIMENT = S2HandExperiment()
@@ -154,6 +158,31 @@ def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None
     assert message in str(caught.value)
 
 
+def test_where_imagenet_weights_are_taken_from_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="s2hand_platform")
+    monkeypatch.delenv("S2HAND_IMAGENET_WEIGHTS", raising=False)
+    EXPERIMENT.build_config({"preset": "cpu"})
+    assert "ImageNet" not in caplog.text
+    EXPERIMENT.build_config({})
+    assert "ImageNet weights: torch's cache (TORCH_HOME), or else downloaded" in caplog.text
+    monkeypatch.setenv("S2HAND_IMAGENET_WEIGHTS", "/mine.pth")
+    EXPERIMENT.build_config({})
+    assert "ImageNet weights: /mine.pth (S2HAND_IMAGENET_WEIGHTS)" in caplog.text
+
+
+def test_data_that_may_not_be_looked_at_is_told(
+    tmp_path: Path, locked: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    workspace = Workspace(tmp_path)
+    folder = workspace.data_dir
+    folder.mkdir()
+    for data in (str(folder / "mine"), "ho3d", "synthetic"):
+        with locked(folder), pytest.raises(SpecError, match=r"opened \(Permission denied\); check"):
+            EXPERIMENT.data_overrides(data, "ho3d", workspace, {"size": "demo"})
+
+
 def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
     hand = command_groups()["hand"]
     picture, model = tmp_path / "hand.png", tmp_path / "MANO_RIGHT.pkl"
@@ -230,6 +259,7 @@ def test_notes_on_every_set_reach_the_result(
     class Split:
         def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
             self.notes = table.notes
+            self.frames = self.notes["keypoints found"]
 
         def evaluate(self, model: object, *, outputs: object) -> SetEvaluation:
             measured.append(self.notes["keypoints found"])
@@ -240,14 +270,30 @@ def test_notes_on_every_set_reach_the_result(
     for split in ("train", "test", "validation"):
         monkeypatch.setattr(evaluation, f"load_{split}", lambda _, split=split: table(split))
     monkeypatch.setattr(evaluation, "_Split", Split)
+    monkeypatch.setattr(evaluation, "draw", lambda _, frames: {frames: {"input": b""}})
     model = SimpleNamespace(outputs=frozenset(["hand"]))
     monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: model)
     config = S2HandConfig(data=DataConfig(dataset="freihand"))
     context = LocalContext(checkpoint_dir=tmp_path, stage_dir=tmp_path)
-    assert evaluation.evaluate_training(config, context).notes == {
+    found = evaluation.evaluate_training(config, context)
+    assert found.notes == {
         f"keypoints found ({split} set)": split for split in ("train", "test", "validation")
     }
     assert measured == ["test", "validation"]
+    assert found.pictures == {split: {split: {"input": b""}} for split in measured}
+    without = replace(config, runtime=RuntimeConfig(keep_predictions=False))
+    assert evaluation.evaluate_training(without, context).pictures == {}
+
+
+def test_the_same_few_samples_are_pictured_whatever_else_there_is() -> None:
+    ids = [f"{number:08d}" for number in range(200)]
+    chosen = {ids[place] for place in pictured(ids)}
+    assert len(chosen) == NUM_SAMPLES == 12
+    assert {ids[::-1][place] for place in pictured(ids[::-1])} == chosen  # not by their order
+    fewer = [name for name in ids if name in chosen or int(name) % 2]
+    assert {fewer[place] for place in pictured(fewer)} == chosen  # nor by the others
+    assert max(map(int, chosen)) - min(map(int, chosen)) > 100
+    assert pictured(["b", "a"]) == [0, 1]
 
 
 def test_data_are_not_made_where_a_file_is(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """How a Ray is found or started, without starting one."""
 
+import errno
 import importlib
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ from s2hand_platform import execution
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import session
 from s2hand_platform.execution.session import Cluster, connect, session_folder
+from s2hand_platform.execution.worker import free_orphaned_resources, note_resources
 from s2hand_platform.settings import RAY_FOLDER
+from s2hand_platform.workspace import Workspace
 
 
 class Ray:
@@ -59,6 +64,48 @@ def test_the_option_says_which_ray(fake: Ray, monkeypatch: pytest.MonkeyPatch) -
     # Ray would take its variable for 'auto', and hand it to the processes that it starts.
     assert fake.address_variables == [None] * 5
     assert os.environ["RAY_ADDRESS"] == "other:1"
+
+
+def test_who_asks_to_terminate_after_ray_is_heard_as_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handlers_of_ray(**_asked: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    def mine(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", handlers_of_ray)
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with connect():
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_workers_hold_is_noted_whole_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    freed: list[str] = []
+    monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: "a group")
+    monkeypatch.setattr(ray.util, "remove_placement_group", freed.append)
+    place = (Workspace(tmp_path), "a" * 64, "run-1")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            note_resources(*place)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    free_orphaned_resources(*place)
+    assert freed == []
+    note_resources(*place)
+    for _ in range(2):
+        free_orphaned_resources(*place)
+    assert freed == ["a group"]
 
 
 def test_without_any_address_a_ray_of_our_own_is_started(fake: Ray) -> None:

@@ -1,3 +1,4 @@
+import pickle
 import re
 import sys
 from pathlib import Path
@@ -5,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from s2hand_platform import cli, settings
-from s2hand_platform.errors import SpecError
+from s2hand_platform.errors import ExecutionError, SpecError, StoreError
 from s2hand_platform.paths import local_path
 from s2hand_platform.settings import Setting
+from s2hand_platform.tracking.spool import TrackerAwayError
+from s2hand_platform.tracking.writer import first_line
 
 PLATFORM = Path(settings.__file__).parent
 SETTINGS = [each for each in vars(settings).values() if isinstance(each, Setting)]
@@ -38,6 +41,31 @@ def test_there_is_a_variable_of_ours_for_every_option() -> None:
         "S2HAND_JOB_SERVER",
         "S2HAND_TRACKING_URI",
     ]
+
+
+def test_no_password_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="s2hand_platform")
+    assert settings.TRACKING_URI.choose("http://me:s3c:r@t@host:1/x").value.startswith("http://me:")
+    assert caplog.messages == ["MLflow: http://***@host:1/x (--tracking-uri)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "at postgresql://u:p/w@h/db; and 'https://t0ken@h'",
+            "at postgresql://***@h/db; and 'https://***@h'",
+        ),
+        ("http://:p@h/a b@c", "http://***@h/a b@c"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://host:5000 of me@work", "http://host:5000 of me@work"),
+    ],
+)
+def test_errors_hide_who_logs_in(text: str, told: str) -> None:
+    errors = (SpecError([text]), StoreError(text), ExecutionError(text), TrackerAwayError(text))
+    assert [str(error) for error in errors] == [told] * len(errors)
+    assert [str(pickle.loads(pickle.dumps(error))) for error in errors[:3]] == [told] * 3
+    assert first_line(ValueError(text)) == told
 
 
 def test_hidden_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,17 @@ def test_dates_and_times_are_refused_by_their_place(
     )
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_numbers_that_are_not_finite_are_refused_by_their_place(
+    write: Write, tiny: TinyExperiment, value: str
+) -> None:
+    path = write(TABLE.replace("[base]", f"[base]\nlearning_rate = {value}\nmore = [1, {value}]"))
+    assert faults_of(load_table, path, tiny) == [
+        f"mine.toml: base.{place}: a number must be finite, got {value}"
+        for place in ("learning_rate", "more[1]")
+    ]
+
+
 def test_a_recipe_that_is_nested_without_end_is_no_recipe(
     write: Write, tiny: TinyExperiment
 ) -> None:
@@ -222,6 +233,23 @@ def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
     assert fault == "sweeps/searches has no recipe 'table4'; sweeps/tables has one"
     (fault,) = faults_of(load_table, "nowhere/table4.toml", tiny)
     assert fault.startswith("nowhere/table4.toml: no such file")
+
+
+@pytest.mark.parametrize("given", ["table4", "sweeps/tables/table4.toml"])
+def test_a_broken_link_in_a_recipes_place_is_told(
+    tiny: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "sweeps" / "tables" / "table4.toml"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "gone.toml")
+    (fault,) = faults_of(load_table, given, tiny)
+    told = f"must be a recipe, there is a symbolic link to {tmp_path / 'gone.toml'}, which does not"
+    assert told in fault
+    place.unlink()
+    place.mkdir()
+    (fault,) = faults_of(load_table, given, tiny)
+    assert fault.endswith("table4.toml: must be a recipe, there is a folder")
 
 
 def test_recipes_of_the_working_folder_come_first(

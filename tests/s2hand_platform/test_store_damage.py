@@ -5,6 +5,7 @@ import random
 import shutil
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2hand_platform.errors import StoreError
+from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.planning.cost import Costs
 from s2hand_platform.store import attempts, files
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.schema import ATTEMPTS, PLANS, REQUIRED, VERSION_KEY
-from s2hand_platform.store.table_plan import TablePlan
+from s2hand_platform.store.table_plan import PlanRow, TablePlan
+from s2hand_platform.tables import MeasuredTable
 
 A, B = "a" * 64, "b" * 64
 PLAN = TablePlan(
     name="tiny", title="", experiment="tiny", label="made", device_type="cpu", columns=(), rows=()
 )
+ROW_OF_A = PlanRow(
+    id="a", label="", settings={}, config_hash="c" * 64, data=None, code=None, evaluation=None,
+    trial_ids={0: A}, measured_on=DataRecord(title="", dataset="", version="", origin="own"),
+)  # fmt: skip
 
 
 def cut(path: Path) -> None:
@@ -202,6 +209,7 @@ def read_all(store: ResultStore) -> None:
     store.samples([A], split="test", metric="error")
     store.curves([A])
     store.predictions(A, "test")
+    store.pictures(A, "test")
     store.table_labels("tiny")
     store.remove_leftovers(older_than_s=-1)
 
@@ -225,20 +233,45 @@ def test_a_column_is_optional_or_its_file_is_set_aside(
     assert set(read) == set(ATTEMPTS.names) - set(REQUIRED) - {"samples", "sample_ids"}
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[1]", "[" * 100_000], ids=["none", "cut", "list", "deep"]
-)
-def test_notes_that_are_no_json_object_are_told(two: ResultStore, text: str) -> None:
+def with_text(column: str, text: str) -> Callable[[Path], None]:
+    """Put text into a column of all lines of a file."""
+
     def change(path: Path) -> None:
         table = pq.read_table(path)
-        place = table.schema.get_field_index("notes_json")
-        notes = pa.array([text] * len(table), table.schema.field(place).type)
-        pq.write_table(table.set_column(place, table.schema.field(place), notes), path)
+        place = table.schema.get_field_index(column)
+        texts = pa.array([text] * len(table), table.schema.field(place).type)
+        pq.write_table(table.set_column(place, table.schema.field(place), texts), path)
 
-    rewritten(change)(next(two.path.glob(f"attempts/{A}*")))
-    with pytest.raises(StoreError, match=f"notes of attempt 0 of trial {A} are no JSON object"):
+    return rewritten(change)
+
+
+NO_DOCUMENT = {"none": "", "cut": "{", "number": "1", "deep": "[" * 100_000}
+
+
+@pytest.mark.parametrize("text", [*NO_DOCUMENT.values(), "[1]", '{"a": 1}'])
+def test_notes_that_are_no_json_object_of_texts_are_told(two: ResultStore, text: str) -> None:
+    with_text("notes_json", text)(next(two.path.glob(f"attempts/{A}*")))
+    told = f"notes of attempt 0 of trial {A} are no JSON object of texts"
+    with pytest.raises(StoreError, match=told):
         two.last_attempt(A)
+    with pytest.raises(StoreError, match=told):
+        MeasuredTable.build(replace(PLAN, rows=(ROW_OF_A,)), two)
     assert two.last_attempt(B) is not None
+
+
+STAGE = '{"name": "a", "stage_id": "s", "training_s": %s, "trained_here": true}'
+
+
+@pytest.mark.parametrize(
+    "text", [*NO_DOCUMENT.values(), "{}", "[{}]", f"[{STAGE % 'null'}]", f"[{STAGE % '[]'}]"]
+)
+def test_stages_that_are_no_json_list_of_stages_are_told(two: ResultStore, text: str) -> None:
+    with_text("stages_json", text)(next(two.path.glob(f"attempts/{A}*")))
+    with pytest.raises(
+        StoreError, match=f"stages of attempt 0 of trial {A} are no JSON list of stages"
+    ):
+        Costs(two.trials())
+    Costs(two.attempts(trial_ids=[B]))
 
 
 FOLDERS = (
@@ -351,11 +384,17 @@ def test_a_disk_that_does_not_give_a_file_is_no_damage(
 def test_damaged_predictions_leave_the_result(
     store: ResultStore, make_record: Any, make_evaluation: Any
 ) -> None:
-    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    webp = b"RIFF\x04\0\0\0WEBPVP8 "
+    evaluation = make_evaluation(
+        predictions={"test": {"scale": np.ones(2)}}, pictures={"test": {"x0": {"input": webp}}}
+    )
     store.write_attempt(make_record(), evaluation)
-    flip(next(store.path.glob("predictions/*")))
+    for folder in ("predictions", "pictures"):
+        flip(next(store.path.glob(f"{folder}/*")))
     assert store.predictions(A, "test") is None
+    assert store.pictures(A, "test") == {}
     assert "predictions" in store.remarks[0]
+    assert "pictures" in store.remarks[1]
     assert store.last_attempt(A) is not None
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,29 @@ def test_a_damaged_plan_gives_way_to_the_one_before(store: ResultStore) -> None:
     assert str(second) in store.remarks[0]
 
 
-@pytest.mark.parametrize("newer", [{"rows": 1}, "one more field"])
-def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
-    store: ResultStore, newer: Any
+CONTRAST = {"row": "full", "baseline": "none", "columns": ["error"], "expected": "better"}
+PRINTED = {
+    "id": "p",
+    "label": "",
+    "quoted": False,
+    "cells": {"error": {"value": 1, "decimals": -1}},
+}
+UNKNOWN = {
+    "another field": json.dumps({"rows": 1}),
+    "one more field": json.dumps({**table().to_plain(), "secondary_column": "error"}),
+    "a contrast with no row": json.dumps({**table().to_plain(), "contrasts": [CONTRAST]}),
+    "no printed number": json.dumps({**table().to_plain(), "printed": [PRINTED]}),
+    "no number": json.dumps({**table().to_plain(), "notes": [math.nan]}),
+    "cut": json.dumps(table().to_plain())[:-1],
+    "deep": "[" * 100_000,
+    "deep settings": json.dumps(table().to_plain()).replace("4", f"{'[' * 900}{']' * 900}"),
+}
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+def test_a_plan_that_cannot_be_read_is_told_and_left_to_the_program_that_knows_it(
+    store: ResultStore, fault: str
 ) -> None:
-    if newer == "one more field":
-        newer = {**table(title="Changed").to_plain(), "secondary_column": "error"}
     store.write_plan(table())
     (known,) = files(store)
     store.write_plan(table(title="Changed"))
@@ -129,9 +147,7 @@ def test_a_plan_of_other_fields_is_left_to_the_program_that_knows_them(
     content = pq.read_table(path)
     path.unlink()
     column = content.schema.get_field_index("document_json")
-    content = content.set_column(
-        column, content.schema.field(column), pa.array([json.dumps(newer)])
-    )
+    content = content.set_column(column, content.schema.field(column), pa.array([UNKNOWN[fault]]))
     unknown = path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".0.parquet")
     pq.write_table(content, unknown)
     assert store.latest_table_plan("t") == table()

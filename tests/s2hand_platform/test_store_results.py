@@ -275,10 +275,51 @@ def test_predictions_come_back_as_float32(
     assert store.predictions("a" * 64, "test") is not None
 
 
-def test_predictions_without_their_attempt_are_cleared(
+PICTURE = b"RIFF\x04\0\0\0WEBPVP8 "
+
+
+def test_pictures_come_back_as_they_are(
+    store: ResultStore, settle: Any, make_record: Any, make_evaluation: Any
+) -> None:
+    pictures = {"x1": {"input": PICTURE, "side": PICTURE + b"1"}, "x0": {"input": PICTURE + b"2"}}
+    evaluation = make_evaluation(pictures={"test": pictures})
+    store.write_attempt(make_record(evaluation_fingerprint="now"), evaluation)
+    store.write_attempt(make_record(attempt=1, status="failed", failure="other"))
+    settle()
+    assert store.pictures("a" * 64, "test") == pictures
+    assert store.pictures("a" * 64, "test", evaluation="now") == pictures
+    assert store.pictures("a" * 64, "test", evaluation="before") == {}
+    assert store.pictures("a" * 64, "train") == {}
+    assert store.pictures("b" * 64, "test") == {}
+    store.remove_leftovers(older_than_s=-1)
+    assert store.pictures("a" * 64, "test") == pictures
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        ({"x0": {"input": b"\x89PNG"}}, "'input' of 'test/x0' must be WebP of at most"),
+        ({"x0": {"input": PICTURE + bytes(70_000)}}, "got 70016 bytes"),
+        ({"x0": {"input": PICTURE}, "x7": {}}, "of samples that were evaluated, got also 'x7'"),
+    ],
+)
+def test_other_pictures_are_refused_and_nothing_is_kept(
+    store: ResultStore, make_record: Any, make_evaluation: Any, pictures: Any, message: str
+) -> None:
+    predictions = {"test": {"scale": np.ones(2)}}
+    evaluation = make_evaluation(predictions=predictions, pictures={"test": pictures})
+    with pytest.raises(StoreError, match=message):
+        store.write_attempt(make_record(), evaluation)
+    assert store.trials().empty
+    assert [path for path in store.path.rglob("*") if path.is_file()] == []
+
+
+def test_predictions_and_pictures_without_their_attempt_are_cleared(
     store: ResultStore, make_record: Any, make_evaluation: Any
 ) -> None:
-    evaluation = make_evaluation(predictions={"test": {"scale": np.ones(2)}})
+    evaluation = make_evaluation(
+        predictions={"test": {"scale": np.ones(2)}}, pictures={"test": {"x0": {"input": PICTURE}}}
+    )
     store.write_attempt(make_record(), evaluation)
     store.write_attempt(make_record("b" * 64), evaluation)
     next(store.path.glob(f"attempts/{'b' * 64}*")).unlink()
@@ -286,9 +327,11 @@ def test_predictions_without_their_attempt_are_cleared(
     assert store.predictions("b" * 64, "test") is None
 
     store.remove_leftovers()
-    assert len(list(store.path.glob("predictions/*"))) == 2
+    for folder in ("predictions", "pictures"):
+        assert len(list(store.path.glob(f"{folder}/*"))) == 2
     store.remove_leftovers(older_than_s=-1)
-    assert [path.name[0] for path in store.path.glob("predictions/*")] == ["a"]
+    for folder in ("predictions", "pictures"):
+        assert [path.name[0] for path in store.path.glob(f"{folder}/*")] == ["a"]
     assert len(list(store.path.glob("attempts/*"))) == 1
 
 

@@ -3,6 +3,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageRe
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.store.export import export_table
 from s2hand_platform.store.records import Environment
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, TablePlan
@@ -483,6 +485,36 @@ def test_a_plan_survives_the_store(measured: ResultStore) -> None:
     again = TablePlan.from_plain(json.loads(json.dumps(PLAN.to_plain())))
     assert again == PLAN
     assert build(measured, again).to_json() == build(measured, PLAN).to_json()
+
+
+def test_an_export_shows_the_same_table(
+    measured: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
+) -> None:
+    measure("waiting", 0.1, seed=0, status="failed", reason="diverged")
+    measure("straight", 9.0, seed=0, trial_id="8" * 64, config_hash="of no row of this table")
+    target = ResultStore(tmp_path / "export")
+    assert export_table(PLAN, measured, target) == 7
+    plan = target.latest_table_plan("t", label="curve")
+    assert plan == PLAN
+    assert build(target, plan).to_json() == build(measured, PLAN).to_json()
+    assert len(target.trials()) == 7
+    assert not target.samples([trial_id("full", 0)], split="test", metric="error").empty
+    target.compact()
+    assert build(ResultStore(target.path), plan).to_json() == build(measured, PLAN).to_json()
+
+
+def test_an_export_leaves_samples_of_other_columns_behind(
+    store: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
+) -> None:
+    samples = {"test": {"error": [1.0, 2.0], "score": [0.5, 0.4]}, "train": {"error": [1.0]}}
+    ids = {"test": ["x0", "x1"], "train": ["y0"]}
+    measure("full", 1.5, seed=0, evaluation=make_evaluation(samples=samples, sample_ids=ids))
+    target = ResultStore(tmp_path / "export")
+    export_table(PLAN, store, target)
+    name = [trial_id("full", 0)]
+    assert target.samples(name, split="test", metric="error")["value"].tolist() == [1.0, 2.0]
+    assert target.samples(name, split="test", metric="score").empty
+    assert target.samples(name, split="train", metric="error").empty
 
 
 def test_latex(measured: ResultStore, golden: Callable[[str, str], None]) -> None:

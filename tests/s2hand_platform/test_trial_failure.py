@@ -1,6 +1,7 @@
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray.exceptions
@@ -9,6 +10,8 @@ from ray.train.v2._internal import exceptions as train_errors
 from tiny_experiment import TinyDataError, TinyExperiment
 
 from s2hand_platform.errors import ExecutionError, FailureCause, SpecError, StoreError
+from s2hand_platform.execution import worker
+from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.failure import LOST, Failure, decisive, failure_of
 
 TINY = TinyExperiment()
@@ -90,6 +93,43 @@ def test_what_would_come_again_outweighs_what_it_dragged_along() -> None:
     assert decisive([dragged, data, LOST]) == data
     assert decisive([dragged, LOST]) == LOST
     assert decisive([dragged]) == dragged
+
+
+def test_an_unknown_error_in_the_same_words_is_tried_again_once(
+    store: ResultStore, make_record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: Any) -> None:
+        raise error
+
+    def record(_trial: Any, _experiment: Any, store: ResultStore, *rest: Any) -> None:
+        failure = rest[1]
+        store.write_attempt(
+            make_record(
+                attempt=store.next_attempt("a" * 64),
+                status="failed",
+                failure=failure.cause,
+                reason=failure.reason,
+            )
+        )
+
+    monkeypatch.setattr(worker, "_fit", fit)
+    monkeypatch.setattr(worker, "_trainer", lambda *_, **__: None)
+    monkeypatch.setattr(worker, "record_failure", record)
+    job: Any = SimpleNamespace(
+        trial=SimpleNamespace(trial_id="a" * 64),
+        store=store,
+        experiment=TINY,
+        folder=tmp_path,
+        stop_file=tmp_path / "stop",
+    )
+    store.write_attempt(make_record())  # trained, and now evaluated by other code
+    lost, once, twice = OSError("disk"), RuntimeError("CUDA: launch"), RuntimeError("shapes")
+    for error, comes in ((lost, 2), (once, 1), (twice, 1), (once, 1)):
+        for _ in range(comes):
+            with pytest.raises(type(error), match=str(error)):
+                worker._try(job, b"", lean=True)
+    worker._try(job, b"", lean=True)
+    assert store.next_attempt("a" * 64) == 7
 
 
 def test_cause_of_an_execution_error_crosses_processes() -> None:

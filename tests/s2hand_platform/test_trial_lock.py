@@ -62,7 +62,10 @@ def test_lock_is_freed_by_an_error(workspace: Workspace) -> None:
 
 
 def test_killed_process_leaves_its_trial_to_the_one_that_waits(
-    workspace: Workspace, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    holder: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     waited: list[float] = []
 
@@ -75,3 +78,4 @@ def test_killed_process_leaves_its_trial_to_the_one_that_waits(
     with first_free(workspace, ["a"]) as taken:
         assert taken == "a"
     assert len(waited) == 1
+    assert caplog.messages == ["another command runs a; waiting until it is done"]

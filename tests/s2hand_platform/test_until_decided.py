@@ -94,6 +94,8 @@ class Told:
         del kind, group, values
         self.rows.append(name)
 
+    def attach(self, group: str, folder: Path, *, higher_is_better: bool) -> None: ...
+
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

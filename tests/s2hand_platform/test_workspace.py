@@ -11,6 +11,15 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.workspace import Workspace
 
 
+def test_reports_of_one_table_on_other_data_lie_apart(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    labels = ["synthetic (demo)", "synthetic/demo", "/data/ü", "/data/ö", "x" * 300]
+    folders = {workspace.report_dir("table4", label) for label in labels}
+    assert len(folders) == len(labels)
+    assert {folder.parent for folder in folders} == {tmp_path / "reports"}
+    assert all(len(folder.name) < 80 for folder in folders)
+
+
 def test_the_path_given_comes_before_the_environment_and_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

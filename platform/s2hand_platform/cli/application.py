@@ -19,6 +19,11 @@ def main() -> None:
     except PlatformError as error:
         complain(str(error))
         sys.exit(EXIT_USER_ERROR)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        complain(f"{error.filename}: {error.strerror}; check its permissions")
+        sys.exit(EXIT_USER_ERROR)
     except Exception as error:
         if not _is_for_the_user(error):
             raise

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -108,6 +109,9 @@ def how_to_run(
     ignored = [option for option, value in of_ray.items() if value is not None]
     if without_ray and ignored:
         raise SpecError([f"--without-ray: goes without {', '.join(ignored)}; leave one out"])
+    for option, value in of_ray.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SpecError([f"{option}: must be a finite number, got {value}"])
     settings = RunSettings(
         address=address,
         cpus_per_worker=cpus_per_worker,

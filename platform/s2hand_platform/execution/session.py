@@ -115,17 +115,18 @@ def connect(address: str | None = None, *, cpus: int = 1) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield _describe()
         return
-    chosen = CLUSTER.choose(address)
-    with CLUSTER.hidden():  # Ray lets its variable overrule 'auto', and hands it to its processes
-        if chosen.value in {"", LOCAL}:
-            _start(max(cpus, len(os.sched_getaffinity(0))))
-        else:
-            _join(chosen)
-    try:
-        with termination_interrupts():  # Ray's start has put its own handler there
-            yield _describe()
-    finally:
-        ray.shutdown()
+    with termination_interrupts():  # in the end this puts back the handler from before Ray's start
+        chosen = CLUSTER.choose(address)
+        with CLUSTER.hidden():  # Ray lets its variable overrule 'auto', and hands it on
+            if chosen.value in {"", LOCAL}:
+                _start(max(cpus, len(os.sched_getaffinity(0))))
+            else:
+                _join(chosen)
+        try:
+            with termination_interrupts():  # Ray's start has put its own handler there
+                yield _describe()
+        finally:
+            ray.shutdown()
 
 
 def _start(cpus: int) -> None:

@@ -15,6 +15,7 @@ import ray.train
 from ray import cloudpickle, tune
 from ray.train import UserCallback
 
+from s2hand.files import whole_file
 from s2hand_platform.errors import StopTrial
 from s2hand_platform.execution import QUIET_RAY
 from s2hand_platform.execution.session import WorkerResources
@@ -24,7 +25,7 @@ from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.trials.attempt import record_failure, run_trial
 from s2hand_platform.trials.context import WorkerContext, checkpoint_folder
-from s2hand_platform.trials.failure import decisive, failure_of
+from s2hand_platform.trials.failure import Failure, decisive, failure_of
 from s2hand_platform.trials.lock import first_free
 from s2hand_platform.trials.outcome import finished_as_planned, outcome_of
 from s2hand_platform.workspace import Workspace
@@ -106,9 +107,17 @@ def _try(job: TrialJob, pickled: bytes, *, lean: bool) -> None:
         if job.store.next_attempt(job.trial.trial_id) > attempt:
             return  # it had come to its end, and is recorded
         failure = decisive(failure_of(each, job.experiment) for each in _causes(error))
+        before = _failure_before(job)
         record_failure(job.trial, job.experiment, job.store, job.folder, failure, started)
-        if failure.may_pass:
+        if failure.may_pass_after(before):
             raise
+
+
+def _failure_before(job: TrialJob) -> Failure | None:
+    """Return what ended the last attempt that is in the store; None if it is no failure."""
+    known = job.store.attempts(trial_ids=[job.trial.trial_id], columns=("failure", "reason"))
+    last = next(known.tail(1).itertuples(), None)
+    return Failure(last.failure, last.reason) if last is not None and last.failure else None
 
 
 def _repeat_result(job: TrialJob, known: StoredAttempt) -> None:
@@ -219,10 +228,7 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
     surroundings = ray.train.get_context()
     rank, world_size = surroundings.get_world_rank(), surroundings.get_world_size()
     if rank == 0:
-        group = ray.util.get_current_placement_group()
-        _group_file(job.workspace, job.trial.trial_id, job.run).write_bytes(
-            cloudpickle.dumps(group)
-        )
+        note_resources(job.workspace, job.trial.trial_id, job.run)
 
     attempt = job.store.next_attempt(job.trial.trial_id)
     last: dict[str, float] = {}
@@ -250,6 +256,13 @@ def run_in_worker(config: Mapping[str, Any]) -> None:
         metrics = outcome.metrics if outcome is not None else {}
         place = {EPOCH: epochs[-1], ATTEMPT: attempt, REPORTED: []}
         ray.train.report({**last, **metrics, **place})
+
+
+def note_resources(workspace: Workspace, trial_id: str, run: str) -> None:
+    """Write down what this trial's workers hold, for ``free_orphaned_resources``."""
+    group = ray.util.get_current_placement_group()
+    with whole_file(_group_file(workspace, trial_id, run)) as file:
+        file.write(cloudpickle.dumps(group))
 
 
 def free_orphaned_resources(workspace: Workspace, trial_id: str, run: str) -> None:

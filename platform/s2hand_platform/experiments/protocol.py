@@ -39,6 +39,8 @@ class Evaluation:
     predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """split → parameter → array whose rows are the samples, in the order of
     ``sample_ids[split]``; kept as float32. Optional."""
+    pictures: Mapping[str, Mapping[str, Mapping[str, bytes]]] = field(default_factory=dict)
+    """split → sample → what is shown → small picture (WebP). Optional."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,5 @@
 """What trials cost, by what earlier seeds of the same configurations took."""
 
-import json
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from s2hand_platform.planning.plan import PlannedTrial, Status
+from s2hand_platform.store.documents import stages_of
 
 _EVALUATION = "evaluation"
 
@@ -85,7 +85,8 @@ class Costs:
 
 def _parts(line: Any) -> Iterable[tuple[str, str, float]]:
     """Yield the stages of a finished attempt, and its evaluation: name, id, seconds."""
-    for stage in json.loads(line.stages_json) if pd.notna(line.stages_json) else ():
-        yield stage["name"], stage["stage_id"], stage["training_s"]
+    if pd.notna(line.stages_json):
+        for stage in stages_of(line.trial_id, line.attempt, line.stages_json):
+            yield stage.name, stage.stage_id, stage.training_s
     if pd.notna(line.evaluation_s):
         yield _EVALUATION, line.trial_id, line.evaluation_s

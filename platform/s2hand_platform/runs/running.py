@@ -1,6 +1,6 @@
 """Running a plan, with everybody told who listens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from s2hand_platform.execution.local import run_in_process
@@ -52,14 +52,20 @@ def tracker_of(place: Place, how: HowToRun) -> Iterator[SpoolingSink]:
     try:
         yield tracker
     finally:
-        tracker.close()
-        if tracker.num_spooled:
-            say(
-                f"{tracker.num_spooled} entries wait for MLflow in {tracker.spool_path}; "
-                "the next run tells them"
-            )
-        if tracker.num_unwritten:
-            say(
-                f"{tracker.num_unwritten} entries for MLflow could not be kept; what is in the "
-                "result store is told when the table is run again"
-            )
+        try:
+            tracker.close()
+        finally:  # also after an interruption
+            _tell_what_waits(tracker, say)
+
+
+def _tell_what_waits(tracker: SpoolingSink, say: Callable[[str], None]) -> None:
+    if tracker.num_spooled:
+        say(
+            f"{tracker.num_spooled} entries wait for MLflow in {tracker.spool_path}; "
+            "the next run tells them"
+        )
+    if tracker.num_unwritten:
+        say(
+            f"{tracker.num_unwritten} entries for MLflow could not be kept; what is in the "
+            "result store is told when the table is run again"
+        )

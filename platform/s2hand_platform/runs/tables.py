@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,15 +12,18 @@ from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.runs.looks import goes_on, joined, say_if_judged_otherwise, without
 from s2hand_platform.runs.place import HowToRun, Place, is_label_of
 from s2hand_platform.runs.running import run_plan, tracker_of
+from s2hand_platform.runs.table_files import write_table_files
+from s2hand_platform.spec import files
 from s2hand_platform.spec.expansion import expand_table
 from s2hand_platform.spec.schema import Look, TableSpec
 from s2hand_platform.statistics.sequential import LOOKS, planned_looks
-from s2hand_platform.store.records import StoredAttempt
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tracking.writer import SpoolingSink
 from s2hand_platform.workspace import Workspace
 
 MAX_SEEDS_UNTIL_DECIDED = LOOKS[-1]
@@ -112,67 +114,31 @@ def _run(
     place.workspace.require_writable()
     spec, plan = _plan_table(place, table, steps[-1])
     kept = _persisted_table(spec, plan, place, looks)
-    _say_if_judged_otherwise(kept, place, how)
+    say_if_judged_otherwise(kept, place, how)
     place.store.write_plan(kept)
     done = RunSummary(outcomes=(), reused=0)
     with tracker_of(place, how) as tracker:
         for seeds in steps:
             if len(steps) > 1:
                 _, plan = _plan_table(place, table, seeds)
-            done = _joined(done, run_plan(_without(plan, done.failed), place, tracker, how))
+            done = joined(done, run_plan(without(plan, done.failed), place, tracker, how))
             _measure_baselines(spec, plan, place)
             measured = MeasuredTable.build(kept, place.store, seeds=seeds)
-            if not _goes_on(measured, how):
+            if not goes_on(measured, how):
                 break
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
+        _keep_files(measured, place, files.find(table, "tables"), tracker)
     return measured, done
 
 
-def _say_if_judged_otherwise(kept: TablePlan, place: Place, how: HowToRun) -> None:
-    """Say so where a table is judged by another rule than when it was run last."""
-    before = place.store.latest_table_plan(
-        kept.name, label=kept.label, device_type=kept.device_type
-    )
-    if before is not None and before.looks and before.looks != kept.looks:
-        seeds = ", ".join(str(look.seeds) for look in before.looks)
-        now = "other looks" if kept.looks else "Holm's procedure, at the seeds of this run,"
-        how.console.print(
-            f"{kept.name} was run until decided, with looks at {seeds} seeds; {now} now takes "
-            "their place. What was seen before is not allowed for.",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _goes_on(measured: MeasuredTable, how: HowToRun) -> bool:
-    """Say whether a contrast is open, and which."""
-    still_open = [
-        f"{contrast.row} against {contrast.baseline}"
-        for contrast in measured.contrasts
-        if contrast.decision is not None and contrast.decision.is_open
-    ]
-    if still_open:
-        how.console.print(
-            f"open, so more seeds are run: {', '.join(still_open)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    return bool(still_open)
-
-
-def _without(plan: Plan, failed: Collection[StoredAttempt]) -> Plan:
-    names = {attempt.trial_id for attempt in failed}
-    return replace(
-        plan, trials=tuple(trial for trial in plan.trials if trial.trial_id not in names)
-    )
-
-
-def _joined(first: RunSummary, second: RunSummary) -> RunSummary:
-    finished_by_first = len(first.outcomes) - len(first.failed)
-    return RunSummary(
-        outcomes=(*first.outcomes, *second.outcomes), reused=second.reused - finished_by_first
-    )
+def _keep_files(measured: MeasuredTable, place: Place, recipe: Path, tracker: SpoolingSink) -> None:
+    """Write the table beside its recipe, and show the tracker."""
+    primary = next((column for column in measured.columns if column.is_primary), None)
+    folder = place.workspace.report_dir(measured.name, place.label)
+    if write_table_files(measured, recipe, folder):
+        higher_is_better = primary is not None and primary.direction == "higher"
+        tracker.attach(measured.name, folder, higher_is_better=higher_is_better)
 
 
 def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:

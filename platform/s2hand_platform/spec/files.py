@@ -1,11 +1,13 @@
 """Finds and parses recipe files."""
 
+import math
 import tomllib
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from s2hand.files import is_file, what_lies_at
 from s2hand_platform.errors import SpecError, nearest
 
 Kind = Literal["tables", "searches", "published", "scales"]
@@ -34,27 +36,43 @@ def find(name_or_path: str | Path, kind: Kind) -> Path:
         kind: what it is a recipe of.
 
     Raises:
-        SpecError: naming the nearest recipe, if there is none of this name.
+        SpecError: naming the nearest recipe, if there is none of this name, or saying what lies
+            in its place.
     """
     text = str(name_or_path)
     if text.endswith(".toml"):
-        if not Path(text).is_file():
-            raise SpecError([f"{text}: no such file; give a recipe's name or the path of one"])
-        return Path(text)
+        if is_recipe(Path(text)):
+            return Path(text)
+        raise SpecError([f"{text}: no such file; give a recipe's name or the path of one"])
     for folder in folders():
         path = folder / kind / f"{text}.toml"
-        if path.is_file():
+        if is_recipe(path):
             return path
     elsewhere = [other for other in get_args(Kind) if text in names(other)]
     hint = f"sweeps/{elsewhere[0]} has one" if elsewhere else nearest(text, names(kind))
     raise SpecError([f"sweeps/{kind} has no recipe '{text}'; {hint}"])
 
 
+def is_recipe(path: Path) -> bool:
+    """Say whether a file lies there; another recipe of its name must not stand in for it silently.
+
+    Raises:
+        SpecError: if something else does.
+    """
+    if is_file(path):
+        return True
+    found = what_lies_at(path)
+    if found == "nothing":
+        return False
+    raise SpecError([f"{path}: must be a recipe, there is {found}"])
+
+
 def read(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 
     Raises:
-        SpecError: with the line, if it is not TOML; with the key, if it holds a date or a time.
+        SpecError: with the line, if it is not TOML; with the key, if it holds a date, a time, or a
+            number that is not finite.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -64,14 +82,23 @@ def read(path: Path) -> dict[str, Any]:
         raise SpecError(
             [f"{path}: cannot be read ({error.strerror}); check its permissions"]
         ) from error
-    dates = [
-        f"{path.name}: {place}: no setting is a date or a time, got {value}; write it as text"
+    faults = [
+        f"{path.name}: {place}: {fault}"
         for place, value in _values(content, "")
-        if isinstance(value, date | time)
+        for fault in _unfit(value)
     ]
-    if dates:
-        raise SpecError(dates)
+    if faults:
+        raise SpecError(faults)
     return content
+
+
+def _unfit(value: Any) -> Iterator[str]:
+    """Say of what TOML knows and no setting is what is wrong with it."""
+    match value:
+        case date() | time():
+            yield f"no setting is a date or a time, got {value}; write it as text"
+        case float() if not math.isfinite(value):
+            yield f"a number must be finite, got {value}"
 
 
 def _values(node: Any, place: str) -> Iterator[tuple[str, Any]]:

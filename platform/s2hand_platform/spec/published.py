@@ -16,6 +16,15 @@ class PublishedCell:
     value: float
     decimals: int
 
+    def __post_init__(self) -> None:
+        """Check that the number can have been printed.
+
+        Raises:
+            ValueError: if its decimals are no count.
+        """
+        if self.decimals < 0:
+            raise ValueError(f"the decimals of a printed number are a count, got {self.decimals}")
+
     @classmethod
     def parse(cls, text: str) -> "PublishedCell":
         """Read a printed number, keeping its decimals: ``1.10`` has two.

@@ -31,7 +31,7 @@ def read_published(root: Section, recipe: Path) -> PublishedTable | None:
         return None
     beside = recipe.parent.parent / "published" / f"{name}.toml"
     try:
-        return load_published(beside if beside.is_file() else files.find(name, "published"))
+        return load_published(beside if files.is_recipe(beside) else files.find(name, "published"))
     except SpecError as error:
         for fault in error.faults:
             root.faults.add("published", fault)

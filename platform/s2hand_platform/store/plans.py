@@ -75,14 +75,14 @@ class PlanFiles:
         return tuple(found)
 
     def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
-        """Read a plan; one that only another program can read stays where it is."""
+        """Read a plan; one that this program cannot read stays where it is, and is told."""
         try:
             document = json.loads(line["document_json"])
             plan = kind.from_plain(document)
-        except ValueError:  # pydantic's is one
-            plan = None
-        if plan is not None and _says_all_of(document, json.loads(json.dumps(plan.to_plain()))):
-            return plan
+            if _says_all_of(document, json.loads(json.dumps(plan.to_plain()))):
+                return plan
+        except (ValueError, RecursionError):  # pydantic's is a ValueError
+            pass
         reason = "a plan of other fields than this program knows"
         self._set_aside.pass_over(UnusableFile(line["path"], "foreign", reason))
         return None

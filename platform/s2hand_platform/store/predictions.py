@@ -1,16 +1,15 @@
 """What trained models said of each sample: a file per attempt and split, a column per parameter."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import Evaluation
-from s2hand_platform.store.files import parquet_files, reading, remove, write_replacing
+from s2hand_platform.store.beside import path_beside, write_all
+from s2hand_platform.store.files import reading
 from s2hand_platform.store.lines import check_one_per_sample
 from s2hand_platform.store.records import Predictions
 from s2hand_platform.store.schema import VERSION, VERSION_KEY
@@ -18,7 +17,6 @@ from s2hand_platform.store.schema import VERSION, VERSION_KEY
 FOLDER = "predictions"
 _IDS = "sample_id"
 _SHAPE = b"shape"
-_NAME = re.compile(r"(?P<trial>[^.]+)\.\d{4,}\.(?P<commit>[0-9a-f]{32})\..+\.parquet")
 
 
 def write_predictions(
@@ -33,18 +31,14 @@ def write_predictions(
         StoreError: if an array's rows are not one per sample id, or a file cannot be written; then
             none is left behind.
     """
-    tables = {
-        _path(store, trial_id, attempt, commit, split): _table(evaluation, split, arrays)
-        for split, arrays in evaluation.predictions.items()
-    }
-    try:
-        for path, table in tables.items():
-            write_replacing(table, path)
-    except StoreError:
-        for path in tables:
-            remove(path)
-        raise
-    return list(tables)
+    return write_all(
+        {
+            path_beside(store / FOLDER, trial_id, attempt, commit, split): _table(
+                evaluation, split, arrays
+            )
+            for split, arrays in evaluation.predictions.items()
+        }
+    )
 
 
 def read_predictions(
@@ -56,7 +50,7 @@ def read_predictions(
         UnusableFile: if the file is damaged, foreign or newer.
         StoreError: if the disk does not give it.
     """
-    path = _path(store, trial_id, attempt, commit, split)
+    path = path_beside(store / FOLDER, trial_id, attempt, commit, split)
     try:
         with reading(path) as file:
             table = file.read()
@@ -70,14 +64,6 @@ def read_predictions(
             )
     except FileNotFoundError:
         return None
-
-
-def owned_files(store: Path) -> Iterator[tuple[Path, str, str]]:
-    """Yield the files of predictions, each with the trial and the commit that it belongs to."""
-    for path in parquet_files(store / FOLDER):
-        name = _NAME.fullmatch(path.name)
-        if name:  # other files are not the store's
-            yield path, name["trial"], name["commit"]
 
 
 def _table(evaluation: Evaluation, split: str, arrays: Mapping[str, np.ndarray]) -> pa.Table:
@@ -101,7 +87,3 @@ def _column(values: np.ndarray) -> tuple[pa.Array, list[int]]:
 def _array(column: pa.ChunkedArray, shape: list[int]) -> np.ndarray:
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=np.float32).reshape(len(column), *shape)
-
-
-def _path(store: Path, trial_id: str, attempt: int, commit: str, split: str) -> Path:
-    return store / FOLDER / f"{trial_id}.{attempt:04d}.{commit}.{split}.parquet"

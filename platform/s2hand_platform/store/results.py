@@ -1,8 +1,7 @@
 """The result store: every number with where it comes from, in Parquet, written by many."""
 
 import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.identity import canonical_json
 from s2hand_platform.store import version1
 from s2hand_platform.store.attempts import COMPACTED, RECENT, AttemptFiles, Wanted
+from s2hand_platform.store.beside import owned_files
 from s2hand_platform.store.compaction import compact
+from s2hand_platform.store.documents import notes_of
 from s2hand_platform.store.files import (
     UnusableFile,
     new_commit,
@@ -33,21 +34,24 @@ from s2hand_platform.store.lines import (
     nested_frame,
     samples_frame,
 )
+from s2hand_platform.store.pictures import FOLDER as PICTURES
+from s2hand_platform.store.pictures import read_pictures, write_pictures
 from s2hand_platform.store.plans import CODE_FOLDER, PLANS_FOLDER, CodeFiles, PlanFiles
 from s2hand_platform.store.predictions import FOLDER as PREDICTIONS
-from s2hand_platform.store.predictions import owned_files, read_predictions, write_predictions
+from s2hand_platform.store.predictions import read_predictions, write_predictions
 from s2hand_platform.store.records import AttemptRecord, Curve, Predictions, StoredAttempt
 from s2hand_platform.store.schema import BASELINES, TRIAL_COLUMNS
 from s2hand_platform.store.set_aside import SetAside, SetAsideRoom
 from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 
-_BASELINES = "baselines"
+BASELINES_FOLDER = "baselines"
 _LEFTOVER_AGE_S = 86_400.0
 _FOLDERS = (
     RECENT,
     COMPACTED,
     PREDICTIONS,
-    _BASELINES,
+    PICTURES,
+    BASELINES_FOLDER,
     PLANS_FOLDER,
     CODE_FOLDER,
     *version1.FOLDERS,
@@ -100,9 +104,8 @@ class ResultStore:
         written: list[Path] = []
         try:
             if evaluation is not None:
-                written = write_predictions(
-                    self.path, record.trial_id, record.attempt, commit, evaluation
-                )
+                for write in (write_predictions, write_pictures):
+                    written += write(self.path, record.trial_id, record.attempt, commit, evaluation)
             self._files.write(line)
         except StoreError:
             for path in written:
@@ -162,21 +165,8 @@ class ResultStore:
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
             metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
-            notes=self._notes(trial_id, last),
+            notes=notes_of(trial_id, last["attempt"], last["notes_json"]),
         )
-
-    def _notes(self, trial_id: str, line: Mapping[str, Any]) -> dict[str, str]:
-        try:
-            found = json.loads(line["notes_json"])
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise StoreError(
-                f"{self.path}: the notes of attempt {line['attempt']} of trial {trial_id} are no "
-                "JSON object, so that its file is none that was written here; move it out of "
-                "attempts/ and run again"
-            )
-        return found
 
     def num_of_version_1(self) -> int:
         """Count the finished attempts that version 1 of the store wrote.
@@ -211,12 +201,32 @@ class ResultStore:
             split: the split.
             evaluation: fingerprint of the evaluation that the attempt must be of; None is any.
         """
+        found: Predictions | None = self._beside(read_predictions, trial_id, split, evaluation)
+        return found
+
+    def pictures(
+        self, trial_id: str, split: str, *, evaluation: str | None = None
+    ) -> Mapping[str, Mapping[str, bytes]]:
+        """Return what a trial's last finished attempt drew: sample → kind → WebP; often nothing.
+
+        Args:
+            trial_id: the trial.
+            split: the split.
+            evaluation: fingerprint of the evaluation that the attempt must be of; None is any.
+        """
+        found = self._beside(read_pictures, trial_id, split, evaluation)
+        return found or {}
+
+    def _beside(
+        self, read: Callable[..., Any], trial_id: str, split: str, evaluation: str | None
+    ) -> Any:
+        """Read what lies beside a trial's last finished attempt; None if it cannot be used."""
         lines = self._of_trials([trial_id], "status", "evaluation_fingerprint").to_pylist()
         last = _last_finished(lines, evaluation)
         if last is None:
             return None
         try:
-            return read_predictions(self.path, trial_id, last["attempt"], last["commit"], split)
+            return read(self.path, trial_id, last["attempt"], last["commit"], split)
         except UnusableFile as fault:
             self._set_aside.take(fault, [trial_id])
             return None
@@ -248,17 +258,18 @@ class ResultStore:
             "evaluator_id": evaluation.evaluator_id,
         }
         lines = [{**beside, **line} for line in metric_lines(evaluation, units)]
-        name = f"{_place(experiment, evaluation_fingerprint)}.{_place(label)}.parquet"
+        place = _place(experiment, evaluation_fingerprint)
+        name = f"{place}.{_place(label)}.parquet"
         write_replacing(
-            pa.Table.from_pylist(lines, schema=BASELINES), self.path / _BASELINES / name
+            pa.Table.from_pylist(lines, schema=BASELINES), self.path / BASELINES_FOLDER / name
         )
 
     def baselines(self, experiment: str, evaluation_fingerprint: str) -> pd.DataFrame:
         """Return the baselines of this evaluation, one line per metric."""
-        start = _place(experiment, evaluation_fingerprint)
+        start = baselines_begin_with(experiment, evaluation_fingerprint)
         found = [BASELINES.empty_table()]
-        for path in parquet_files(self.path / _BASELINES):
-            if path.name.startswith(f"{start}."):
+        for path in parquet_files(self.path / BASELINES_FOLDER):
+            if path.name.startswith(start):
                 try:
                     found.append(read_whole(path, BASELINES))
                 except UnusableFile as fault:
@@ -319,7 +330,8 @@ class ResultStore:
     def remove_leftovers(self, older_than_s: float = _LEFTOVER_AGE_S) -> None:
         """Remove what killed writers left: temporary files, and details without their attempt.
 
-        Predictions stay where their attempt may lie in a file that cannot be read here.
+        Predictions and pictures stay where their attempt may lie in a file that cannot be read
+        here.
 
         Args:
             older_than_s: younger files are kept, as their writers may be at work.
@@ -327,15 +339,17 @@ class ResultStore:
         for folder in _FOLDERS:
             remove_older_than(temporary_files(self.path / folder), older_than_s)
         remove_older_than(list(version1.details_without_attempt(self.path)), older_than_s)
-        predictions = list(owned_files(self.path))
-        if predictions:
+        beside = [
+            file for folder in (PREDICTIONS, PICTURES) for file in owned_files(self.path / folder)
+        ]
+        if beside:
             commits = set(self._files.read(Wanted(columns=()))["commit"].to_pylist())
             not_read = self._files.trials_not_read()
             if not_read is None:
                 return
             orphans = [
                 path
-                for path, trial, commit in predictions
+                for path, trial, commit in beside
                 if commit not in commits and trial not in not_read
             ]
             remove_older_than(orphans, older_than_s)
@@ -348,6 +362,11 @@ class ResultStore:
         whole = replace(wanted, columns=[*wanted.columns, *order])
         frame = self._files.read(whole).to_pandas().sort_values(list(order), ignore_index=True)
         return frame[list(wanted.columns)]
+
+
+def baselines_begin_with(experiment: str, evaluation_fingerprint: str) -> str:
+    """Return how the names of files of this evaluation's baselines begin."""
+    return f"{_place(experiment, evaluation_fingerprint)}."
 
 
 def _last_finished(

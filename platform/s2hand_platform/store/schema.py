@@ -89,6 +89,12 @@ BASELINES = _schema(
     _column("evaluator_id", _TEXT),
 )
 
+PICTURES = _schema(
+    _column("sample_id", _TEXT),
+    _column("kind", _TEXT, meaning="what it shows"),
+    _column("webp", pa.binary()),
+)
+
 PLANS = _schema(
     _column("kind", _TEXT, meaning="table or search"),
     _column("name", _TEXT),

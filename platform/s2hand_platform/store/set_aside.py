@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
+from s2hand.files import whole_file
 from s2hand_platform.store.files import UnusableFile
 
 FOLDER = "set-aside"
@@ -101,7 +102,8 @@ class SetAsideRoom:
         told = {"path": str(place), "reason": fault.reason, "trial_ids": sorted(trial_ids)}
         try:
             self._folder.mkdir(exist_ok=True)
-            target.with_name(f"{target.name}.reason.json").write_text(json.dumps(told, indent=1))
+            with whole_file(target.with_name(f"{target.name}.reason.json")) as file:
+                file.write(json.dumps(told, indent=1).encode())
             fault.path.replace(target)
         except FileNotFoundError:
             return True  # another process was quicker

@@ -76,6 +76,17 @@ class TablePlan:
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that contrasts are between rows of the table.
+
+        Raises:
+            ValueError: if one is not.
+        """
+        known = {row.id for row in self.rows}
+        for contrast in self.contrasts:
+            if not {contrast.row, contrast.baseline} <= known:
+                raise ValueError(f"a contrast must be between rows of the table, got {contrast}")
+
     @property
     def measured_on(self) -> str:
         """Say in a line what the rows are measured on."""

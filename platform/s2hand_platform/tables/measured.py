@@ -98,17 +98,17 @@ class MeasuredTable:
         """Return mean, spread, interval and the published value of every measured row's cells.
 
         Returns:
-            Row id → ``split/metric.what`` → value.
+            Row id → ``split/metric.what`` → value; of the primary column also ``what`` alone.
         """
-        metrics = {column.label: column.metric for column in self.columns}
         found: dict[str, dict[str, float]] = {}
-        for row in self.rows:
-            for label, cell in row.cells.items():
-                if row.kind == "measured" and cell.interval is not None:
-                    numbers = _summary(cell, cell.interval)
-                    found.setdefault(row.id, {}).update(
-                        {f"{metrics[label]}.{name}": value for name, value in numbers.items()}
-                    )
+        for row, column in self._cells():
+            cell = row.cells[column.label]
+            if row.kind == "measured" and cell.interval is not None:
+                numbers = _summary(cell, cell.interval)
+                of_row = found.setdefault(row.id, {})
+                of_row |= {f"{column.metric}.{name}": value for name, value in numbers.items()}
+                if column.is_primary:
+                    of_row |= numbers
         return found
 
     def to_markdown(self) -> str:
@@ -312,6 +312,7 @@ def _summary(cell: TableCell, interval: MeanInterval) -> dict[str, float]:
         "sd": interval.sd,
         "n": float(interval.n),
         "published": cell.published.value if cell.published else None,
+        "delta": interval.mean - cell.published.value if cell.published else None,
     }
     if interval.half_width is not None:
         numbers |= {"ci_low": interval.low, "ci_high": interval.high}

@@ -1,12 +1,13 @@
 """Chooses the results that may stand in a table's cells."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from s2hand_platform.store.documents import notes_of, stages_of
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
@@ -162,14 +163,15 @@ def _row_results(
         trial_ids={seed: trial_id for (trial_id, _), seed in seed_of.items()},
         of_other_code=others & frozenset(seed_of.values()),
         failed={seed: reason for seed, reason in failed.items() if seed not in seed_of.values()},
-        stages={int(line.seed): _stages(line.stages_json) for line in own.itertuples()},
+        stages={int(line.seed): _stages(line) for line in own.itertuples()},
     )
 
 
-def _stages(stages_json: str | None) -> frozenset[tuple[str, str]]:
-    if not stages_json:
+def _stages(line: Any) -> frozenset[tuple[str, str]]:
+    if pd.isna(line.stages_json):
         return frozenset()
-    return frozenset((each["name"], each["stage_id"]) for each in json.loads(stages_json))
+    stages = stages_of(line.trial_id, line.attempt, line.stages_json)
+    return frozenset((stage.name, stage.stage_id) for stage in stages)
 
 
 def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
@@ -275,7 +277,7 @@ def _notes(chosen: pd.DataFrame) -> list[str]:
     """Collect what the experiment wants to be known about its results."""
     notes = Counter(
         f"{subject}: {text}"
-        for line in chosen["notes_json"]
-        for subject, text in json.loads(line or "{}").items()
+        for line in chosen.itertuples()
+        for subject, text in notes_of(line.trial_id, line.attempt, line.notes_json).items()
     )
     return [f"{note} ({count} of {len(chosen)} trials)" for note, count in notes.items()]

@@ -1,5 +1,6 @@
 """The one door to MLflow: a run per table row or search, below it a run per attempt."""
 
+import hashlib
 import logging
 import math
 import os
@@ -70,6 +71,9 @@ _IDENTIFYING = (
 """The tags that tell a run from others."""
 _PICTURES = "trial.pictures"
 """The tag that says how many pictures a run shows."""
+
+_FILES = "table.files"
+"""The tag that says which files a table's run shows: their digest."""
 
 _Key = frozenset[tuple[str, str]]
 
@@ -205,6 +209,8 @@ class MlflowRuns:
                 self._end(operation)
             case "stored":
                 self._stored(operation)
+            case "files":
+                self._files(operation)
             case unknown:
                 _LOG.warning("dropped what an older version wanted to tell: '%s'", unknown)
 
@@ -267,6 +273,29 @@ class MlflowRuns:
         points = [Metric(p.metric, p.value, time_ms, p.epoch) for p in curve.itertuples()]
         self._log_metrics(run, points)
         self._end({**whole, "status": outcome.status, "reason": "", "values": outcome.metrics})
+
+    def _files(self, operation: Operation) -> None:
+        """Show a table's files in a run of its own, and its rows' means first in comparisons."""
+        group, folder = operation["group"], Path(operation["folder"])
+        tags = {"paper.table": group, "data": operation["data"], "kind": "table"}
+        run = self._run(group, tags, {}, f"{group}, the whole table")
+        digest = _digest(folder)
+        if digest is None or run.data.tags.get(_FILES) == digest:
+            return
+        for name, value in {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": "mean",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": str(operation["higher_is_better"]),
+        }.items():
+            self._client.set_experiment_tag(run.info.experiment_id, name, value)
+        run_id = run.info.run_id
+        try:
+            self._client.log_artifacts(run_id, str(folder))
+            self._client.set_tag(run_id, _FILES, digest)
+        except Exception as error:  # noqa: BLE001 - every kind of artifact store has its own
+            self._say(f"MLflow's run {run_id} lacks the table's files: {first_line(error)}")
+        self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
+        self._forget(run, operation)
 
     def _reused_attempt(self, operation: Operation) -> int | None:
         """Look up which attempt a reused trial's result is of; the store is read once for all."""
@@ -448,6 +477,13 @@ def _is_wrong_address(error: Exception) -> bool:
 
 def _key(tags: Mapping[str, str]) -> _Key:
     return frozenset((name, tags[name]) for name in _IDENTIFYING if name in tags)
+
+
+def _digest(folder: Path) -> str | None:
+    """Return what tells a folder's files from others; None where there are none."""
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    content = b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)
+    return hashlib.sha256(content).hexdigest() if files else None
 
 
 def _equal(first: float | None, second: float) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from s2hand_platform.errors import without_passwords
+
 Operation = Mapping[str, Any]
 """Plain data; applying one twice must change nothing."""
 
@@ -24,7 +26,7 @@ class TrackerAwayError(Exception):
     def __init__(self, message: str, group: str | None = None) -> None:
         """Say why; ``group`` is the table or search that it is true of, None if of all."""
         self.group = group
-        super().__init__(message)
+        super().__init__(without_passwords(message))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from s2hand_platform.errors import without_passwords
 from s2hand_platform.planning.plan import Member, Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.store.records import StoredAttempt
@@ -132,6 +133,17 @@ class SpoolingSink:
         """
         self._put("summary", Member(kind=kind, group=group, name=name, label=""), values=values)
 
+    def attach(self, group: str, folder: Path, *, higher_is_better: bool) -> None:
+        """Show the files of a folder in a run of the table's own, above all others.
+
+        Args:
+            group: the table's name.
+            folder: read when the tracker takes it; a later one of the same table counts.
+            higher_is_better: whether it is in the column that the rows' ``mean`` is of.
+        """
+        member = Member(kind="row", group=group, name="", label="")
+        self._put("files", member, folder=str(folder), higher_is_better=higher_is_better)
+
     def close(self) -> None:
         """Wait while the tracker is being told things; what it is not told stays in the spool."""
         if self._thread is None:
@@ -241,8 +253,8 @@ def _drain(waiting: "queue.SimpleQueue[dict[str, Any]]") -> Iterator[dict[str, A
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, without the pages that some say it on."""
-    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    """Return what an error says, without the pages that some say it on, and without passwords."""
+    line = without_passwords(str(error).strip().partition("\n")[0]) or type(error).__name__
     return line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}…"
 
 

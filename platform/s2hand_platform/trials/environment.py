@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from s2hand.files import whole_file
 from s2hand_platform.store.records import Environment
 
 _FILE = "environment.json"
@@ -26,7 +27,8 @@ def describe_environment(device: str) -> Environment:
 def note_environment(checkpoint_dir: Path, attempt: int, environment: Environment) -> None:
     """Write down what an attempt computes with."""
     note = {"attempt": attempt, "environment": asdict(environment)}
-    (checkpoint_dir / _FILE).write_text(json.dumps(note))
+    with whole_file(checkpoint_dir / _FILE) as file:
+        file.write(json.dumps(note).encode())
 
 
 def noted_environment(checkpoint_dir: Path, attempt: int) -> Environment:

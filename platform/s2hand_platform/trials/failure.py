@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from s2hand_platform.errors import ExecutionError, FailureCause, SpecError, StoreError
+from s2hand_platform.errors import (
+    ExecutionError,
+    FailureCause,
+    SpecError,
+    StoreError,
+    without_passwords,
+)
 from s2hand_platform.experiments.protocol import Experiment
 
 TRIED_AGAIN: frozenset[FailureCause] = frozenset({"lost_process", "start", "storage", "other"})
@@ -23,6 +29,13 @@ class Failure:
     def may_pass(self) -> bool:
         """Whether another try is worth it."""
         return self.cause in TRIED_AGAIN
+
+    def may_pass_after(self, before: "Failure | None") -> bool:
+        """Whether another try is worth it after the one before failed too, or came to no failure.
+
+        What nobody knows, and has come twice in the same words, would come again.
+        """
+        return self.may_pass and not (self.cause == "other" and self == before)
 
 
 LOST = Failure("lost_process", "the trial's process was lost")
@@ -51,7 +64,7 @@ def decisive(failures: Iterable[Failure]) -> Failure:
 
 
 def _line(error: BaseException) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
+    lines = (line.strip() for line in without_passwords(str(error)).splitlines())
     return "; ".join(line for line in lines if line)
 
 

@@ -1,5 +1,6 @@
 """One trial is run by one process at a time, whichever commands ask for it."""
 
+import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from s2hand_platform.workspace import Workspace
 LOCK_FILE = "lock"
 _POLL_INTERVAL_S = 0.25
 
+_LOG = logging.getLogger(__name__)
+
 
 @contextmanager
 def first_free(workspace: Workspace, trial_ids: Collection[str]) -> Iterator[str]:
-    """Hold the lock of the first trial that nobody else runs; wait while all are taken.
+    """Hold the lock of the first trial that nobody else runs; who must wait for one says so.
 
     Whoever holds it looks into the store first: another command may have finished the trial
     meanwhile. The operating system frees the lock when its process ends, however that ends.
@@ -29,6 +32,9 @@ def first_free(workspace: Workspace, trial_ids: Collection[str]) -> Iterator[str
         for trial_id in trial_ids
     }
     held = _try_all(locks)
+    if held is None:
+        shown = ", ".join(trial_id[:12] for trial_id in locks)
+        _LOG.warning("another command runs %s; waiting until it is done", shown)
     while held is None:
         time.sleep(_POLL_INTERVAL_S)
         held = _try_all(locks)

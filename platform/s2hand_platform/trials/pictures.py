@@ -1,14 +1,14 @@
 """Pictures of a training: files in its checkpoint folder, which a tracker picks up."""
 
-import os
 import re
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+from s2hand.files import whole_file
 
 FOLDER = "pictures"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -49,15 +49,8 @@ def write_picture(
         )
     path = _folder(checkpoint_dir, attempt) / f"{name}-{epoch}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            Image.fromarray(picture).save(file, format="PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, format="PNG")
 
 
 def read_pictures(checkpoint_dir: Path, attempt: int) -> list[PictureFile]:

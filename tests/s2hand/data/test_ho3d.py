@@ -1,12 +1,13 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from s2hand.data.ho3d import load_ho3d
+from s2hand.data.ho3d import load_ho3d, survey
 from s2hand.errors import DataError
 
 OPENPOSE_FROM_HO3D = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
@@ -147,6 +148,49 @@ def test_missing_box_or_files_are_named(make_ho3d):
     (root / "train.txt").unlink()
     with pytest.raises(DataError, match=r"train.txt: list of frames is missing"):
         load_ho3d(root, "train")
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [np.zeros((3, 3)), np.diag([60.0, -60, 1]), np.diag([60.0, 60, 0]), np.diag([1e9, 60, 1])],
+    ids=["zero", "flipped", "no depth", "huge"],
+)
+def test_a_matrix_that_is_no_camera_is_named(make_ho3d, camera):
+    root = make_ho3d()
+    change_meta(meta_path(root, 2), camMat=camera)
+    with pytest.raises(
+        DataError,
+        match=r"/train/\*/meta/\*.pkl: AB1/0002 must be seen by a camera .* \(1 such of 6",
+    ):
+        load_ho3d(root, "train")
+
+
+def test_an_image_that_is_there_twice_is_refused(make_ho3d):
+    root = make_ho3d()
+    image = root / "train/AB1/rgb/0003.png"
+    shutil.copy(image, image.with_suffix(".JPG"))
+    message = r"AB1/rgb: an image must be there once, got 0003.JPG and 0003.png; keep the one"
+    for read in (load_ho3d, survey):
+        with pytest.raises(DataError, match=message):
+            read(root, "train")
+
+
+@pytest.mark.parametrize(
+    ("split", "folder"),
+    [
+        ("train", "."),
+        ("train", "train"),
+        ("train", "openpose"),
+        ("train", "train/AB1/meta"),
+        ("train", "train/AB1/rgb"),
+        ("test", "openpose/SM1"),
+    ],
+)
+def test_a_folder_that_may_not_be_looked_into_is_told(make_ho3d, locked, split, folder):
+    root = make_ho3d()
+    with locked(root / folder), pytest.raises(DataError, match=f"{root}.*Permission denied"):
+        load_ho3d(root, split)
+    assert load_ho3d(root, split).notes == {}
 
 
 @pytest.mark.parametrize("order", [[2, 3, 0, 1], [2, 1, 0, 3], [0, 3, 2, 1], [0, 1, 0, 3]])

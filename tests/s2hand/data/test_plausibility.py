@@ -152,6 +152,15 @@ def test_conventions_of_the_truth_are_recognised(make_freihand, edit, message):
     assert str(root / "evaluation_xyz.json") in str(caught.value)
 
 
+def test_matrices_that_are_no_cameras_are_named(make_freihand):
+    root = make_freihand()
+    for edit in (np.linalg.inv, lambda k: k.swapaxes(1, 2), lambda k: -k):
+        make_freihand()
+        change(root / "training_K.json", edit)
+        with pytest.raises(DataError, match=r"training_K.json: 00000000 must be seen by a camera"):
+            load_freihand(root, "train")
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [

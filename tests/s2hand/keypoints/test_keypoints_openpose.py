@@ -174,7 +174,10 @@ def test_confidences_in_percent_are_refused(tmp_path):
 
 def test_missing_and_truncated_files_are_named(tmp_path):
     path = tmp_path / "detect.json"
-    with pytest.raises(DataError, match=r"detect.json: file of detected keypoints is missing"):
+    with pytest.raises(DataError, match=r"file of detected keypoints is missing, there is noth"):
+        read_detections(path, IMAGES)
+    path.write_text("<html>please log in")
+    with pytest.raises(DataError, match=r"could not be read: .*; there is a web page, which a"):
         read_detections(path, IMAGES)
     path.write_text(json.dumps(content_of())[:-5])
     with pytest.raises(DataError, match=r"detect.json: must be a complete JSON file"):

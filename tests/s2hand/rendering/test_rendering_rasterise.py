@@ -136,6 +136,60 @@ def test_unusual_faces_are_invisible_and_leave_no_nan() -> None:
     assert_array_equal(raster.barycentric, 0)
 
 
+EXACT = np.array([[64.0, 0.0, 32.0], [0.0, 64.0, 16.0], [0.0, 0.0, 1.0]])
+"""A camera in whose products of small numbers nothing is rounded."""
+
+
+def at_pixels(corners_px: list[list[float]], depth_m: float) -> np.ndarray:
+    rays = (np.array(corners_px) - EXACT[:2, 2]) / 64
+    return depth_m * np.concatenate([rays, np.ones((len(rays), 1))], 1)[None]
+
+
+@pytest.mark.parametrize("corners", [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 2, 1]])
+def test_a_pixel_whose_centre_lies_on_an_edge_belongs_to_the_face(corners: list[int]) -> None:
+    vertices = at_pixels([[10, 5], [20, 5], [10, 15]], 0.5)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    expected = (columns >= 10) & (rows >= 5) & (columns + rows <= 25)
+    # What lies exactly on the near plane is seen.
+    raster = rasterise(
+        vertices, EXACT[None], np.array([corners]), height=HEIGHT, width=WIDTH, near_m=0.5
+    )
+    assert_array_equal(raster.face_id[0] == 0, expected)
+    assert_array_equal(raster.depth_m[0][expected], 0.5)
+
+
+def test_the_image_s_outermost_pixels_are_seen_and_none_beyond() -> None:
+    """A face that ends on the centres of the first or the last pixels, and one just outside."""
+    last, lowest = WIDTH - 1, HEIGHT - 1
+    for corners, pixels in (
+        ([[-5, -5], [0, -5], [0, 5]], (slice(0, 6), 0)),
+        ([[-5, -5], [5, 0], [-5, 0]], (0, slice(0, 6))),
+        ([[last, 4], [last + 5, 4], [last, 9]], (slice(4, 10), last)),
+        ([[4, lowest], [9, lowest], [4, lowest + 5]], (lowest, slice(4, 10))),
+        ([[-5, -5], [-0.5, -5], [-0.5, 5]], None),
+        ([[4, lowest + 0.5], [9, lowest + 0.5], [4, lowest + 5]], None),
+    ):
+        vertices = at_pixels(corners, 0.5)
+        raster = rasterise(vertices, EXACT[None], np.array([[0, 1, 2]]), height=HEIGHT, width=WIDTH)
+        expected = np.full((HEIGHT, WIDTH), -1)
+        if pixels is not None:
+            expected[pixels] = 0
+        assert_array_equal(raster.face_id[0], expected)
+
+
+def test_of_two_faces_at_equal_depth_the_first_is_seen() -> None:
+    vertices = at_pixels([[10, 5], [20, 5], [10, 15]], 0.5)
+    faces = np.array([[0, 1, 2], [2, 0, 1], [0, 1, 2]])
+    raster = rasterise(vertices, EXACT[None], faces, height=HEIGHT, width=WIDTH)
+    assert set(raster.face_id.ravel()) == {-1, 0}
+
+
+def test_without_faces_nothing_is_seen() -> None:
+    faces = np.empty((0, 3), int)
+    raster = rasterise(np.zeros((1, 0, 3)), K[None], faces, height=4, width=5)
+    assert_array_equal(raster.face_id, np.full((1, 4, 5), -1))
+
+
 def test_each_image_can_have_its_own_faces() -> None:
     vertices = np.tile(np.array([[-1.0, -1, 1], [3, -1, 1], [-1, 3, 1], [0, 0, 5]]), (2, 1, 1))
     faces = np.array([[[0, 1, 2]], [[3, 3, 3]]])
@@ -150,3 +204,7 @@ def test_bad_arguments_are_refused() -> None:
         rasterise(vertices, K[None], np.array([[0, 1, 2]]), height=0, width=4)
     with pytest.raises(ValueError, match=r"faces must name vertices 0..2, got 0..3"):
         rasterise(vertices, K[None], np.array([[0, 1, 3]]), height=4, width=4)
+    with pytest.raises(ValueError, match="height and width must be at least 1, got 4 and 0"):
+        rasterise(vertices, K[None], np.array([[0, 1, 2]]), height=4, width=0)
+    with pytest.raises(ValueError, match=r"faces must name vertices 0..2, got -1..2"):
+        rasterise(vertices, K[None], np.array([[0, -1, 2]]), height=4, width=4)

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -11,6 +14,12 @@ from s2hand.synthetic.detector import (
     SELF_OCCLUDED,
     VISIBLE,
     DetectorInput,
+    _correlated,
+    _episodes,
+    _memory,
+    _mistakes,
+    _outside,
+    _snap,
     detect,
 )
 
@@ -190,3 +199,104 @@ def test_calibrated_confidence_tells_less_of_the_error() -> None:
     found = confidence > 0
     rank = spearmanr(confidence[found], np.linalg.norm(error, axis=-1)[found]).statistic
     assert rank == pytest.approx(-0.40, abs=0.08)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("video", [True, False])
+def test_detections_are_drawn_as_before(
+    assert_drawn_as_before: Callable[..., None], name: str, video: bool
+) -> None:
+    """Hands of all kinds of visibility that move, some of them out of the picture."""
+    draw, frames = np.random.default_rng(8), 1500
+    path = 60 + 55 * np.sin(np.arange(frames)[:, None, None] / [40, 55])
+    given = DetectorInput(
+        truth_px=path + draw.uniform(-25, 25, (1, 21, 2)),
+        visibility=draw.integers(0, 3, (frames, 21)),
+        blur_px=draw.normal(0, 6, (frames, 21, 2)),
+        frames=np.cumsum(draw.choice([1, 1, 1, 3], frames)) if video else None,
+        image_size_px=(140, 105),
+        unit_px=0.25,
+    )
+    found, confidence = detect(given, DETECTORS[name], np.random.default_rng(9))
+    missing = confidence == 0
+    assert 0.05 < missing.mean() < 0.6
+    settings = np.concatenate([np.ravel(value) for value in asdict(DETECTORS[name]).values()])
+    error = np.where(missing[..., None], 0, found - given.truth_px)
+    kind = "video" if video else "images"
+    assert_drawn_as_before(
+        f"detections_{name}_{kind}",
+        settings=settings, error=error, confidence=confidence, missing=missing,
+    )  # fmt: skip
+
+
+def visible(truth: np.ndarray, size: tuple[int, int], unit_px: float = 1.0) -> DetectorInput:
+    """Describe hands that are all visible and at rest."""
+    return DetectorInput(
+        truth_px=truth,
+        visibility=np.zeros(truth.shape[:2], int),
+        blur_px=np.zeros_like(truth),
+        frames=None,
+        image_size_px=size,
+        unit_px=unit_px,
+    )
+
+
+def test_a_joint_a_little_outside_the_picture_can_still_be_found() -> None:
+    """By 3 % of the hand's extent beyond the outermost pixels' edges, on each side."""
+    size, margin = np.array([120, 90]), 0.03 * 100
+    for axis in (0, 1):
+        for beyond, edge in ((-1, -0.5), (1, size[axis] - 0.5)):
+            for distance, is_outside in ((0.99 * margin, False), (1.01 * margin, True)):
+                place = np.full(2, 45.0)
+                place[axis] = edge + beyond * distance
+                (outside,) = _outside(place[None], (120, 90), margin_px=np.array([margin]))
+                assert outside == is_outside
+
+
+def test_positions_are_clipped_into_the_picture_before_it_was_made_smaller() -> None:
+    """A picture of 40 × 30 pixels, made from one of 160 × 120: centres of its pixels."""
+    given = visible(np.zeros((1, 21, 2)), (40, 30), unit_px=0.25)
+    found = np.array([[-9.0, -9.0], [99.0, 99.0], [10.03, 20.1]])
+    first, last = 0.125 - 0.5, np.array([40.0, 30.0]) - 0.125 - 0.5
+    expected = [[first, first], last, [10.125, 20.125]]
+    np.testing.assert_allclose(_snap(found, given), expected)
+
+
+def test_gross_mistakes_lie_on_a_neighbouring_finger_or_anywhere_about_the_hand() -> None:
+    draw = np.random.default_rng(1)
+    truth = np.repeat(draw.uniform(0, 1000, (1, 21, 2)), 4000, axis=0)
+    extent = np.full((4000, 1), 1e-6)  # so little is added that the place shows what was taken
+    taken = _mistakes(visible(truth, (1000, 1000)), extent, draw)
+    distance = np.linalg.norm(taken[:, :, None] - truth[0], axis=-1)
+    other = np.where(distance.min(-1) < 1e-3, distance.argmin(-1), -1)
+    centre = np.linalg.norm(taken - truth[0].mean(0), axis=-1) < 1e-3
+    assert centre.mean() == pytest.approx(0.3, abs=0.01)
+    np.testing.assert_array_equal(centre, other < 0)
+    for joint in range(21):
+        found = set(other[:, joint]) - {-1}
+        neighbours = {each for each in (joint - 4, joint + 4) if 1 <= each <= 20}
+        assert found == (neighbours if joint else set(range(1, 21)))
+
+
+@pytest.mark.parametrize("gap", [1, 3])
+def test_correlated_noise_has_unit_variance_and_the_wanted_correlation(gap: int) -> None:
+    memory = _memory(np.arange(60) * gap, 60, 0.8)
+    noise = _correlated(memory, (20_000,), np.random.default_rng(2))
+    assert noise.std(axis=1) == pytest.approx(np.ones(60), abs=0.03)
+    for lag in (1, 2):
+        correlation = (noise[40 + lag] * noise[40]).mean()
+        assert correlation == pytest.approx(0.8 ** (gap * lag), abs=0.03)
+
+
+def test_unrelated_images_share_nothing() -> None:
+    assert not _memory(None, 3, 0.8).any()
+    assert _memory(np.array([4, 5, 9]), 3, 0.5).tolist() == [0, 0.5, 0.0625]
+
+
+def test_episodes_keep_their_chance_and_last() -> None:
+    chance = np.full((50, 20_000), 0.1)
+    memory = np.array([0.0] + [0.9] * 49)
+    events = _episodes(chance, memory, 0.7, np.random.default_rng(3))
+    assert events.mean(axis=1) == pytest.approx(np.full(50, 0.1), abs=0.01)
+    assert events[1:][events[:-1]].mean() == pytest.approx(0.7, abs=0.01)
+    assert not _episodes(chance, 0 * memory, 1.0, np.random.default_rng(3))[1:][events[:-1]].all()

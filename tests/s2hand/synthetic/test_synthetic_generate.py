@@ -353,7 +353,3 @@ def test_lengths_of_sequences_have_the_stated_range_and_mean(skew: float) -> Non
     assert (lengths.min(), lengths.max()) == (8, 36)
     assert abs(lengths.mean() - mean_frames(size)) < 0.5
     assert abs(np.median(lengths) - (8 + 29 * 0.5**skew)) < 1
-
-
-def test_convention_224_stores_sequences_as_ho3d_does() -> None:
-    assert stored_size_px(224) == (640, 480)

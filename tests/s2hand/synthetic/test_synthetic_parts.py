@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import binary_erosion
 
-from s2hand.geometry.mesh import boundary_loops, vertex_normals
-from s2hand.geometry.rotations import axis_angle_to_quaternion, quaternion_distance
+from s2hand.geometry.mesh import boundary_loops
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.joints import BONES
 from s2hand.rendering import rasterise
@@ -28,19 +26,13 @@ from s2hand.synthetic.files import format_entries, write_json_arrays
 from s2hand.synthetic.micro_texture import texel_weights
 from s2hand.synthetic.motion import (
     rotation_matrices,
-    sample_frames,
-    sample_motion,
-    sample_orientations,
-    sample_postures,
 )
 from s2hand.synthetic.namespaces import posture_examples
-from s2hand.synthetic.noise import surface_noise
 from s2hand.synthetic.picture import Exposure, Picture, take_picture
 from s2hand.synthetic.scene import PlacedThing, held_thing, sample_scene
 from s2hand.synthetic.shading import _texel
 from s2hand.synthetic.sizes import NamespaceSize
 from s2hand.synthetic.stage import Stage, build_stage
-from s2hand.synthetic.visibility import depth_map, light_frame, lit_share, smooth_normals
 
 HAND = embedded_hand()
 EXAMPLES = posture_examples(HAND, "test")
@@ -87,26 +79,6 @@ def test_texture_lookup_is_exact_for_linear_functions(subdivisions: int) -> None
         assert_allclose(out[0] * 255, corner @ slopes, rtol=1e-9)
 
 
-def test_normals_equal_those_of_the_geometry_package() -> None:
-    normals = np.empty((778, 3))
-    smooth_normals(HAND.v_template, HAND.faces, normals)
-    expected = vertex_normals(torch.from_numpy(HAND.v_template), torch.from_numpy(HAND.faces))
-    assert_allclose(normals, expected.numpy(), atol=1e-12)
-
-
-def test_light_reaches_what_nothing_hides() -> None:
-    square = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * 0.05
-    faces = np.array([[0, 1, 2], [0, 2, 3]])
-    frame, centre = light_frame(np.array([0.0, 0.0, -1.0])), np.zeros(3)
-    depth = np.empty((64, 64), np.float32)
-    depth_map(square, faces, frame, centre, 0.1, depth)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.0, 0.05) == pytest.approx(0)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.0, 0.0, -0.05) == pytest.approx(1)
-    assert lit_share(depth, frame, centre, 0.1, 1.0, 0.0, 0.08, 0.0, 0.05) == pytest.approx(1)
-    border = lit_share(depth, frame, centre, 0.1, 4.0, 0.0, 0.05, 0.0, 0.05)
-    assert 0.1 < border < 0.9
-
-
 def test_forearm_continues_the_hand_without_a_gap() -> None:
     mesh = body_mesh()
     ahead = np.array([[1.0, 0.0, 0.0]])
@@ -117,40 +89,6 @@ def test_forearm_continues_the_hand_without_a_gap() -> None:
     assert not any(set(loop) & set(mesh.rim) for loop in loops), "the wrist is still open"
     behind = body[778:]
     assert behind[:, 0].min() > HAND.v_template[mesh.rim, 0].min() - 0.005
-
-
-def test_postures_are_the_models_own_and_orientations_face_away() -> None:
-    generator = np.random.default_rng(0)
-    pose = sample_postures(HAND, EXAMPLES, 500, generator)
-    limit = np.abs(HAND.hands_mean + HAND.hands_coeffs @ HAND.hands_components).max(0)
-    assert (np.abs(pose.reshape(500, 45)) <= limit + 1e-9).all()
-    turns = rotation_matrices(sample_orientations(500, generator))
-    assert (turns[:, 2, 0] > -0.5).all()
-    facing = turns[:, 2, 1]
-    assert facing.min() < -0.8
-    assert facing.max() > 0.8
-
-
-def test_motion_is_continuous_varied_and_pauses() -> None:
-    times = np.arange(300) / 30
-    speeds = []
-    for seed in range(6):
-        motion = sample_motion(HAND, EXAMPLES, times, np.random.default_rng(seed))
-        quaternions = axis_angle_to_quaternion(torch.from_numpy(motion.rotations))
-        steps = quaternion_distance(quaternions[1:], quaternions[:-1]).numpy()
-        assert steps.max() < 0.5, "a joint jumps between two frames"
-        speeds.append(steps.mean(1))
-    speeds = np.stack(speeds)
-    assert (speeds < 1e-3).any(), "no pauses"
-    assert 0.01 < np.median(speeds) < 0.1
-    assert speeds.std() > 0.3 * speeds.mean()
-
-
-def test_frames_increase_with_occasional_gaps() -> None:
-    frames = sample_frames(2000, np.random.default_rng(0))
-    steps = np.diff(frames)
-    assert (steps >= 1).all()
-    assert 0.01 < (steps > 1).mean() < 0.06
 
 
 def posed(stage: Stage) -> tuple[Exposure, np.ndarray]:
@@ -311,15 +249,3 @@ def test_a_background_does_not_shine_through_the_hand(stage: Stage) -> None:
     assert inside.sum() > 50
     assert_array_equal(shown[0][inside], shown[1][inside])
     assert (shown[0] != shown[1]).any(-1)[raster.face_id[0] < 0].mean() > 0.5
-
-
-def test_noise_is_smooth_and_has_the_wanted_scale() -> None:
-    line = np.zeros((4001, 3))
-    line[:, 0] = np.linspace(0, 0.4, 4001)
-    values = surface_noise(line, 0.01, np.random.default_rng(0)).astype(float)
-    assert np.abs(values).max() <= 1
-    assert values.std() > 0.15
-    # A step of 1 % of a cell: smoothstep's slope is at most 1.5, the values' range at most 2.
-    assert np.abs(np.diff(values)).max() <= 0.01 * 1.5 * 2 + 1e-6
-    crossings = (np.diff(np.sign(values)) != 0).sum()
-    assert 5 < crossings < 40, "40 cells of a centimetre should cross zero every few cells"

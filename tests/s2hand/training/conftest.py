@@ -19,6 +19,7 @@ from s2hand.config import (
     StageConfig,
 )
 from s2hand.config import DataConfig as Data
+from s2hand.data.dataset import FrameDataset
 from s2hand.data.record import DatasetRecord, TrainingData
 from s2hand.data.sample import FrameTable
 from s2hand.training.context import LocalContext
@@ -106,3 +107,12 @@ def make_context(tmp_path: Path) -> Callable[..., LocalContext]:
 def one_stage(config: S2HandConfig) -> S2HandConfig:
     """The stage of clips alone."""
     return replace(config, stages=config.stages[-1:])
+
+
+@pytest.fixture
+def batch(table):
+    """Four clips of two frames, one frame without any confidence."""
+    confidence = table.detection_confidence.copy()
+    confidence[3] = 0
+    dataset = FrameDataset(replace(table, detection_confidence=confidence), 32)
+    return dataset.batch(np.arange(8), clip_length=2)

@@ -39,7 +39,7 @@ CANNOT_ACT = {
     *("s2hand.data.digests", "s2hand.data.fingerprint"),  # identify the data
     *("s2hand.data.manifest", "s2hand.data.record"),  # say what it is
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
-    *("s2hand.training.pictures", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
+    *("s2hand.drawing", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
     # Folders' own files, which hold a docstring; the package's own opens trained models.
     *("s2hand", "s2hand.data", "s2hand.geometry", "s2hand.hand", "s2hand.keypoints"),
     *("s2hand.losses", "s2hand.metrics", "s2hand.networks", "s2hand.training"),

@@ -1,9 +1,8 @@
 """What makes two stages the same, and the lock that lets only one training work on one."""
 
 import copy
-import subprocess
-import sys
-from dataclasses import fields, replace
+import json
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -23,12 +22,11 @@ from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
 from s2hand.schedule import learning_rate, losses_of, phase_of
 from s2hand.training import stages
-from s2hand.training.determinism import derive_seed, seed_epoch
-from s2hand.training.sharing import first_free
 from s2hand.training.stages import (
     stage_id,
     stage_identity,
     stage_parts,
+    stream_of,
     trained_stages,
 )
 from s2hand.training.workers import Workers
@@ -220,43 +218,6 @@ def test_the_batch_size_matters_where_frames_are_sampled(config):
     assert identify(other, index=2) == identify(config, index=2)
 
 
-def test_a_folder_is_held_by_one_process_and_freed_when_it_dies(tmp_path):
-    script = (
-        "import fcntl, sys\n"
-        f"file = open({str(tmp_path / 'lock')!r}, 'a')\n"
-        "fcntl.flock(file, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdout.readline() == b"held\n"
-        entered = []
-
-        def kill_holder(_seconds):
-            entered.append("waited")
-            holder.kill()
-            holder.wait()
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("s2hand.training.sharing.time.sleep", kill_holder)
-            with first_free([tmp_path], ALONE) as place:
-                entered.append(place)
-    assert entered == ["waited", 0]
-
-
-def test_the_first_folder_that_nobody_holds_is_taken(tmp_path):
-    folders = [tmp_path / name for name in "abc"]
-    with first_free(folders, ALONE) as first, first_free(folders, ALONE) as second:
-        assert (first, second) == (0, 1)
-        with first_free(folders[1:], ALONE) as third:
-            assert third == 1
-    with first_free(folders, ALONE) as freed:
-        assert freed == 0
-
-
 def test_the_rate_falls_in_steps():
     stage = StageConfig(
         name="s", epochs=90, learning_rate=1e-3, decay_every_epochs=30, decay_factor=0.5
@@ -276,12 +237,65 @@ def test_the_rate_falls_in_a_line_to_zero():
     assert rates == pytest.approx([1e-3 * (4 - place) / 4 for place in places])
 
 
-def test_every_epoch_worker_and_purpose_has_its_own_seed():
-    seeds = {
-        derive_seed(seed, purpose, stream, epoch, rank)
-        for seed in range(3) for purpose in ("network", "augmentation")
-        for stream in ("3d:frames:0", "2d:frames:0", "3d:frames:1")
-        for epoch in range(3) for rank in range(3)
+def test_an_identity_is_plain_data_of_all_that_takes_effect(config):
+    phase = QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=2, weight=0.1)
+    before, weights = {"depth": 4, "seed": 3}, {"name": "hands", "sha256": "a"}
+    identity = stage_identity(
+        replace(config, quaternion_schedule=(phase,)),
+        2,
+        seed=3,
+        device_type="cuda",
+        fingerprints={"data": "d", "code": "c"},
+        initial={"encoder": weights, "head": weights},
+        previous={"encoder": before, "keypoint_estimator": {"depth": 1}},
+    )
+    assert json.loads(json.dumps(identity)) == identity
+    losses, model = identity.pop("losses"), identity.pop("model")
+    assert losses["weights"] == {name: getattr(config.losses.weights, name) for name in (
+        losses_of(config, config.stages[2])
+    )}  # fmt: skip
+    assert model == {
+        field.name: getattr(config.model, field.name)
+        for field in fields(ModelConfig) if field.name not in NO_PART_S
     }  # fmt: skip
-    assert len(seeds) == 3 * 2 * 27
-    assert seed_epoch(0, "s", 2, 0).initial_seed() == seed_epoch(0, "s", 2, 0).initial_seed()
+    stage, optimiser, data = (
+        asdict(each) for each in (config.stages[2], config.optimiser, config.data)
+    )
+    assert identity == {
+        "stage": {key: stage[key] for key in stage if key not in ("name", "without")},
+        "data": {key: data[key] for key in data if key not in WITHOUT_EFFECT["data"]},
+        "clips": asdict(config.clips),
+        "quaternion_schedule": [asdict(phase)],
+        "optimiser": {key: optimiser[key] for key in optimiser if key != "batch_size"},
+        "seed": 3,
+        "device": "cuda",
+        "fingerprints": {"data": "d", "code": "c"},
+        "initial": {"head": weights},
+        "previous": {
+            "encoder": stage_id(before), "keypoint_estimator": stage_id({"depth": 1}),
+        },
+        "depth": 5,
+    }  # fmt: skip
+    assert stream_of(identity) == "both:clips:5"
+
+
+def test_a_first_stage_of_frames_knows_no_clips(config):
+    identity = stage_identity(
+        config, 0, seed=0, device_type="cpu", fingerprints={}, initial={}, previous={}
+    )
+    assert (identity["clips"], identity["quaternion_schedule"], identity["depth"]) == ({}, [], 0)
+    assert identity["optimiser"] == asdict(config.optimiser)
+    assert stream_of(identity) == "3d:frames:0"
+
+
+def test_an_id_does_not_depend_on_the_order_of_the_fields():
+    assert stage_id({"a": 1, "b": {"c": 2, "d": 3}}) == stage_id({"b": {"d": 3, "c": 2}, "a": 1})
+    assert len(stage_id({})) == 64
+
+
+def test_only_a_model_that_starts_whole_needs_no_training(config):
+    nothing = with_weights(config, **dict.fromkeys(TERMS, 0.0))
+    whole = replace(nothing, model=replace(nothing.model, pretrained="s2hand"))
+    assert trained_stages(whole) == []
+    with pytest.raises(ConfigurationError, match="nothing to train"):
+        trained_stages(nothing)

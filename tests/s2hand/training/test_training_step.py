@@ -1,20 +1,15 @@
 """The gradient of a global batch: the same however the batch is shared out."""
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import fields, replace
 
-import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from steps import ALL_WEIGHTS, LOSSES, build_step, frozen_model, gradients, rest_hand_of
 from torch import nn
 
-from s2hand.config import PAPER_STAGES, LossConfig, OptimiserConfig
-from s2hand.data.dataset import FrameDataset
-from s2hand.errors import ConfigurationError
-from s2hand.loss_table import TERMS, LossWeights
-from s2hand.losses.formula import RestHand
+from s2hand.config import PAPER_STAGES, OptimiserConfig
+from s2hand.errors import ConfigurationError, NonFiniteLossError
+from s2hand.loss_table import TERMS
 from s2hand.losses.loss_sum import divide
 from s2hand.losses.objective import Objective, weighted_total
 from s2hand.model import S2Hand
@@ -26,55 +21,6 @@ from s2hand.training.step import (
     split_batch,
 )
 from s2hand.training.workers import Workers
-
-LOSSES = LossConfig(
-    weights=LossWeights(
-        **dict.fromkeys(("posture_prior", "mesh_laplacian", "mean_colour", "texture_shape"), 0.01),
-        **dict.fromkeys(("quaternion", "temporal", "smooth"), 0.05),
-    ),
-    keypoint_2d="released",
-    photometric="released",
-    heatmap_keypoint="released",
-    smooth_threshold_rad=0.0,
-)
-"""Every term, in the forms whose counts depend on the detections."""
-
-ALL_WEIGHTS = {name: getattr(LOSSES.weights, name) for name in TERMS}
-
-
-def frozen_model(config):
-    """Batch statistics frozen, so that a frame's prediction does not depend on its batch."""
-    torch.manual_seed(0)
-    return S2Hand(replace(config, losses=LOSSES)).eval()
-
-
-def rest_hand_of(model):
-    layer = model.hand_layer
-    return RestHand(joints=layer.rest_joints, vertices=layer.rest_vertices, faces=layer.faces)
-
-
-def build_step(model, *, micro_batch_size, workers):
-    return TrainingStep(
-        model=model,
-        objective=Objective(LOSSES, ALL_WEIGHTS, rest_hand_of(model)),
-        optimiser=torch.optim.Adam(model.parameters()),
-        workers=workers,
-        micro_batch_size=micro_batch_size,
-        name_samples=lambda index: [str(row) for row in index.tolist()],
-    )
-
-
-def gradients(model):
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-@pytest.fixture
-def batch(table):
-    """Four clips of two frames, one frame without any confidence."""
-    confidence = table.detection_confidence.copy()
-    confidence[3] = 0
-    dataset = FrameDataset(replace(table, detection_confidence=confidence), 32)
-    return dataset.batch(np.arange(8), clip_length=2)
 
 
 def test_the_gradient_is_that_of_the_plain_loss(config, batch):
@@ -129,69 +75,6 @@ def test_accumulation_gives_the_same_gradient(config, batch, micro_batch_size):
         torch.cat([gradient.ravel() for gradient in each.values()]) for each in (parts, whole)
     )
     assert (flat - flat_whole).norm() < 1e-5 * flat_whole.norm()
-
-
-def work(rank, folder, config, batch):
-    """One of two workers; the shares are unequal on purpose."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    model = frozen_model(config)
-    if rank == 1:
-        with torch.no_grad():
-            next(model.parameters()).add_(1)  # undone by the first worker's copy
-    workers = Workers(rank=rank, world_size=2)
-    workers.copy_from_first(model)
-    step = build_step(model, micro_batch_size=0, workers=workers)
-    shares = list(split_batch(batch, 6))
-    terms = step.accumulate(shares[rank])
-    names = workers.gather([f"sample of {rank}"])
-    torch.save((terms, gradients(model), names), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_workers_give_the_gradient_of_one(config, batch, tmp_path):
-    model = frozen_model(config)
-    step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-    terms = step.accumulate(batch)
-    mp.spawn(work, args=(str(tmp_path), config, batch), nprocs=2)
-    for rank in (0, 1):
-        their_terms, theirs, names = torch.load(tmp_path / f"{rank}.pt")
-        torch.testing.assert_close(their_terms, terms)
-        assert names == ["sample of 0", "sample of 1"]
-        for name, gradient in gradients(model).items():
-            torch.testing.assert_close(theirs[name], gradient, rtol=1e-4, atol=1e-7)
-
-
-def train_alone_and_report(rank, folder, config, batch, world_size):
-    """A few steps with batch statistics and drop-outs as they are in training."""
-    torch.set_num_threads(1)
-    if world_size > 1:
-        dist.init_process_group(
-            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size
-        )
-    model = frozen_model(config).train()
-    workers = Workers(rank=rank, world_size=world_size)
-    step = build_step(model, micro_batch_size=0, workers=workers)
-    share = list(split_batch(batch, 8 // world_size))[rank]
-    terms = torch.stack([step.run(share) for _ in range(6)])
-    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
-    torch.save((terms, weights), Path(folder) / f"{world_size}-{rank}.pt")
-    if world_size > 1:
-        dist.destroy_process_group()
-
-
-def test_two_workers_train_alike_without_freezing(config, batch, tmp_path):
-    """Each worker normalises with its own half of the batch: alike, not equal."""
-    train_alone_and_report(0, tmp_path, config, batch, 1)
-    mp.spawn(train_alone_and_report, args=(str(tmp_path), config, batch, 2), nprocs=2)
-    alone, weights = torch.load(tmp_path / "1-0.pt")
-    first, first_weights = torch.load(tmp_path / "2-0.pt")
-    second, second_weights = torch.load(tmp_path / "2-1.pt")
-    assert torch.equal(first, second)
-    assert torch.equal(first_weights, second_weights)
-    keypoints = list(TERMS).index("keypoint_2d")
-    torch.testing.assert_close(first[:, keypoints], alone[:, keypoints], rtol=0.2, atol=0)
-    assert not torch.equal(weights, first_weights)
 
 
 def test_workers_add_up_no_gradients_of_an_earlier_stage(config, batch, monkeypatch):
@@ -320,3 +203,70 @@ def test_without_decay_the_optimiser_is_adam():
             optimiser.step()
     torch.testing.assert_close(ours.weight, peer.weight)
     torch.testing.assert_close(ours.bias, peer.bias)
+
+
+def test_the_optimiser_takes_its_settings():
+    part = nn.Linear(2, 2)
+    settings = OptimiserConfig(adam_beta1=0.7, adam_beta2=0.8, weight_decay=0.3)
+    optimiser = build_optimiser({"part": part}, stage_of(rate=0.1), settings)
+    assert isinstance(optimiser, torch.optim.AdamW)
+    assert [group["betas"] for group in optimiser.param_groups] == [(0.7, 0.8)] * 2
+    assert all(group["fused"] for group in optimiser.param_groups)
+
+
+def test_parts_of_a_batch_are_its_frames_in_order(batch):
+    for size, lengths in ((0, [8]), (2, [2] * 4), (4, [4, 4]), (6, [6, 2]), (20, [8])):
+        parts = list(split_batch(batch, size))
+        assert [len(part.images) for part in parts] == lengths
+        for field in fields(batch):
+            whole = getattr(batch, field.name)
+            if isinstance(whole, torch.Tensor):
+                joined = torch.cat([getattr(part, field.name) for part in parts])
+                assert torch.equal(joined, whole), field.name
+        assert {part.clip_length for part in parts} == {2}
+
+
+def test_a_moved_batch_is_on_the_device_but_for_the_names_of_its_samples(batch):
+    moved = move_batch(batch, "meta")
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, torch.Tensor):
+            device = "cpu" if field.name == "sample_index" else "meta"
+            assert getattr(moved, field.name).device.type == device, field.name
+            assert getattr(moved, field.name).shape == value.shape
+
+
+def test_a_step_updates_the_model_by_its_gradient(config, batch):
+    model = frozen_model(config)
+    step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
+    step.optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    terms = step.run(batch)
+    found = gradients(model)
+    assert found
+    for name, weight in model.named_parameters():
+        expected = before[name] - 0.1 * found[name] if name in found else before[name]
+        torch.testing.assert_close(weight.detach(), expected)
+    assert terms.shape == (len(TERMS),)
+    assert not terms.requires_grad
+
+
+def test_a_broken_term_stops_the_next_step_with_the_names_of_its_samples(config, batch):
+    model = frozen_model(config)
+    step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
+    accumulated = []
+
+    def broken(_batch):
+        accumulated.append(_batch)
+        terms = torch.ones(len(TERMS))
+        terms[list(TERMS).index("smooth")] = float("inf")
+        return terms
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingStep, "accumulate", lambda _, each: broken(each))
+        step.run(batch)
+        with pytest.raises(NonFiniteLossError, match=r"'smooth' .*inf.* samples \[0, 1, 2") as info:
+            step.run(batch)
+    assert len(accumulated) == 1
+    assert info.value.sample_ids == tuple(str(row) for row in range(8))
+    step.require_finite()  # it has been told

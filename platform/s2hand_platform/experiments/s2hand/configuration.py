@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from s2hand.config import PRESETS, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
+from s2hand.networks.encoder import WEIGHTS_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.settings import Setting
@@ -18,6 +19,13 @@ _HAND_MODEL = Setting(
     option="--hand or model.hand_model",
     variables=(ENVIRONMENT_VARIABLE,),
     default=EMBEDDED,
+)
+
+_IMAGENET_WEIGHTS = Setting(
+    name="ImageNet weights",
+    option="",
+    variables=(WEIGHTS_VARIABLE,),
+    otherwise="torch's cache (TORCH_HOME), or else downloaded to it",
 )
 
 _CONFIG = TypeAdapter(S2HandConfig)
@@ -46,6 +54,8 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         config = _CONFIG.validate_json(json.dumps(merged), strict=True)
     except ValidationError as error:
         raise SpecError([_fault_text(fault) for fault in error.errors()]) from error
+    if config.model.pretrained == "imagenet":
+        _IMAGENET_WEIGHTS.choose()  # only told: the file's content is fixed, wherever it lies
     data = config.data
     return dataclasses.replace(
         config,

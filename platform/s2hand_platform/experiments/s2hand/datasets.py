@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from s2hand.files import what_lies_at
+from s2hand.files import is_folder, what_lies_at
 from s2hand.layouts import LAYOUTS
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
@@ -86,7 +86,7 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         remedy = "put the official download there, or give its folder as --data PATH"
     else:
         root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
-    if not root.is_dir():
+    if not is_folder(root):
         expected = f"--data {data}: expected the {dataset} set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
     return root.resolve()
@@ -101,7 +101,7 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
     if data != SYNTHETIC:
         return None
     root = synthetic_folder(workspace, size) / VALIDATION / dataset
-    if not root.is_dir():
+    if not is_folder(root):
         expected = f"--data {data}: expected the {dataset} validation set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()

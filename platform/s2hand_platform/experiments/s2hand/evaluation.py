@@ -1,6 +1,7 @@
 """What is measured of a training, and of what needs none."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -20,9 +21,10 @@ from s2hand.parts import HAND_ALONE, Output
 from s2hand.schedule import clips_of
 from s2hand.trained_model import MODEL_NAME, load_model
 from s2hand_platform.experiments.protocol import Evaluation, TrialContext
+from s2hand_platform.experiments.s2hand.pictures import draw
 
 KEPT_SPLITS = ("test", "validation")
-"""Splits whose predictions are kept: of training frames there are too many."""
+"""Splits whose predictions and pictures are kept: of training frames there are too many."""
 
 
 def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation:
@@ -37,16 +39,19 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
     held_out = load_validation(config)
     if held_out is not None:
         tables["validation"] = held_out
-    results = {}
+    results, drawn = {}, {}
+    kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
     for split, table in tables.items():
         # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
         outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
-        results[split] = _Split(table, config).evaluate(model, outputs=outputs)
+        part = _Split(table, config)
+        results[split] = part.evaluate(model, outputs=outputs)
+        if split in kept:
+            drawn[split] = draw(model, part.frames)
     notes = _clip_notes(config, train)
     for split, table in {"train": train, **tables}.items():
         notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
-    kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
-    return _join(results, notes, kept=kept)
+    return replace(_join(results, notes, kept=kept), pictures=drawn)
 
 
 def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
@@ -82,12 +87,12 @@ class _Split:
     """A part of a dataset, with its pictures at hand."""
 
     def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-        self._frames = FrameDataset.from_config(table, config)
+        self.frames = FrameDataset.from_config(table, config)
         self._batch_size = config.runtime.evaluation_batch_size
 
     def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
         return evaluate_model(
-            Predictor(model), self._frames, batch_size=self._batch_size, outputs=outputs
+            Predictor(model), self.frames, batch_size=self._batch_size, outputs=outputs
         )
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from s2hand.files import what_lies_at
+from s2hand.files import is_folder, what_lies_at
 from s2hand.parts import WEIGHTS, WeightsName
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
@@ -170,7 +170,7 @@ def _bundled(name: WeightsName) -> "StartingWeights | None":
 
 
 def _existing(folder: Path, size: str) -> Path:
-    if not folder.is_dir():
+    if not is_folder(folder):
         how = f"make it with: s2hand data make synthetic --size {size}"
         raise SpecError([f"expected a set at {folder}, there is {what_lies_at(folder)}; {how}"])
     return folder

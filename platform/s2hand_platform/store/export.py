@@ -1,0 +1,46 @@
+"""Copies what a table is made of into another store: small enough to stand beside a paper."""
+
+import pyarrow as pa
+
+from s2hand_platform.store.attempts import AttemptFiles, Wanted
+from s2hand_platform.store.files import parquet_files, read_whole, write_replacing
+from s2hand_platform.store.results import BASELINES_FOLDER, ResultStore, baselines_begin_with
+from s2hand_platform.store.schema import ATTEMPTS, BASELINES
+from s2hand_platform.store.set_aside import SetAsideRoom
+from s2hand_platform.store.table_plan import TablePlan
+
+
+def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> int:
+    """Copy a plan, the attempts at its trials and its baselines.
+
+    Predictions and pictures stay behind, and of the values of samples all but those of the primary
+    column, which the table's note on samples needs.
+
+    Returns:
+        How many attempts were copied.
+
+    Raises:
+        StoreError: if a file cannot be written.
+    """
+    trials = frozenset(name for row in plan.rows for name in row.trial_ids.values())
+    wanted = Wanted(columns=ATTEMPTS.names, trial_ids=trials)
+    primary = next((each.metric for each in plan.columns if each.label == plan.primary_column), "")
+    files = AttemptFiles(target.path, SetAsideRoom(target.path))
+    lines = AttemptFiles(source.path, SetAsideRoom(source.path)).read(wanted).to_pylist()
+    for line in lines:
+        line["samples"] = [
+            values
+            for values in line["samples"] or ()
+            if f"{values['split']}/{values['metric']}" == primary
+        ]
+        splits = {values["split"] for values in line["samples"]}
+        line["sample_ids"] = [ids for ids in line["sample_ids"] or () if ids["split"] in splits]
+        files.write(pa.Table.from_pylist([line], schema=ATTEMPTS))
+    for evaluation in {row.evaluation for row in plan.rows if row.evaluation}:
+        start = baselines_begin_with(plan.experiment, evaluation)
+        for path in parquet_files(source.path / BASELINES_FOLDER):
+            if path.name.startswith(start):
+                copy = target.path / BASELINES_FOLDER / path.name
+                write_replacing(read_whole(path, BASELINES), copy)
+    target.write_plan(plan)
+    return len(lines)

@@ -1,0 +1,152 @@
+"""Writes the measured parts of README and docs from ``results/``, a committed export of a store.
+
+``python -m tools.results export [WORKSPACE]`` copies the tables of ``TABLES`` from a workspace's
+store to ``results/``; ``python -m tools.results`` writes what stands between the marks
+``<!-- measured: NAME -->`` and ``<!-- end of NAME -->`` anew. A test compares.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.store.export import export_table
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import TablePlan
+from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.layout import format_interval
+from s2hand_platform.tables.parts import TableContrast, TableRow
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+TABLES = {
+    "table3": "synthetic (demo)",
+    "table4": "synthetic (demo)",
+    "table5": "synthetic (demo)",
+    "table7": "synthetic (demo)",
+    "figure6": "synthetic (compact)",
+}
+"""Table → the label that it was run under."""
+DOCUMENTS = ("README.md", "docs/results.md")
+_README_COLUMNS = ("auc_joints", "mpjpe_cm", "auc_verts", "mpvpe_cm")
+_PART = re.compile(
+    r"(?P<begin><!-- measured: (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end of (?P=name) -->)", re.S
+)
+
+
+def rewritten(text: str, store: ResultStore) -> str:
+    """Return a document with its measured parts made from a store.
+
+    Raises:
+        KeyError: for a part that no table of ``TABLES`` makes.
+    """
+    return _PART.sub(
+        lambda part: f"{part['begin']}\n{_part(part['name'], store).strip()}\n\n{part['end']}", text
+    )
+
+
+def measured(name: str, store: ResultStore) -> MeasuredTable:
+    """Build a table from a store."""
+    plan = _plan(name, store)
+    return MeasuredTable.build(plan, store)
+
+
+def _part(name: str, store: ResultStore) -> str:
+    if name == "contrasts":
+        return "\n".join(_all_contrasts(store))
+    table, _, kind = name.partition(" ")
+    whole = measured(table, store)
+    return "\n".join(_brief(whole)) if kind == "in brief" else whole.to_markdown()
+
+
+def _plan(name: str, store: ResultStore) -> TablePlan:
+    plan = store.latest_table_plan(name, label=TABLES[name])
+    if plan is None:
+        raise KeyError(f"{store.path} has no plan of {name}, '{TABLES[name]}'; export it")
+    return plan
+
+
+def _brief(table: MeasuredTable) -> Iterator[str]:
+    """Yield four columns of a table, a line per row that was measured here."""
+    columns = [column for column in table.columns if column.label in _README_COLUMNS]
+    yield f"| {table.data} | {' | '.join(column.header for column in columns)} |"
+    yield f"|{' --- |' * (1 + len(columns))}"
+    for row in table.rows:
+        if row.kind in {"measured", "baseline"}:
+            cells = (_brief_cell(row, column.label) for column in columns)
+            yield f"| {row.label} | {' | '.join(cells)} |"
+
+
+def _brief_cell(row: TableRow, label: str) -> str:
+    cell = row.cells[label]
+    if cell.interval is None:
+        text = "not run"
+    elif row.kind == "baseline":
+        text = f"{cell.interval.mean:.3f}"
+    else:
+        text = format_interval(cell.interval, 3).rpartition(" (")[0]
+    return f"{text} / {cell.published}" if cell.published else text
+
+
+def _all_contrasts(store: ResultStore) -> Iterator[str]:
+    """Yield a line for every declared contrast of every table, in its primary column."""
+    yield "| table | the paper says | here | difference | p (Holm) |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name in TABLES:
+        table = measured(name, store)
+        column = next(each for each in table.columns if each.is_primary)
+        for contrast in table.contrasts:
+            if contrast.decision is not None:
+                says = f"{contrast.row} {contrast.expected} than {contrast.baseline}"
+                verdict = f"**{contrast.decision}**{_needed(contrast)}"
+                p = contrast.decision.p_adjusted
+                shown = f"{p:.2g}" if p is not None else "–"
+                difference = _difference(contrast.difference, column.unit)
+                yield f"| {name} | {says} | {verdict} | {difference} | {shown} |"
+
+
+def _needed(contrast: TableContrast) -> str:
+    return f"; about {contrast.seeds_to_decide} seeds" if contrast.seeds_to_decide else ""
+
+
+def _difference(difference: MeanInterval | None, unit: str) -> str:
+    if difference is None:
+        return "–"
+    return f"{format_interval(difference, 0, signed=True)} {'' if unit == '1' else unit}".strip()
+
+
+def export(workspace: Path) -> None:
+    """Replace ``results/`` by what a workspace's store has of the tables."""
+    source = ResultStore(workspace / "store")
+    plans = [_plan(name, source) for name in TABLES]
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    target = ResultStore(RESULTS)
+    for plan in plans:
+        sys.stdout.write(f"{plan.name}: {export_table(plan, source, target)} attempts\n")
+    target.compact()
+
+
+def write() -> None:
+    """Write the measured parts of the documents anew."""
+    store = ResultStore(RESULTS)
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        path.write_text(rewritten(text, store), encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Export, or write."""
+    match arguments:
+        case ["export", *workspace]:
+            export(Path(*workspace) if workspace else ROOT / "workspace")
+        case []:
+            write()
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
