@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Annotated, Literal
 
 import typer
@@ -67,7 +68,7 @@ def _effect(text: str) -> float | Literal["published"]:
 
 
 def _range(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+    ends = re.fullmatch(r"([0-9]{1,9})\.\.([0-9]{1,9})", text)
+    if ends is None or int(ends[1]) > int(ends[2]):
         raise SpecError([f"--seeds: must be a range such as 3..20, got {text!r}"])
-    return range(int(first), int(last) + 1)
+    return range(int(ends[1]), int(ends[2]) + 1)

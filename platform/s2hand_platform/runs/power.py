@@ -8,6 +8,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.planning.cost import Costs, Work
 from s2hand_platform.runs.place import options_of
 from s2hand_platform.runs.tables import stored_plan
+from s2hand_platform.statistics.power import MAX_SEEDS
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
@@ -40,13 +41,13 @@ def table_power(
 
     Raises:
         SpecError: if the table was never planned, declares no contrasts, or no contrast has two
-            pairs, by which the spread would be known; or for an effect of zero or fewer than two
-            seeds.
+            pairs, by which the spread would be known; or for an effect of zero, or numbers of
+            seeds outside 2 to 1000.
     """
     if effect == 0:
         raise SpecError(["--effect: must not be zero, which no number of seeds finds"])
-    if min(seeds, default=0) < 2:
-        raise SpecError(["--seeds: must be a range from 2 on, such as 3..20"])
+    if min(seeds, default=0) < 2 or max(seeds) > MAX_SEEDS:
+        raise SpecError([f"--seeds: must be a range within 2..{MAX_SEEDS}, such as 3..20"])
     store = ResultStore(workspace.store_dir)
     plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
     measured = MeasuredTable.build(plan, store)
