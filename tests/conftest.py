@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+settings.register_profile("at any speed", deadline=None)
+settings.load_profile("at any speed")
 settings.register_profile("fuzz", max_examples=10_000)  # see changed_files.py
 
 GOLDEN = Path(__file__).parent / "golden"

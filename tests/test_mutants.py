@@ -64,6 +64,9 @@ def test_what_acts_is_changed_one_place_at_a_time() -> None:
         ("f(a)", ["f(a) → pass"]),
         ("x = not True", ["not True → True", "True → False"]),
         ("(x, y) = z", []),
+        ("X = Literal['a', 'b']", []),
+        ("Curve = Sequence[tuple[int, float]]", []),
+        ("x = FACES[1]", ["1 → 2"]),
     ],
 )  # fmt: skip
 def test_kinds_of_changes(code: str, changes: list[str]) -> None:
@@ -85,6 +88,13 @@ def test_a_folder_s_modules_are_those_of_its_areas_each_with_its_own_tests() -> 
     beside = ["tests/s2hand/rendering/test_rendering_topology.py"]
     assert mutants.tests_of("s2hand/rendering/topology.py") == beside
     assert mutants.modules_below(ROOT, "s2hand/model.py") == ["s2hand/model.py"]
+
+
+def test_where_modules_are_listed_one_by_one_none_is_forgotten() -> None:
+    folders = {Path(place).parent for place in AREAS if place.endswith(".py")}
+    for folder in folders - {Path("s2hand"), Path("platform/s2hand_platform")}:
+        for path in (ROOT / folder).glob("*.py"):
+            assert path.name == "__init__.py" or mutants.tests_of(f"{folder}/{path.name}")
 
 
 def test_a_killed_mutant_stays_so_and_a_survivor_is_tried_on_other_tests(tmp_path: Path) -> None:

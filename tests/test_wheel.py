@@ -51,12 +51,13 @@ def test_all_starting_weights_are_in_the_wheel(unpacked: Path) -> None:
 def test_recipes_are_found_without_a_checkout(unpacked: Path, tmp_path: Path) -> None:
     program = (
         "from s2hand_platform.experiments import default_experiment\n"
-        "from s2hand_platform.spec import files, loader\n"
+        "from s2hand_platform.spec import claims, files, loader\n"
         "print(*files.folders())\n"
         "experiment = default_experiment()\n"
         "for name in files.names('tables'): loader.load_table(name, experiment)\n"
         "for name in files.names('searches'): loader.load_sweep(name, experiment)\n"
         "for name in files.names('scales'): loader.load_scale(name, experiment)\n"
+        "assert claims.load_claims(experiment).claims\n"
     )
     done = outside(unpacked, tmp_path, "-c", program)
     assert done.returncode == 0, done.stderr

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from s2hand_platform.runs.claims import check_claims
     from s2hand_platform.runs.tables import reproduce
     from s2hand_platform.store.results import ResultStore
 
-__all__ = ["ResultStore", "reproduce"]
+__all__ = ["ResultStore", "check_claims", "reproduce"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +17,10 @@ def __getattr__(name: str) -> Any:
             from s2hand_platform.runs.tables import reproduce
 
             return reproduce
+        case "check_claims":
+            from s2hand_platform.runs.claims import check_claims
+
+            return check_claims
         case "ResultStore":
             from s2hand_platform.store.results import ResultStore
 

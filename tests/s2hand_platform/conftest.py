@@ -1,4 +1,6 @@
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from tiny_experiment import TinyExperiment
 
 from s2hand_platform import settings
 from s2hand_platform.experiments.protocol import Evaluation
+from s2hand_platform.planning.plan import PlannedTrial
 from s2hand_platform.store.records import AttemptRecord, Environment
 from s2hand_platform.store.results import ResultStore
 
@@ -72,3 +75,29 @@ def make_evaluation() -> Any:
         return Evaluation(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture
+def record(store: ResultStore, make_record: Any, make_evaluation: Any) -> Callable[..., None]:
+    """Write that a planned trial has finished, or otherwise ended, and what its code was."""
+
+    def record_trial(trial: PlannedTrial, seconds: float = 90, **changes: Any) -> None:
+        fields = {
+            "config": trial.config,
+            "config_hash": trial.identity.config_hash,
+            "seed": trial.seed,
+            "data_fingerprint": trial.identity.data,
+            "code_fingerprint": trial.identity.code,
+            "evaluation_fingerprint": trial.evaluation_fingerprint,
+            "device_type": trial.identity.device_type,
+            **changes,
+        }
+        name = fields.pop("trial_id", trial.trial_id)
+        made = make_record(name, **fields)
+        made = replace(made, finished=made.started + timedelta(seconds=seconds))
+        store.write_attempt(made, make_evaluation() if made.status == "finished" else None)
+        for code in (trial.code, trial.evaluation):
+            if code is not None:
+                store.write_code(code.sha256, code.digests)
+
+    return record_trial

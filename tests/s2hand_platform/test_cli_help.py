@@ -83,11 +83,14 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["plan", "run", "sweep", "table", "ui", "submit", "hand", "data", "weights"]),
+        (
+            ["--help"],
+            ["plan", "run", "sweep", "table", "claims", "ui", "submit", "hand", "data", "weights"],
+        ),
         (["-h"], ["plan", "hand"]),
         *(
             ([name, "-h"], ["--workspace"])
-            for name in ("plan", "run", "sweep", "table", "power", "ui")
+            for name in ("plan", "run", "sweep", "table", "power", "claims", "ui")
         ),
         (["submit", "-h"], ["--address"]),
         (["hand", "--help"], ["export", "show"]),

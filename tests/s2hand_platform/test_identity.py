@@ -2,8 +2,10 @@ import dataclasses
 import hashlib
 import json
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from s2hand_platform.identity import (
     check_same_code,
     config_hash,
     evaluation_contents,
+    is_module,
     without_fields,
 )
 
@@ -134,6 +137,11 @@ class TestEvaluationContents:
     def test_holds_modules_data_and_its_own_settings(self) -> None:
         assert set(self.contents()) == {"module", EVALUATION_DATA, "setting judge.set"}
 
+    def test_stored_evaluations_are_found_by_them(self) -> None:
+        setting = hashlib.sha256(b'"x"').hexdigest()
+        expected = {"module": "m", "evaluation data": "d", "setting judge.set": setting}
+        assert self.contents() == expected
+
     def test_changes_with_data_and_settings_and_not_with_those_of_the_training(self) -> None:
         assert self.contents(data="other") != self.contents()
         assert self.contents(judge={"set": "y"}) != self.contents()
@@ -151,8 +159,43 @@ class TestCodeFingerprint:
         assert one.sha256 != CodeFingerprint.of({"json": "1", "string": "2"}).sha256
         assert replace(one, paths={}).sha256 == one.sha256
 
-    def test_knows_where_modules_are_imported_from(self) -> None:
-        assert CodeFingerprint.of({"json": "1"}).paths == {"json": json.__file__}
+    def test_is_that_of_names_and_digests(self) -> None:
+        """Stored code is found by it."""
+        known = b'{"json":"1","pathlib":"2"}'
+        found = CodeFingerprint.of({"pathlib": "2", "json": "1"})
+        assert found.sha256 == hashlib.sha256(known).hexdigest()
+        assert found.digests == {"json": "1", "pathlib": "2"}
+
+    def test_knows_where_modules_are_imported_from(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "not_imported_yet.py").write_text("")
+        (tmp_path / "folder_without_modules").mkdir()
+        monkeypatch.syspath_prepend(tmp_path)
+        for name in ("made_by_hand", "without_a_file"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setattr(sys.modules["made_by_hand"], "__file__", "/by/hand.py", raising=False)
+        expected = {
+            "json": json.__file__,
+            "made_by_hand": "/by/hand.py",
+            "not_imported_yet": str(tmp_path / "not_imported_yet.py"),
+            "without_a_file": "(absent)",
+            "folder_without_modules": "(absent)",
+            "nowhere": "(absent)",
+            "nowhere.at_all": "(absent)",
+            "starting weights 'hands'": "(absent)",
+        }
+        assert CodeFingerprint.of(dict.fromkeys(expected, "1")).paths == expected
+
+    @pytest.mark.parametrize(
+        ("name", "is_one"),
+        [
+            ("json", True), ("s2hand.losses.motion", True), ("", False), ("s2hand.", False),
+            ("starting weights 'hands'", False), ("s2hand.losses of motion", False),
+        ],
+    )  # fmt: skip
+    def test_modules_are_told_from_words(self, name: str, is_one: bool) -> None:
+        assert is_module(name) == is_one
 
     def test_the_same_code_elsewhere_is_the_same(self) -> None:
         here = CodeFingerprint.of({"json": "1"})

@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_experiment import TinyExperiment
 
+from s2hand_platform.claims import ClaimLedger
 from s2hand_platform.errors import SpecError, StoreError
 from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.spec.claims import load_claims
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import ColumnSpec, RowSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
@@ -66,6 +68,59 @@ def test_a_recipe_is_read_or_refused(
     path = tmp_path / "mine.toml"
     path.write_bytes(data.draw(changed_toml((SWEEPS / name).read_bytes())))
     read_or_refused(lambda: load(path, EXPERIMENT), tmp_path, errors=SpecError)
+
+
+PRINTED = b"""
+title = "P"
+dataset = "curve"
+version = "v1"
+columns = [{ label = "error_cm", metric = "test/error", unit = "cm" }]
+rows = [
+  { id = "one", label = "one", cells = ["1.10"] },
+  { id = "other", label = "other", cells = ["0.9"] },
+]
+"""
+CLAIMS = b"""
+notes = ["odd"]
+[[claims]]
+id = "a"
+section = "4.1"
+table = "tiny"
+sentence = "paragraph 1"
+quote = "it is"
+says = "It is better."
+[[claims.checks]]
+kind = "order"
+rows = ["tiny.other", "tiny.one"]
+columns = ["error_cm"]
+[[claims.checks]]
+kind = "ratio"
+row = "tiny.other.error_cm"
+baseline = "tiny.one.error_cm"
+is = "18"
+[[claims]]
+id = "b"
+section = "4.2"
+sentence = "paragraph 2"
+says = "It is so."
+not_checkable = "nobody knows"
+"""
+
+
+@fuzzed
+@given(st.data())
+def test_claims_are_read_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    (tmp_path / "sweeps" / "published").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "sweeps" / "published" / "tiny.toml").write_bytes(PRINTED)
+    (tmp_path / "sweeps" / "claims.toml").write_bytes(data.draw(changed_toml(CLAIMS)))
+    monkeypatch.chdir(tmp_path)
+    read_or_refused(
+        lambda: ClaimLedger.judge(load_claims(TinyExperiment()), {}).to_json(),
+        tmp_path,
+        errors=SpecError,
+    )
 
 
 @pytest.fixture

@@ -102,6 +102,15 @@ def test_consistency_counts_the_printed_rounding() -> None:
     assert not is_consistent(mean_interval([1.0]), 1.0, 0.005)
 
 
+def test_what_touches_a_printed_interval_is_in_it() -> None:
+    interval = mean_interval([1.5, 1.5])  # without a spread only the printed rounding is left
+    for printed in (1.0, 2.0):
+        assert is_consistent(interval, printed, 0.5)
+        assert not is_consistent(interval, printed, 0.499)
+        assert is_equivalent(interval, printed, 0.25, 0.25)
+        assert not is_equivalent(interval, printed, 0.25, 0.249)
+
+
 @given(VALUES, st.floats(-10, 10), st.floats(0.01, 10))
 def test_equivalence_is_two_one_sided_tests(
     values: list[float], printed: float, bound: float

@@ -8,7 +8,6 @@ from scipy import stats
 
 from s2hand_platform.statistics.intervals import MeanInterval, mean_interval
 from s2hand_platform.statistics.power import (
-    MAX_SEEDS,
     POWER,
     power,
     seeds_to_decide,
@@ -26,6 +25,21 @@ def test_cohens_effects_need_the_textbooks_pairs(effect: float, pairs: int) -> N
     """Paired t test, two-sided, 5 %, power 80 %: printed in every table of sample sizes."""
     assert seeds_to_decide(difference(-3 * effect, 3.0)) == pairs
     assert seeds_to_decide(difference(effect, 1.0, n=7)) == pairs
+    assert seeds_to_decide(difference(effect / 5, 0.2)) == pairs
+
+
+def test_a_difference_without_doubt_needs_two() -> None:
+    assert seeds_to_decide(difference(100.0, 1.0)) == 2
+
+
+def test_a_thousand_seeds_may_decide_and_no_more() -> None:
+    low, high = 0.08, 0.1  # of which a thousand decide the second
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle, 1.0, 1000) >= POWER else (middle, high)
+    assert seeds_to_decide(difference(high, 1.0)) == 1000
+    assert power(low, 1.0, 1001) >= POWER
+    assert seeds_to_decide(difference(low, 1.0)) is None
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.0125])
@@ -61,8 +75,6 @@ def test_where_no_number_of_seeds_is_known() -> None:
     assert seeds_to_decide(difference(0.5, 0.0)) is None
     assert seeds_to_decide(difference(0.0, 1.0)) is None
     assert seeds_to_decide(difference(0.01, 1.0)) is None
-    smallest = 2.81 / math.sqrt(MAX_SEEDS)  # about z(0.975) + z(0.8)
-    assert seeds_to_decide(difference(smallest, 1.0)) == pytest.approx(MAX_SEEDS, rel=0.02)
 
 
 def test_one_seed_decides_nothing() -> None:

@@ -307,8 +307,11 @@ def test_what_is_set_aside_replaces_nothing_that_was(two: ResultStore) -> None:
         path = two.path / "attempts" / "foreign.parquet"
         pq.write_table(pa.table({"x": [value]}), path)
         two.trials()
-    kept = sorted(two.path.glob("set-aside/*.parquet"))
-    assert [pq.read_table(path)["x"].to_pylist() for path in kept] == [[2], [1]]
+    kept = {
+        path.name: pq.read_table(path)["x"].to_pylist()
+        for path in two.path.glob("set-aside/*.parquet")
+    }
+    assert kept == {"attempts-foreign.parquet": [1], "attempts-foreign-2.parquet": [2]}
     assert len(two.set_aside()) == 2
 
 
@@ -395,6 +398,7 @@ def test_damaged_predictions_leave_the_result(
     assert store.pictures(A, "test") == {}
     assert "predictions" in store.remarks[0]
     assert "pictures" in store.remarks[1]
+    assert store.set_aside()[0].trial_ids == (A,)
     assert store.last_attempt(A) is not None
 
 

@@ -1,6 +1,8 @@
 import dataclasses
+import hashlib
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
+from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import Look
+from s2hand_platform.store import plans
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import PlanColumn, PlanRow, SearchPlan, TablePlan
+from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, SearchPlan, TablePlan
 
 DATA = DataRecord(title="points", dataset="curve", version="", origin="synthetic")
 
@@ -59,6 +63,49 @@ def search(**changes: Any) -> SearchPlan:
 
 def files(store: ResultStore) -> list[Path]:
     return list(store.path.glob("plans/*.parquet"))
+
+
+def test_files_are_named_by_what_is_planned(store: ResultStore) -> None:
+    """Plans of earlier programs are found by it."""
+    store.write_plan(table())
+    store.write_plan(search())
+    starts = {
+        ".".join(hashlib.sha256(part.encode()).hexdigest()[:16] for part in parts)
+        for parts in (("table:t", "curve (demo)", "cpu"), ("search:t", "curve (demo)", "cpu"))
+    }
+    assert {path.name.rsplit(".", 3)[0] for path in files(store)} == starts
+
+
+def test_a_plan_says_when_it_was_made_and_of_what(store: ResultStore) -> None:
+    before = datetime.now(UTC)
+    store.write_plan(table())
+    (line,) = pq.read_table(files(store)[0]).to_pylist()
+    assert before <= line.pop("created") <= datetime.now(UTC)
+    assert json.loads(line.pop("document_json")) == table().to_plain()
+    assert line == {"kind": "table", "name": "t", "label": "curve (demo)", "device_type": "cpu"}
+
+
+def test_a_table_says_what_it_is_measured_on_and_what_was_printed() -> None:
+    (row,) = table().rows
+    other = dataclasses.replace(row, id="lines", measured_on=dataclasses.replace(DATA, title="L"))
+    cell = PublishedCell.parse("1.10")
+    printed = tuple(
+        PrintedRow(id=name, label=name, quoted=False, cells={"error": cell} if number else {})
+        for number, name in enumerate(("lines", "full"))
+    )
+    plan = table(rows=(row, other, row), printed=printed)
+    assert plan.measured_on == "points; L"
+    assert plan.printed_cell("full", "error") == cell
+    assert plan.printed_cell("full", "score") is plan.printed_cell("lines", "error") is None
+    assert plan.printed_cell("other", "error") is None
+    assert TablePlan.from_plain(json.loads(json.dumps(plan.to_plain()))) == plan
+    assert (row.why_not_comparable, plan.primary_column) == ("", "")
+
+
+def test_a_search_is_kept_as_json() -> None:
+    plan = search(notes=("short trainings",))
+    assert json.loads(json.dumps(plan.to_plain())) == plan.to_plain()
+    assert SearchPlan.from_plain(plan.to_plain()) == plan
 
 
 def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> None:
@@ -197,3 +244,42 @@ def test_code_is_kept_once_and_written_again_where_it_is_lost(store: ResultStore
     assert store.code_files("f" * 64) is None
     store.write_code("f" * 64, digests)
     assert store.code_files("f" * 64) == digests
+
+
+@pytest.mark.parametrize("fault", ["no line", "two lines", "no document"])
+def test_a_file_that_holds_no_plan_is_set_aside(store: ResultStore, fault: str) -> None:
+    store.write_plan(table())
+    (path,) = files(store)
+    content = pq.read_table(path)
+    (line,) = content.to_pylist()
+    lines = {
+        "no line": [],
+        "two lines": [line, line],
+        "no document": [{**line, "document_json": None}],
+    }[fault]
+    path.unlink()
+    unnamed = path.with_name(f"{path.name.rsplit('.', 2)[0]}.0.parquet")
+    pq.write_table(pa.Table.from_pylist(lines, schema=content.schema), unnamed)
+    assert store.latest_table_plan("t") is None
+    assert [entry.reason for entry in store.set_aside()] == ["must hold one plan"]
+
+
+def test_a_plan_that_another_process_takes_away_gives_way(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_plan(table())
+    store.write_plan(table(title="Changed"))
+    gone = max(files(store), key=lambda path: path.name.split(".")[3])
+    listed = plans.parquet_files(gone.parent)
+    gone.unlink()
+    monkeypatch.setattr(plans, "parquet_files", lambda _folder: listed)
+    assert store.latest_table_plan("t") == table()
+    assert store.remarks == ()
+
+
+def test_code_is_a_line_a_module(store: ResultStore) -> None:
+    store.write_code("f" * 64, {"model": "1", "losses": "2"})
+    assert pq.read_table(store.path / "code" / f"{'f' * 64}.parquet").to_pylist() == [
+        {"fingerprint": "f" * 64, "module": "model", "sha256": "1"},
+        {"fingerprint": "f" * 64, "module": "losses", "sha256": "2"},
+    ]

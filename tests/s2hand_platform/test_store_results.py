@@ -1,6 +1,9 @@
 import errno
+import hashlib
 import json
 import math
+import os
+import time
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -123,6 +126,17 @@ def test_a_failed_attempt_is_kept_and_is_not_finished(
         {},
         None,
     )
+
+
+def test_of_attempts_that_failed_the_last_is_told(
+    store: ResultStore, settle: Any, make_record: Any
+) -> None:
+    for attempt in (0, 2, 1):
+        store.write_attempt(make_record(attempt=attempt, status="failed", failure="data"))
+    settle()
+    last = store.last_attempt("a" * 64)
+    assert last is not None
+    assert (last.attempt, last.status) == (2, "failed")
 
 
 def test_the_last_attempt_is_the_last_finished_one_if_any_is(
@@ -249,6 +263,17 @@ def test_attempts_come_in_the_order_in_which_they_finished(
         store.write_attempt(make_record(trial * 64, finished=moment))
     settle()
     assert [name[0] for name in store.attempts(columns=["trial_id"])["trial_id"]] == list("cad")
+
+
+def test_attempts_that_finished_at_once_come_by_trial_and_number(
+    store: ResultStore, settle: Any, make_record: Any
+) -> None:
+    for trial, attempt in (("b", 0), ("a", 1), ("a", 0)):
+        store.write_attempt(make_record(trial * 64, attempt=attempt))
+    settle()
+    frame = store.trials()
+    found = [(line.Index, line.trial_id[0], line.attempt) for line in frame.itertuples()]
+    assert found == [(0, "a", 0), (1, "a", 1), (2, "b", 0)]
 
 
 def test_predictions_come_back_as_float32(
@@ -424,12 +449,19 @@ def test_values_without_ids_are_refused(
 
 
 def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evaluation: Any) -> None:
+    assert store.baselines("tiny", "d1").empty
     for error in (3.0, 4.0):
         store.write_baseline("tiny", "zero", "d1", make_evaluation(error), {"error": "cm"})
     store.write_baseline("tiny", "mean", "d1", make_evaluation(1.0), {"error": "cm"})
     store.write_baseline("tiny", "zero", "d2", make_evaluation(5.0), {"error": "cm"})
     store.write_baseline("other", "zero", "d1", make_evaluation(6.0), {"error": "cm"})
-    lines = store.baselines("tiny", "d1").set_index(["label", "metric"])
+    lines = store.baselines("tiny", "d1")
+    for column, value in (
+        ("experiment", "tiny"), ("evaluation_fingerprint", "d1"), ("evaluator_id", "tiny-1"),
+        ("split", "test"),
+    ):  # fmt: skip
+        assert set(lines[column]) == {value}
+    lines = lines.set_index(["label", "metric"])
     assert lines["value"].to_dict() == {
         ("zero", "error"): 4.0,
         ("zero", "score"): 0.2,
@@ -437,3 +469,22 @@ def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evalua
         ("mean", "score"): 0.5,
     }
     assert set(lines.xs("error", level="metric")["unit"]) == {"cm"}
+    names = {path.name for path in store.path.glob("baselines/*")}
+    digests = [hashlib.sha256(key).hexdigest()[:32] for key in (b'["tiny","d1"]', b'["zero"]')]
+    assert ".".join([*digests, "parquet"]) in names
+
+
+def test_half_written_files_of_yesterday_are_cleared_wherever_they_lie(store: ResultStore) -> None:
+    folders = (
+        "attempts", "compacted", "predictions", "baselines", "plans", "code",
+        "trials", "metrics", "samples", "curves",
+    )  # fmt: skip
+    for folder in folders:
+        (store.path / folder).mkdir(parents=True)
+        for age_s in (86_300, 86_500):
+            path = store.path / folder / f".writing-{age_s}"
+            path.touch()
+            os.utime(path, (time.time() - age_s,) * 2)
+    store.remove_leftovers()
+    left = sorted(path.relative_to(store.path).as_posix() for path in store.path.glob("*/*"))
+    assert left == sorted(f"{folder}/.writing-86300" for folder in folders)

@@ -1,14 +1,17 @@
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import version1_store
 
 from s2hand_platform.store import version1
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.schema import ATTEMPTS
 
 A, B = "a" * 64, "b" * 64
 
@@ -51,6 +54,64 @@ def test_old_results_are_read_and_marked(store: ResultStore, settle: Callable[[]
     assert (last.attempt, last.status, last.metrics) == (1, "finished", {"test/error": 2.5})
     assert store.predictions(A, "test") is None
     assert store.remarks == ()
+
+
+def test_an_old_attempt_becomes_a_line_like_others(store: ResultStore) -> None:
+    version1_store.write_attempt(store.path, A, error=2.5)
+    (path,) = store.path.glob("trials/*")
+    (line,) = version1.read_attempt(path).to_pylist()
+    assert line == {
+        **dict.fromkeys(ATTEMPTS.names),
+        "commit": b"2.5".hex().ljust(32, "0"),
+        "trial_id": A,
+        "attempt": 0,
+        "store_version": 1,
+        "experiment": "tiny",
+        "config_json": '{"epochs":4}',
+        "config_hash": "c" * 64,
+        "seed": 3,
+        "data_fingerprint": "d" * 64,
+        "code_fingerprint": "e" * 64,
+        "status": "finished",
+        "reason": "",
+        "environment_kind": "cpu",
+        "environment_json": "{}",
+        "started": version1_store.STARTED,
+        "finished": version1_store.STARTED + timedelta(seconds=60),
+        "duration_s": 60.0,
+        "evaluator_id": "tiny-0",
+        "notes_json": "{}",
+        "metrics": [{"split": "test", "metric": "error", "value": 2.5, "unit": "cm"}],
+        "curves": [{"epoch": epoch, "metric": "loss", "value": 1.0} for epoch in (0, 1)],
+        "sample_ids": [{"split": "test", "sample_ids": ["x0", "x1", "x2"]}],
+        "samples": [
+            {"split": "test", "metric": metric, "unit": "cm", "values": [2.5, 3.5, 4.5]}
+            for metric in ("error", "other")
+        ],
+    }
+
+
+@pytest.mark.parametrize("fault", ["another's name", "two lines", "no commit", "no reason"])
+def test_an_old_file_that_is_no_attempt_is_set_aside(store: ResultStore, fault: str) -> None:
+    version1_store.write_attempt(store.path, A, status="failed")
+    (path,) = store.path.glob("trials/*")
+    table = pq.read_table(path)
+    (line,) = table.to_pylist()
+    lines = {
+        "another's name": [{**line, "trial_id": B}],
+        "two lines": [line, line],
+        "no commit": [{**line, "commit": ""}],
+        "no reason": [{**line, "reason": None}],
+    }[fault]
+    pq.write_table(pa.Table.from_pylist(lines, schema=table.schema), path)
+    assert store.trials().empty
+    (entry,) = store.set_aside()
+    assert entry.trial_ids == (A,)
+    assert entry.reason == (
+        "column 'reason' must have a value in every line"
+        if fault == "no reason"
+        else "must hold the one attempt that it is named by"
+    )
 
 
 def test_an_old_result_does_not_count_as_measured(
@@ -120,6 +181,14 @@ def test_a_finished_attempt_whose_metrics_are_gone_does_not_count(store: ResultS
 
 
 def test_details_without_an_attempt_are_cleared(store: ResultStore) -> None:
+    for trial in (A, B):
+        version1_store.write_attempt(store.path, trial)
+    next(store.path.glob(f"trials/{B}*")).unlink()
+    foreign = store.path / "metrics" / "notes.parquet"
+    foreign.touch()
+    store.remove_leftovers(older_than_s=-1)
+    assert foreign.exists()
+    foreign.unlink()
     for trial in (A, B):
         version1_store.write_attempt(store.path, trial)
     next(store.path.glob(f"trials/{B}*")).unlink()

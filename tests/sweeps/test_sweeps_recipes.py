@@ -63,6 +63,7 @@ def test_every_file_is_known() -> None:
         "searches/quaternion",
         *(f"scales/{name}" for name in SCALES),
         *(f"published/table{number}" for number in range(1, 10)),
+        "claims",
     }
 
 

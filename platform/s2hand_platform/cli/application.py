@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from s2hand_platform.cli import commands, power, services
+from s2hand_platform.cli import claims, commands, power, services
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
@@ -47,7 +47,7 @@ def _application() -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    shown = (commands.table, power.power)
+    shown = (commands.table, power.power, claims.claims)
     for command in (commands.plan, commands.run, commands.sweep, *shown, services.ui):
         app.command()(command)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)

@@ -127,7 +127,7 @@ class Subject:
     code: CodeFingerprint | None
     evaluation: CodeFingerprint | None
     device_type: str
-    _ids: dict[int, tuple[TrainingIdentity, str]] = field(default_factory=dict, repr=False)
+    _ids: dict[int, tuple[TrainingIdentity, str]] = field(default_factory=dict)
 
     def identify(self, seed: int) -> tuple[TrainingIdentity, str]:
         """Return the identity of a seed's trial, and its id: the same at each call."""

@@ -103,10 +103,10 @@ def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
     )
 
 
-def options_of(label: str, device_type: str) -> str:
-    """Return the options that name a place of this label, for a command that is to be copied."""
+def options_of(label: str) -> str:
+    """Return the options of a command that a place's label stands for."""
     data, _, scale = label.removesuffix(")").rpartition(" (")
-    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)} --device {device_type}"
+    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,7 +56,7 @@ def table_power(
         raise SpecError([f"{name}: declares no contrasts, so there is nothing to decide"])
     if not any(len(contrast.pairs) > 1 for contrast in found):
         fault = f"{name}: no contrast has two seeds, by which the spread of pairs is known"
-        where = options_of(plan.label, plan.device_type)
+        where = f"{options_of(plan.label)} --device {plan.device_type}"
         raise SpecError(
             [f"{fault}; get them with: s2hand run {name} {where} --seeds {_USEFUL_SEEDS}"]
         )

@@ -17,8 +17,10 @@ class Faults:
         self._found: list[str] = []
 
     def add(self, where: str, text: str) -> None:
-        """Note a fault at a dotted place in the file."""
-        self._found.append(f"{self._file}: {where}: {text}" if where else f"{self._file}: {text}")
+        """Note a fault at a dotted place in the file, once."""
+        fault = f"{self._file}: {where}: {text}" if where else f"{self._file}: {text}"
+        if fault not in self._found:
+            self._found.append(fault)
 
     def add_unknown(self, where: str, kind: str, word: str, known: Collection[str]) -> None:
         """Note a word that is not among the known ones."""

@@ -67,6 +67,19 @@ def is_recipe(path: Path) -> bool:
     raise SpecError([f"{path}: must be a recipe, there is {found}"])
 
 
+def find_claims() -> Path:
+    """Find the ledger of claims: a folder of recipes has one or none.
+
+    Raises:
+        SpecError: if no folder has one.
+    """
+    for folder in folders():
+        path = folder / "claims.toml"
+        if is_recipe(path):
+            return path
+    raise SpecError(["sweeps/claims.toml: no such file; install the package again"])
+
+
 def read(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 

@@ -48,7 +48,7 @@ def compact(files: AttemptFiles, set_aside: SetAsideRoom) -> int:
         return 0
     folder = files.store / COMPACTED
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         with FileLock(folder / _LOCK, timeout=0):
             return _merge_all(files, set_aside)
     except Timeout:

@@ -43,7 +43,9 @@ def new_commit() -> str:
     return f"{time.time_ns():016x}{uuid.uuid4().hex[:16]}"
 
 
-def write_named(table: pa.Table, folder: Path, stem: str, row_group_size: int = 1 << 20) -> Path:
+def write_named(
+    table: pa.Table, folder: Path, stem: str, row_group_size: int | None = None
+) -> Path:
     """Write ``table`` to ``folder`` under ``stem`` and two checksums: of the footer, of all bytes.
 
     Returns:
@@ -68,7 +70,7 @@ def write_replacing(table: pa.Table, path: Path) -> None:
     _write(_encode(table), path)
 
 
-def _encode(table: pa.Table, row_group_size: int = 1 << 20) -> pa.Buffer:
+def _encode(table: pa.Table, row_group_size: int | None = None) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -97,7 +99,7 @@ def _write(content: pa.Buffer, path: Path) -> None:
         ) from error
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,5 +19,5 @@ def measured_attempts(attempts: pd.DataFrame, evaluation: str | None) -> pd.Data
     counts = (attempts["status"] == "finished") & (
         attempts["evaluation_fingerprint"].eq(evaluation) if evaluation is not None else False
     )
-    chosen = attempts[counts].sort_values("attempt", kind="stable")
+    chosen = attempts[counts].sort_values("attempt")
     return chosen.drop_duplicates("trial_id", keep="last").sort_index()

@@ -1,6 +1,7 @@
 """What trained models said of each sample: a file per attempt and split, a column per parameter."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,11 +80,11 @@ def _table(evaluation: Evaluation, split: str, arrays: Mapping[str, np.ndarray])
 
 def _column(values: np.ndarray) -> tuple[pa.Array, list[int]]:
     shape = list(values.shape[1:])
-    width = int(np.prod(shape, dtype=int))
+    width = math.prod(shape)
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, width), shape
 
 
 def _array(column: pa.ChunkedArray, shape: list[int]) -> np.ndarray:
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values = column.combine_chunks().flatten().to_numpy()
     return np.asarray(values, dtype=np.float32).reshape(len(column), *shape)

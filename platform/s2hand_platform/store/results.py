@@ -164,7 +164,7 @@ class ResultStore:
             return None
         return StoredAttempt(
             **{name: last[name] for name in _STORED},
-            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"] or ()},
+            metrics={f"{m['split']}/{m['metric']}": m["value"] for m in last["metrics"]},
             notes=notes_of(trial_id, last["attempt"], last["notes_json"]),
         )
 

@@ -1,7 +1,7 @@
 """What the store keeps of a planned table: all that is needed to show it from the store alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -128,7 +128,7 @@ class SearchPlan:
     mode: Literal["min", "max"]
     axes: Mapping[str, str]
     """Dotted configuration path → what to call it."""
-    points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    points: Mapping[str, Mapping[str, Any]]
     """Trial → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s2hand.geometry.cameras import (
+    REFERENCE_IMAGE_SIZE_PX,
     CameraModel,
     CameraView,
     affine_view,
@@ -241,6 +242,10 @@ def test_convention_orthographic_focal_entries_are_pixels_per_metre() -> None:
 def test_homogeneous_pixels_have_the_gradients_of_finite_differences(camera: CameraModel) -> None:
     inputs = (_points().requires_grad_(), K.clone().requires_grad_())
     assert torch.autograd.gradcheck(lambda p, k: homogeneous_pixels(p, k, camera), inputs)
+
+
+def test_convention_pixels_of_losses_and_errors_are_those_of_the_paper_s_images() -> None:
+    assert REFERENCE_IMAGE_SIZE_PX == 224
 
 
 def test_an_unknown_camera_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

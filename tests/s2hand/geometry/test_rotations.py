@@ -88,6 +88,15 @@ def test_axis_angle_survives_the_way_through_quaternions(vector: list[float], si
     torch.testing.assert_close(back, axis_angle, atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("length", [length for length in LENGTHS if length < math.pi])
+@pytest.mark.parametrize("size", [1.0, -0.02, 30.0])
+def test_quaternions_of_any_size_are_axis_angle_vectors(length: float, size: float) -> None:
+    """From where the series ends to where it begins, to the last digits."""
+    axis_angle = torch.nn.functional.normalize(_axis_angles(20), dim=-1) * length
+    back = quaternion_to_axis_angle(size * axis_angle_to_quaternion(axis_angle))
+    torch.testing.assert_close(back, axis_angle, atol=0, rtol=2e-14)
+
+
 @pytest.mark.parametrize("length", [*LENGTHS, math.pi - 1e-9])
 def test_matrices_become_the_quaternions_of_scipy(length: float) -> None:
     axes = torch.cat([torch.nn.functional.normalize(_axis_angles(20), dim=-1), torch.eye(3)])

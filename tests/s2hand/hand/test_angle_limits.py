@@ -57,6 +57,27 @@ def test_convention_the_fingers_axes_lie_near_those_of_manos_frame(frames: torch
     assert alignment.min() > math.cos(math.radians(25))
 
 
+def test_convention_axes_of_a_schematic_hand() -> None:
+    """Fingers along -x in the palm's plane have MANO's axes; the thumb's back is (1, 1, 1)/√3."""
+    places = {"wrist": (0.0, 0.0, 0.0)}
+    for finger, side in zip(FINGERS[1:], (0.3, 0.1, -0.1, -0.3), strict=True):
+        places |= {f"{finger}_{k}": (-1 - 0.2 * k, 0.0, side) for k in (1, 2, 3)}
+        places[f"{finger}_tip"] = (-1.8, -0.2, side)  # bent, which is to be of no effect
+    places["middle_2"], places["middle_3"] = (-1.4, 0.3, 0.1), (-1.6, 0.3, 0.1)
+    places["middle_1"] = (-1.2, 0.3, 0.0)  # above the plane, which is to be of no effect
+    places |= {f"thumb_{k}": (-0.2 * k, 0.0, 0.2 * k) for k in (1, 2)}
+    places |= {"thumb_3": (-0.4, 0.3, 0.4), "thumb_tip": (0.0, 0.0, 0.0)}
+    joints = torch.tensor([places[name] for name in JOINT_NAMES["openpose"]]).double()
+    found = anatomical_frames(3 * joints + 5)
+    fingers = [k for k in FINGER_JOINTS if not NAMES[k].startswith("middle_1")]
+    torch.testing.assert_close(found[fingers], torch.eye(3).double().expand(len(fingers), 3, 3))
+    first = torch.tensor([[1.0, 0, -1], [1, 1, 1], [1, -2, 1]]).double()  # twist, spread, bend
+    torch.testing.assert_close(found[12], (first / first.norm(dim=1, keepdim=True)).T)
+    second = torch.tensor([[0.0, -1, 0], [1, 0, 1], [-1, 0, 1]]).double()
+    for row in (13, 14):  # the last bone lies in line with the one before
+        torch.testing.assert_close(found[row], (second / second.norm(dim=1, keepdim=True)).T)
+
+
 @pytest.mark.parametrize("finger", FINGERS[1:])
 def test_convention_bend_flexes_and_spread_goes_to_the_thumb(
     layer: HandLayer, frames: torch.Tensor, finger: str
@@ -131,17 +152,16 @@ def test_the_released_table_is_the_published_one() -> None:
     lower, upper = limits_rad(RELEASED_LIMITS_DEG)
     assert lower.shape == upper.shape == (15, 3)
     degrees = torch.stack((lower, upper), dim=-1) * (180 / math.pi)
-    expected = {
-        0: [[-5, 5], [-10, 10], [-10, 100]],  # index 1
-        4: [[-5, 5], [-5, 5], [-10, 100]],  # middle 2
-        6: [[-20, 5], [-10, 20], [-10, 100]],  # little 1
-        9: [[-5, 5], [-10, 10], [-10, 100]],  # ring 1
-        12: [[0, 90], [-22.5, 33.75], [-22.5, 22.5]],  # thumb 1
-        13: [[-5, 5], [-5, 5], [-22.5, 22.5]],
-        14: [[-5, 5], [-5, 5], [-20, 100]],
-    }
-    for row, values in expected.items():
-        torch.testing.assert_close(degrees[row], torch.tensor(values, dtype=torch.float32))
+    knuckle, hinge = [[-5, 5], [-10, 10], [-10, 100]], [[-5, 5], [-5, 5], [-10, 100]]
+    little = [[-20, 5], [-10, 20], [-10, 100]]
+    thumb = [
+        [[0, 90], [-22.5, 33.75], [-22.5, 22.5]],
+        [[-5, 5], [-5, 5], [-22.5, 22.5]],
+        [[-5, 5], [-5, 5], [-20, 100]],
+    ]
+    index = [knuckle, hinge, hinge]
+    expected = torch.tensor([*index, *index, little, hinge, hinge, *index, *thumb])
+    torch.testing.assert_close(degrees, expected)
 
 
 def test_the_anatomical_table_holds_rest_and_differs_at_the_thumb_only() -> None:
@@ -150,6 +170,8 @@ def test_the_anatomical_table_holds_rest_and_differs_at_the_thumb_only() -> None
     assert (upper > 0).all()
     changed = {name for name in NAMES if ANATOMICAL_LIMITS_DEG[name] != RELEASED_LIMITS_DEG[name]}
     assert changed == {"thumb_1", "thumb_2"}
+    assert ANATOMICAL_LIMITS_DEG["thumb_1"] == ((-22.5, 45.0),) * 3
+    assert ANATOMICAL_LIMITS_DEG["thumb_2"] == ((-5.0, 5.0), (-5.0, 5.0), (-10.0, 60.0))
 
 
 def test_the_embedded_hands_postures_lie_in_the_anatomical_limits(frames: torch.Tensor) -> None:

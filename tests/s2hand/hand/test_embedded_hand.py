@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from s2hand.errors import HandModelError
-from s2hand.hand import embedded
 from s2hand.hand.embedded import HandSurface, embedded_hand, embedded_surface
 from s2hand.hand.model_data import SHAPES, HandModelData
 
@@ -338,37 +336,3 @@ def test_the_script_makes_the_committed_asset(
         np.testing.assert_allclose(
             arrays[name], getattr(hand, name), atol=1e-5, err_msg=f"{name}: run `make hand-asset`"
         )
-
-
-def test_a_damaged_asset_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    broken = tmp_path / "hand.npz"
-    broken.write_bytes(b"PK\x03\x04 cut short")
-    monkeypatch.setattr(embedded, "_ASSET", str(broken))
-    embedded._asset.cache_clear()
-    with pytest.raises(HandModelError, match=r"make hand-asset"):
-        embedded_hand()
-    embedded._asset.cache_clear()
-
-
-def test_model_data_reports_all_faults_at_once(hand: HandModelData) -> None:
-    arrays = {name: getattr(hand, name) for name in SHAPES}
-    arrays["weights"] = np.full((778, 16), np.nan)
-    arrays["hands_mean"] = np.zeros(30)
-    with pytest.raises(HandModelError, match=r"weights must be finite.*hands_mean.*\(45,\)"):
-        HandModelData(**arrays, source="test.pkl")
-    arrays = {name: getattr(hand, name) for name in SHAPES}
-    arrays["faces"] = arrays["faces"] + 10
-    with pytest.raises(HandModelError, match=r"test.pkl: .*vertices 0 to 777"):
-        HandModelData(**arrays, source="test.pkl")
-
-
-def test_fingerprint_follows_values_not_storage(hand: HandModelData) -> None:
-    arrays = {name: getattr(hand, name) for name in SHAPES}
-    same = HandModelData(**arrays | {"faces": hand.faces.astype(np.int32)}, source="elsewhere")
-    assert same.fingerprint == hand.fingerprint
-    moved = hand.v_template.copy()
-    moved[0, 0] += 1e-9
-    assert HandModelData(**arrays | {"v_template": moved}, source="x").fingerprint != (
-        hand.fingerprint
-    )
-    assert len(hand.fingerprint) == 64

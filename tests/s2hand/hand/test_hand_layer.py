@@ -162,6 +162,24 @@ def test_gradients_at_zero_rotation_are_finite(
     assert values["hand_pose_pca"].grad.abs().min() > 0
 
 
+def test_what_is_not_given_is_neutral_or_the_default(random_hand: HandModelData) -> None:
+    parameters = _parameters(3, dtype=torch.float32)
+    del parameters["transl"]
+    explicit = HandLayer(
+        random_hand, num_pose_components=30, use_mean_pose=True, fingertips=S2HAND_FINGERTIPS,
+        rotation_centre="wrist", dtype=torch.float32,
+    )(**parameters, transl=torch.zeros(3, 3), scale=torch.ones(3, 1))  # fmt: skip
+    short = HandLayer(random_hand)(**parameters)
+    for name in ("vertices", "joints", "hand_pose"):
+        assert torch.equal(getattr(short, name), getattr(explicit, name)), name
+
+
+def test_rest_vertices_are_the_vertices_of_zero_parameters(random_hand: HandModelData) -> None:
+    layer = HandLayer(random_hand, use_mean_pose=False)
+    zero = {name: torch.zeros_like(v) for name, v in _parameters(1, dtype=torch.float32).items()}
+    torch.testing.assert_close(layer(**zero).vertices[0], layer.rest_vertices)
+
+
 def test_float32_is_close_to_float64(random_hand: HandModelData) -> None:
     parameters = _parameters(16)
     exact = HandLayer(random_hand, dtype=torch.float64)(**parameters)

@@ -72,6 +72,7 @@ def test_exported_file_is_plain_for_the_standard_unpickler(exported: Path) -> No
     np.testing.assert_allclose(
         content["J"], content["J_regressor"].toarray() @ content["v_template"]
     )
+    assert (content["bs_style"], content["bs_type"]) == ("lbs", "lrotmin")
 
 
 def test_path_comes_before_environment_and_embedded_is_last(
@@ -137,6 +138,59 @@ def test_chumpy_objects_are_evaluated_without_chumpy(
     assert load_hand_model(path).fingerprint == random_hand.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({}, "KeyError"),
+        ({"a": np.zeros(3), "idxs": [9], "preferred_shape": (1,)}, "IndexError"),
+        ({"a": np.zeros(3), "idxs": [1], "preferred_shape": "wide"}, "TypeError"),
+        ({"a": np.zeros(3), "idxs": [1], "preferred_shape": (2,)}, "ValueError"),
+    ],
+)
+def test_a_damaged_expression_is_refused(
+    random_hand: HandModelData, chumpy: dict[str, type], tmp_path: Path,
+    state: dict[str, object], reason: str,
+) -> None:  # fmt: skip
+    content = official_layout(random_hand) | {"weights": chumpy["Select"](**state)}
+    with pytest.raises(HandModelError, match=rf"weights cannot be turned into an array \({reason}"):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+
+
+@pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
+def test_a_sparse_matrix_that_older_tools_wrote_is_read(
+    random_hand: HandModelData, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its modules and attributes had other names."""
+    module = types.ModuleType(f"scipy.sparse.{layout}")
+    kind = type(
+        f"{layout}_matrix", (), {"__module__": module.__name__, "__init__": _set_attributes}
+    )
+    setattr(module, kind.__name__, kind)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    matrix = getattr(scipy.sparse, f"{layout}_matrix")(random_hand.J_regressor)
+    places = ("row", "col") if layout == "coo" else ("indices", "indptr")
+    old = kind(
+        shape=matrix.shape, data=matrix.data, **{name: getattr(matrix, name) for name in places}
+    )
+    content = official_layout(random_hand) | {"J_regressor": old}
+    loaded = load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+    assert loaded.fingerprint == random_hand.fingerprint
+
+
+def test_numbers_of_other_types_are_read(random_hand: HandModelData, tmp_path: Path) -> None:
+    content = official_layout(random_hand) | {
+        "f": random_hand.faces.astype(np.int32),
+        "weights": random_hand.weights.astype(np.float32),
+        "hands_coeffs": np.ones((1554, 45), np.int64),
+        "hands_mean": np.ones(45, np.uint8),
+    }
+    loaded = load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+    np.testing.assert_array_equal(loaded.faces, random_hand.faces)
+    np.testing.assert_allclose(loaded.weights, random_hand.weights, atol=1e-7)
+    assert loaded.hands_coeffs.all()
+    assert loaded.hands_mean.all()
+
+
 def test_strings_of_python_2_are_read_as_latin1() -> None:
     """``'\\xe9'`` by Python 2 in protocol 2: a SHORT_BINSTRING, which is bytes without a coding."""
     assert load_restricted(io.BytesIO(b"\x80\x02U\x01\xe9."), what="meta file") == "é"
@@ -154,12 +208,21 @@ def test_arrays_of_python_2_are_read() -> None:
     np.testing.assert_array_equal(load_restricted(io.BytesIO(pickled), what="meta file"), array)
 
 
+def test_numbers_of_python_2_are_read() -> None:
+    """A NumPy scalar by Python 2 holds its bytes as such a string."""
+    data = np.float64(1.5).tobytes()
+    kind = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+    pickled = b"\x80\x02cnumpy.core.multiarray\nscalar\n" + kind + b"U\x08" + data + b"\x86R."
+    assert load_restricted(io.BytesIO(pickled), what="meta file") == 1.5
+
+
 def test_an_array_s_type_cannot_pass_numbers_off_as_pointers() -> None:
     """NumPy believes a type's flags: it would follow the bytes of this array as addresses."""
     objects = _pickled_type(b"O8", b"NN", flags=b"K\x3f")
     fields = b"(" + _pickled_text(b"a") + b"t}" + _pickled_text(b"a") + b"(" + objects + b"K\x00ts"
     disguised = _pickled_type(b"V8", fields, flags=b"K\x00")
-    for kind in (disguised, disguised.replace(b"V8", b"f8")):
+    nested = _pickled_type(b"f8", b"NN", flags=b"K\x00", base=b"(" + objects + b"K\x01\x85t")
+    for kind in (disguised, disguised.replace(b"V8", b"f8"), nested):
         pickled = (
             b"\x80\x03cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
             b"(K\x01K\x01\x85" + kind + b"\x89C\x08AAAAAAAAtb."
@@ -168,8 +231,11 @@ def test_an_array_s_type_cannot_pass_numbers_off_as_pointers() -> None:
             load_restricted(io.BytesIO(pickled), what="meta file")
 
 
-def _pickled_type(code: bytes, names_and_fields: bytes, *, flags: bytes) -> bytes:
-    state = b"(K\x03" + _pickled_text(b"|") + b"N" + names_and_fields + b"K\x08K\x01" + flags + b"t"
+def _pickled_type(
+    code: bytes, names_and_fields: bytes, *, flags: bytes, base: bytes = b"N"
+) -> bytes:
+    parts = base + names_and_fields
+    state = b"(K\x03" + _pickled_text(b"|") + parts + b"K\x08K\x01" + flags + b"t"
     return b"cnumpy\ndtype\n" + _pickled_text(code) + b"K\x00K\x01\x87R" + state + b"b"
 
 
@@ -187,8 +253,9 @@ def test_arrays_have_as_many_entries_as_they_say() -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_texts_hold_characters(protocol: int) -> None:
-    whole = pickle.dumps(np.array(["abcd"]), protocol)
+@pytest.mark.parametrize("text", [np.array(["abcd"]), np.str_("abcd")], ids=["array", "scalar"])
+def test_texts_hold_characters(protocol: int, text: object) -> None:
+    whole = pickle.dumps(text, protocol)
     wrong = whole.replace(b"a\0\0\0b\0\0\0", b"a\0\0\x7fb\0\0\0")
     assert wrong != whole
     with pytest.raises(DataError, match="holds what is no character"):
@@ -201,7 +268,8 @@ def test_plain_data_is_read_in_every_protocol(protocol: int) -> None:
     content = {
         "handPose": np.arange(48.0), "handBoundingBox": [1, 2.5, 3, 4], "objName": "004_sugar_box",
         "camMat": np.eye(3, dtype=np.float32), "none": None, "scalar": np.float32(2.5),
-        "text": np.array(["a", "b"]), "matrix": scipy.sparse.csc_matrix(np.eye(2)),
+        "text": np.array(["a", "b\U0010ffff"]), "big_endian_text": np.array(["ab"], ">U2"),
+        "no_texts": np.zeros(0, "U3"), "matrix": scipy.sparse.csc_matrix(np.eye(2)),
         "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "turned": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2), "empty": np.zeros((0, 3)),
         "big_endian": np.arange(3, dtype=">i4"), "truth": np.array([True, False]),
@@ -218,6 +286,7 @@ def test_plain_data_is_read_in_every_protocol(protocol: int) -> None:
         if isinstance(value, np.ndarray):
             assert loaded[name].dtype == pickle.loads(pickle.dumps(value, protocol)).dtype
             assert not isinstance(loaded[name], np.matrix)
+            assert loaded[name].flags.writeable
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -265,6 +334,74 @@ def test_a_malicious_pickle_is_refused_by_the_name_it_calls(
     assert not (tmp_path / "executed").exists()
 
 
+def _named(module: str, name: str) -> Any:
+    """What a pickle gets that holds nothing but a name."""
+    return load_restricted(io.BytesIO(f"c{module}\n{name}\n.".encode()), what="meta file")
+
+
+def test_names_of_old_and_new_libraries_mean_the_same() -> None:
+    for core in ("numpy.core", "numpy._core"):
+        for module, name in (
+            ("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"),
+        ):  # fmt: skip
+            assert _named(f"{core}.{module}", name) is _named(f"numpy.core.{module}", name)
+    for module in ("numpy", "numpy.matrixlib.defmatrix", "numpy.core.defmatrix"):
+        assert _named(module, "matrix") is _named("numpy", "ndarray")
+    assert _named("copy_reg", "_reconstructor") is _named("copyreg", "_reconstructor")
+    for name in ("bytes", "object"):
+        assert _named("__builtin__", name) is _named("builtins", name)
+    for layout in ("csc", "csr", "coo"):
+        for kind in ("matrix", "array"):
+            for module in ("scipy.sparse", f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):
+                inert = _named(module, f"{layout}_{kind}")
+                assert issubclass(inert, InertObject)
+                assert inert.pickled_name == f"{module}.{layout}_{kind}"
+    for module in ("chumpy", "chumpy.ch", "chumpy.reordering"):
+        assert _named(module, "Ch").pickled_name == f"{module}.Ch"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("numpy", "csc_matrix"), ("scipy.sparse", "lil_matrix"), ("scipy.sparse", "load_npz"),
+        ("chumpyx", "Ch"), ("numpy", "_reconstruct"), ("builtins", "eval"),
+    ],
+)  # fmt: skip
+def test_other_names_are_refused(module: str, name: str) -> None:
+    with pytest.raises(DataError, match=rf"refers to '{module}\.{name}', which is not plain data"):
+        _named(module, name)
+
+
+def test_a_state_that_is_no_dictionary_of_attributes_is_dropped() -> None:
+    inert = load_restricted(io.BytesIO(b"cchumpy\nCh\n)\x81K\x05b."), what="meta file")
+    assert vars(inert) == {}
+
+
+@pytest.mark.parametrize(
+    ("pickled", "reason"),
+    [
+        (b"P", "UnpicklingError"),
+        (b"\x80\x02K\x01", "EOFError"),
+        (b"]K\x05K\x01s.", "IndexError"),  # an entry beyond a list's end
+        (b"K\x01K\x01K\x01s.", "TypeError"),  # an entry of a number
+        (b"K\x01}b.", "AttributeError"),  # a number's attributes
+        (b"Ione\n.", "ValueError"),
+        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", "OverflowError"),  # bytes without end
+    ],
+)
+def test_whatever_ends_the_reading_is_told_with_the_file(
+    tmp_path: Path, pickled: bytes, reason: str
+) -> None:
+    path = tmp_path / "meta.pkl"
+    path.write_bytes(pickled)
+    with pytest.raises(DataError, match=rf"meta\.pkl: the meta file must be .* \({reason}: "):
+        load_restricted(path, what="meta file")
+    with path.open("rb") as file, pytest.raises(DataError, match=rf"meta\.pkl: .* \({reason}: "):
+        load_restricted(file, what="meta file")
+    with pytest.raises(DataError, match=rf"^stream: the meta file must be .* \({reason}: "):
+        load_restricted(io.BytesIO(pickled), what="meta file")
+
+
 def test_codecs_and_reconstructors_are_no_way_around() -> None:
     zipped = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R."
     with pytest.raises(DataError, match="the codec 'zip'"):
@@ -272,6 +409,9 @@ def test_codecs_and_reconstructors_are_no_way_around() -> None:
     rebuilt = b"\x80\x02ccopy_reg\n_reconstructor\ncnumpy\nndarray\nc__builtin__\nobject\nN\x87R."
     with pytest.raises(DataError, match="the reconstruction of 'an array'"):
         load_restricted(io.BytesIO(rebuilt), what="meta file")
+    made = rebuilt.replace(b"cnumpy\nndarray", b"c__builtin__\nobject")
+    with pytest.raises(DataError, match="the reconstruction of <class 'object'>"):
+        load_restricted(io.BytesIO(made), what="meta file")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.5, -1])
@@ -308,6 +448,8 @@ def test_missing_keys_are_named_together(random_hand: HandModelData, tmp_path: P
     path = _write(tmp_path / "SMPL.pkl", content)
     with pytest.raises(HandModelError, match=r"SMPL\.pkl: the keys posedirs, hands_mean are miss"):
         load_hand_model(path)
+    with pytest.raises(HandModelError, match=r"v_template, .*, kintree_table are .* found none;"):
+        load_hand_model(_write(path, {}))
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,12 @@ def test_arrays_are_taken_as_tensors_are(model, inputs):
     for values in arrays:
         values.flags.writeable = False
     assert torch.equal(Predictor(model).predict(*arrays).hand.vertices, expected)
+    images, cameras, rotations = inputs
+    mirrored = images.numpy()[..., ::-1], cameras.numpy(), rotations.numpy()
+    found = Predictor(model).predict(*mirrored).hand.vertices
+    assert torch.equal(
+        found, Predictor(model).predict(images.flip(-1), cameras, rotations).hand.vertices
+    )
 
 
 def test_a_model_in_training_mode_predicts_as_in_evaluation_and_is_not_changed(model, inputs):
@@ -95,6 +101,8 @@ def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
         predict(images.movedim(1, 3), cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.uint8 from .* divide bytes"):
         predict((images * 255).byte(), cameras)
+    with pytest.raises(ValueError, match=r"from 0 to 1, got torch.uint8 from 0.0 to 1.0; divide"):
+        predict((images > 0.5).byte(), cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.float32 from"):
         predict(images * 255, cameras)
     with pytest.raises(ValueError, match=r"from 0 to 1, got torch.float32 from nan"):
@@ -103,6 +111,15 @@ def test_inputs_that_cannot_be_meant_are_refused(model, inputs):
         predict(images, cameras[0])
     with pytest.raises(ValueError, match=r"camera_rotation must have the shape \(7, 3, 3\)"):
         predict(images, cameras, rotations[:6])
+
+
+def test_resampling_may_round_colours_beyond_their_range_and_no_further(model, inputs):
+    images, cameras, _ = inputs
+    predict = Predictor(model).predict
+    for beyond, least in ((-1, 0.0), (1, 1.0)):
+        predict(images.masked_fill(images > 0.9, least + beyond * 0.00099), cameras)
+        with pytest.raises(ValueError, match=r"from 0 to 1, got torch\.float32 from"):
+            predict(images.masked_fill(images > 0.9, least + beyond * 0.0011), cameras)
 
 
 def test_an_output_that_the_model_lacks_is_refused(config, make_model, inputs):

@@ -8,7 +8,11 @@ import torch
 from loss_means import count_of_frames, mean_of_frames
 from scipy.spatial.transform import Rotation
 
-from s2hand.hand.angle_limits import ANATOMICAL_LIMITS_DEG, RELEASED_LIMITS_DEG
+from s2hand.hand.angle_limits import (
+    ANATOMICAL_LIMITS_DEG,
+    RELEASED_LIMITS_DEG,
+    anatomical_frames,
+)
 from s2hand.hand.joints import MANO_JOINTS
 from s2hand.losses.priors import (
     REFERENCE_BONE_LENGTH_M,
@@ -84,6 +88,10 @@ def test_bone_length_prior_at_five_millimetres(form, expected):
     assert mean.item() == pytest.approx(expected)
 
 
+def test_convention_the_reference_bone_has_the_released_code_s_length():
+    assert REFERENCE_BONE_LENGTH_M == 0.0282
+
+
 @pytest.mark.parametrize("form", ["squared", "absolute"])
 def test_bone_length_prior_is_exactly_zero_at_its_minimum(form):
     joints = torch.zeros(1, 21, 3, dtype=torch.float64)
@@ -137,6 +145,17 @@ def test_a_twisted_and_bent_finger_is_judged_by_its_anatomy_not_by_its_component
     pose[0, little] = vector
     assert JointAnglePrior("anatomical", rest_joints)(pose).item() == 0
     assert math.degrees(vector[1].item()) < RELEASED_LIMITS_DEG["little_1"][1][0]
+
+
+def test_anatomical_form_has_the_thumb_s_own_ranges(rest_joints):
+    """Its second joint bends by up to 60°, of which the released table has 22.5."""
+    thumb = MANO_JOINTS.index("thumb_2") - 1
+    bend = anatomical_frames(rest_joints)[thumb, :, 2]
+    pose = torch.zeros(1, 15, 3, dtype=torch.float64)
+    prior = JointAnglePrior("anatomical", rest_joints)
+    for degrees, excess in ((59, 0), (70, 10)):
+        pose[0, thumb] = math.radians(degrees) * bend
+        assert prior(pose).item() == pytest.approx(math.radians(excess), abs=1e-6)
 
 
 @pytest.mark.parametrize("form", ["anatomical", "axis_angle"])

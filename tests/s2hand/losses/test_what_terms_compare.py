@@ -12,7 +12,8 @@ from s2hand.data.sample import Batch
 from s2hand.geometry.rotations import axis_angle_to_quaternion
 from s2hand.loss_table import TERMS
 from s2hand.losses import appearance, keypoint, laplacian, motion, photometric, priors
-from s2hand.losses.objective import Objective
+from s2hand.losses.norm import safe_norm
+from s2hand.losses.objective import Objective, weighted_total
 from s2hand.prediction import Appearance, HandPrediction, Prediction
 from s2hand.rendering import Lighting, Rendering
 
@@ -171,3 +172,24 @@ def test_counts_are_of_frames_clips_and_confidences() -> None:
     emphasis = torch.ones(21)
     emphasis[0], emphasis[[4, 8, 12, 16, 20]] = 2.0, 1.5
     assert released["keypoint_2d"].item() == pytest.approx((con * emphasis).square().sum().item())
+
+
+def test_the_total_is_the_weighted_sum_of_means_and_nothing_where_nothing_counts() -> None:
+    totals = {name: torch.tensor(value, requires_grad=True) for name, value in
+              (("a", 3.0), ("b", 8.0), ("c", 5.0))}  # fmt: skip
+    counts = {"a": torch.tensor(2.0), "b": torch.tensor(0.5), "c": torch.tensor(0.0)}
+    total = weighted_total(totals, counts, {"a": 0.1, "b": 10.0, "c": 1.0})
+    total.backward()
+    assert total.item() == pytest.approx(0.1 * 3 / 2 + 10 * 8 / 0.5)
+    gradients = [each.grad.item() for each in totals.values() if each.grad is not None]
+    assert gradients == pytest.approx([0.1 / 2, 10 / 0.5, 0])
+
+
+def test_lengths_are_pythagoras_along_any_axes_and_have_a_gradient_of_zero_at_zero() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [-1e-3, 0.0]], requires_grad=True)
+    lengths = safe_norm(vectors)
+    lengths.sum().backward()
+    torch.testing.assert_close(lengths, torch.tensor([5.0, 0.0, 1e-3]))
+    expected = torch.tensor([[0.6, 0.8], [0.0, 0.0], [-1.0, 0.0]])
+    torch.testing.assert_close(vectors.grad, expected)
+    assert safe_norm(torch.full((2, 2, 3), 2.0), dim=(0, 1)).tolist() == [4.0] * 3

@@ -56,6 +56,15 @@ def test_a_collapsed_prediction_lands_on_the_mean_of_the_truth():
     np.testing.assert_allclose(aligned, np.broadcast_to(truth.mean(1, keepdims=True), truth.shape))
 
 
+def test_a_nearly_collapsed_prediction_grows_as_the_official_evaluation_lets_it():
+    """Where its size is that of the addend of the norms, it gets a quarter of the truth's."""
+    truth = np.random.default_rng(5).normal(size=(3, 21, 3))
+    centred = truth - truth.mean(1, keepdims=True)
+    tiny = 1e-8 * centred / np.linalg.norm(centred, axis=(1, 2), keepdims=True)
+    expected = truth.mean(1, keepdims=True) + centred / 4
+    np.testing.assert_allclose(align_procrustes(tiny, truth), expected, atol=1e-6)
+
+
 def test_root_alignment_puts_the_wrist_at_zero_and_keeps_differences():
     joints = np.random.default_rng(4).normal(size=(3, 21, 3)).astype(np.float32)
     rooted = align_root(joints, joints)

@@ -1,4 +1,5 @@
 import numpy as np
+import torch
 
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.layer import HandLayer
@@ -11,7 +12,16 @@ def test_every_frame_is_the_mean_hand_before_the_camera():
     for values in (predictions.joints, predictions.vertices, predictions.hand_pose):
         assert np.all(values == values[:1])
     assert not predictions.betas.any()
-    assert predictions.joints[..., 2].min() > 0.3
+    assert predictions.betas.shape == (4, 10)
+    assert not predictions.global_orient.any()
+    hand = HandLayer(embedded_hand())(
+        betas=torch.zeros(4, 10),
+        hand_pose_pca=torch.zeros(4, 30),
+        global_orient=torch.zeros(4, 3),
+        transl=torch.tensor([[0.0, 0.0, 0.65]]).expand(4, 3),
+    )
+    np.testing.assert_allclose(predictions.joints, hand.joints, atol=1e-6)
+    np.testing.assert_allclose(predictions.vertices, hand.vertices, atol=1e-6)
 
 
 def test_its_joints_are_those_of_the_mean_pose_up_to_a_shift():

@@ -12,12 +12,16 @@ from s2hand.errors import DataError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS
 from s2hand.hand.layer import HandLayer
+from s2hand.metrics.alignment import align_procrustes
+from s2hand.metrics.errors import point_errors
 from s2hand.metrics.evaluate import (
     METRICS,
     KeypointPredictions,
     Predictions,
     evaluate,
 )
+from s2hand.metrics.f_score import f_scores
+from s2hand.metrics.pck import sample_auc
 
 
 def hand(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -43,6 +47,14 @@ def table_of(count: int, *, sequence: str = "SM1") -> FrameTable:
         joints=joints,
         vertices=vertices,
     )
+
+
+def test_convention_a_metrics_key_ends_in_its_unit_and_tells_which_way_is_better():
+    units = {"cm": "cm", "px": "px", "rad": "rad", "mm": "mm/frame²", "error": "1", "sd": "1"}
+    for name, metric in METRICS.items():
+        is_share = "auc" in name or "f_score" in name
+        assert metric.unit == ("1" if is_share else units[name.rpartition("_")[2]]), name
+        assert metric.direction == ("higher" if is_share else "lower"), name
 
 
 def predictions_of(joints: np.ndarray, vertices: np.ndarray) -> Predictions:
@@ -81,7 +93,11 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
         tolerance = 0.6 / 49 if name.endswith("keypoint_auc") else 6e-3
         assert value == pytest.approx(best, abs=tolerance if "auc" in name else 1e-4), name
     assert result.sample_ids == table.sample_ids
-    assert result.evaluator_id.endswith("tips=s2hand|s2hand")
+    # Stored results stand under it: a new one makes them incomparable.
+    assert result.evaluator_id == (
+        "s2hand/2 joints=openpose root=wrist pa=similarity+reflection,joints|vertices "
+        "auc=0:50mm:100 f=strict acc=wrist-relative,per-sequence quat=n3,i1,16 tips=s2hand|s2hand"
+    )
 
 
 def posed_hand(fingertips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +149,12 @@ def test_convention_a_perfect_mesh_has_no_error_whatever_tips_the_truth_has():
     assert official > 0.02
     assert result.metrics["pa_auc_j_dataset_tips_0_50mm"] < result.metrics["pa_auc_j_0_50mm"]
     assert result.evaluator_id.endswith("tips=s2hand|s2hand dataset_tips=ho3d")
+    not_predicted = {"heatmap_keypoint_px", "heatmap_keypoint_auc", "texture_sd"}
+    of_pictures = {"photometric_error", "silhouette_error"}
+    assert result.metrics.keys() == METRICS.keys() - not_predicted - of_pictures
+    assert {len(values) for values in result.samples.values()} == {4}
+    own = replace(table, fingertips=(1, 2, 3, 4, 5))
+    assert evaluate(perfect, own).evaluator_id.endswith("tips=s2hand|s2hand dataset_tips=own")
 
 
 def test_without_true_vertices_joints_are_compared_as_they_are():
@@ -186,6 +208,26 @@ def test_one_moved_joint_gives_the_root_error_of_its_share():
     assert metrics["root_mpjpe_cm"] == pytest.approx(2.1 / 21, rel=1e-4)
 
 
+def test_metrics_of_vertices_are_those_of_their_modules():
+    table, predicted = table_of(3), predictions_of(*hand(3, seed=1))
+    nearer = (0.8 * table.vertices + 0.2 * predicted.vertices).astype(np.float32)
+    samples = evaluate(replace(predicted, vertices=nearer), table).samples
+    aligned = align_procrustes(nearer, table.vertices)
+    errors_m = point_errors(aligned, table.vertices)
+    raw, of_aligned = f_scores(nearer, table.vertices), f_scores(aligned, table.vertices)
+    expected = {
+        "pa_mpvpe_cm": 100 * errors_m.mean(axis=1),
+        "pa_auc_v_0_50mm": sample_auc(errors_m),
+        "f_score_5mm": raw[:, 0],
+        "f_score_15mm": raw[:, 1],
+        "pa_f_score_5mm": of_aligned[:, 0],
+        "pa_f_score_15mm": of_aligned[:, 1],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(samples[name], values, err_msg=name)
+    assert len({round(float(values[0]), 6) for values in expected.values()}) == len(expected)
+
+
 def test_joints_and_vertices_are_aligned_separately():
     table = table_of(2)
     scaled = (table.vertices * 1.3 + 0.2).astype(np.float32)
@@ -207,9 +249,52 @@ def test_only_metrics_with_truth_are_measured():
     metrics = evaluate(predictions_of(*hand(4, seed=1)), table).metrics
     joints_only = {"pa_mpjpe_cm", "root_mpjpe_cm", "pa_auc_j_0_50mm", "projected_mpjpe_px"}
     assert set(metrics) == joints_only
-    without_truth = replace(table_of(4), joints=None, vertices=None)
-    metrics = evaluate(predictions_of(*hand(4, seed=1)), without_truth).metrics
-    assert set(metrics) == {"acc_mm", "quaternion_rad", "shape_sd"}
+    meshes_only = replace(table_of(4, sequence=""), joints=None, fingertips=HO3D_FINGERTIPS)
+    metrics = evaluate(predictions_of(*hand(4, seed=1)), meshes_only).metrics
+    assert set(metrics) == {
+        "pa_mpvpe_cm", "pa_auc_v_0_50mm", "f_score_5mm", "f_score_15mm", "pa_f_score_5mm",
+        "pa_f_score_15mm",
+    }  # fmt: skip
+    without_truth = replace(table_of(4), joints=None, vertices=None, fingertips=HO3D_FINGERTIPS)
+    keypoints = KeypointPredictions(
+        image_size_px=224, intrinsics_px=without_truth.intrinsics_px,
+        camera_rotation=np.tile(np.eye(3), (4, 1, 1)), detected=np.zeros((4, 21, 2)),
+        projected=np.zeros((4, 21, 2)),
+    )  # fmt: skip
+    predictions = replace(predictions_of(*hand(4, seed=1)), keypoints=keypoints)
+    result = evaluate(predictions, without_truth)
+    assert set(result.metrics) == {"acc_mm", "quaternion_rad", "shape_sd"}
+    assert result.evaluator_id.endswith("tips=s2hand|s2hand")
+
+
+def test_pictures_without_a_hand_are_no_part_of_the_mean_and_alone_have_none():
+    table, seen = table_of(3), np.array([0.2, np.nan, 0.4])
+    fit = {"photometric_error": seen, "silhouette_error": np.full(3, np.nan)}
+    result = evaluate(replace(predictions_of(*hand(3)), fit=fit), table)
+    assert result.metrics["photometric_error"] == pytest.approx(0.3)
+    assert "silhouette_error" not in result.metrics
+    np.testing.assert_array_equal(result.samples["photometric_error"], seen)
+
+
+def test_parameters_are_those_that_were_predicted_in_single_precision():
+    keypoints = KeypointPredictions(
+        image_size_px=224, intrinsics_px=table_of(3).intrinsics_px,
+        camera_rotation=np.tile(np.eye(3), (3, 1, 1)), detected=np.zeros((3, 21, 2)),
+        projected=np.ones((3, 21, 2)), heatmap=np.full((3, 21, 2), 2.0),
+    )  # fmt: skip
+    found = {
+        "betas": np.full((3, 10), 3.0), "hand_pose_pca": np.full((3, 30), 4.0),
+        "global_orient": np.full((3, 3), 5.0), "transl": np.full((3, 3), 6.0),
+        "scale": np.full((3, 1), 7.0),
+    }  # fmt: skip
+    given = replace(predictions_of(*hand(3)), keypoints=keypoints, **found)
+    parameters = evaluate(given, table_of(3)).parameters
+    assert parameters.keys() == {*found, "heatmap_keypoints_px"}
+    for name, values in (found | {"heatmap_keypoints_px": keypoints.heatmap}).items():
+        np.testing.assert_array_equal(parameters[name], values)
+        assert parameters[name].dtype == np.float32
+    without = replace(given, keypoints=replace(keypoints, heatmap=None), scale=None)
+    assert without.parameters.keys() == found.keys() - {"scale"}
 
 
 def test_metrics_are_means_of_their_samples():
@@ -239,3 +324,9 @@ def test_non_finite_and_missing_predictions_are_refused_by_name():
         evaluate(predictions_of(joints, table.vertices), table)
     with pytest.raises(DataError, match="cover the table's 3 frames"):
         evaluate(predictions_of(table.joints[:2], table.vertices[:2]), table)
+    joints[2] = np.inf
+    with pytest.raises(DataError, match=r"infinity for 2 samples, the first being 'SM1/0001'"):
+        evaluate(predictions_of(joints, table.vertices), table)
+    none = table.select(np.arange(0))
+    with pytest.raises(DataError, match=r"the table's 0 frames \(at least one\), got 0"):
+        evaluate(predictions_of(none.joints, none.vertices), none)

@@ -20,7 +20,7 @@ from s2hand.config import (
 from s2hand.errors import ConfigurationError
 from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
-from s2hand.schedule import learning_rate, losses_of, phase_of
+from s2hand.schedule import losses_of
 from s2hand.training import stages
 from s2hand.training.stages import (
     stage_id,
@@ -189,52 +189,10 @@ def test_a_stage_can_leave_losses_out(config):
         replace(first, without=("pixels",))
 
 
-def test_the_quaternion_schedule_changes_clips_and_weight_by_epoch(config):
-    schedule = (
-        QuaternionPhase(from_epoch=1, frame_interval=1, num_frames=4, weight=0.2),
-        QuaternionPhase(from_epoch=3, frame_interval=2, num_frames=2, weight=0.0),
-    )
-    scheduled = replace(config, quaternion_schedule=schedule)
-    stage = config.stages[2]
-    phases = [phase_of(scheduled, stage, epoch) for epoch in range(4)]
-    assert [(p.clips.frame_interval, p.clips.num_frames) for p in phases] == [
-        (2, 2), (1, 4), (1, 4), (2, 2),
-    ]  # fmt: skip
-    assert [p.weights.get("quaternion") for p in phases] == [0.05, 0.2, 0.2, None]
-    assert {p.clips.frames_per_batch for p in phases} == {8}
-    frames = phase_of(scheduled, config.stages[0], 3)
-    assert frames.clips is None
-    assert frames.clip_length == 1
-    assert "quaternion" in losses_of(scheduled, stage)
-    with pytest.raises(ConfigurationError, match="rising from_epoch"):
-        replace(config, quaternion_schedule=schedule[::-1])
-    with pytest.raises(ConfigurationError, match=r"multiple of clips\.num_frames"):
-        replace(config, quaternion_schedule=(replace(schedule[0], num_frames=3),))
-
-
 def test_the_batch_size_matters_where_frames_are_sampled(config):
     other = replace(config, optimiser=replace(config.optimiser, batch_size=16))
     assert identify(other, index=0) != identify(config, index=0)
     assert identify(other, index=2) == identify(config, index=2)
-
-
-def test_the_rate_falls_in_steps():
-    stage = StageConfig(
-        name="s", epochs=90, learning_rate=1e-3, decay_every_epochs=30, decay_factor=0.5
-    )
-    assert [learning_rate(stage, epoch) for epoch in (0, 29, 30, 60, 89)] == [
-        1e-3, 1e-3, 5e-4, 2.5e-4, 2.5e-4,
-    ]  # fmt: skip
-
-
-def test_the_rate_falls_in_a_line_to_zero():
-    stage = StageConfig(
-        name="s", epochs=4, learning_rate=1e-3, decay_every_epochs=1, decay_factor=0.5,
-        decay="to_zero",
-    )  # fmt: skip
-    places = [0, 0.25, 2, 3.75, 4]
-    rates = [learning_rate(stage, place) for place in places]
-    assert rates == pytest.approx([1e-3 * (4 - place) / 4 for place in places])
 
 
 def test_an_identity_is_plain_data_of_all_that_takes_effect(config):

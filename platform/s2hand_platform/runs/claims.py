@@ -1,0 +1,109 @@
+"""The ledger of claims, judged by a workspace's store."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from s2hand_platform.claims import ClaimLedger
+from s2hand_platform.claims.measured import MeasuredRow, measured_rows
+from s2hand_platform.devices import DeviceType
+from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments import default_experiment
+from s2hand_platform.experiments.protocol import Experiment
+from s2hand_platform.runs.place import is_label_of, options_of
+from s2hand_platform.spec import files
+from s2hand_platform.spec.claims import LedgerSpec, load_claims
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.workspace import Workspace
+
+
+def check_claims(
+    *,
+    data: str | None = None,
+    scale: str | None = None,
+    device_type: DeviceType | None = None,
+    workspace: str | Path | None = None,
+    experiment: Experiment | None = None,
+) -> ClaimLedger:
+    """Judge the paper's claims by its own cells, and by what was measured of its tables.
+
+    What was measured comes from the store alone, and all of it from one kind of data, at one scale,
+    on one kind of device.
+
+    Args:
+        data: what was measured on, as it was run; None where that is clear.
+        scale: the scale, as it was run; None where that is clear.
+        device_type: where trials ran; None where that is clear.
+        workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
+        experiment: None is the one that the command line runs.
+
+    Raises:
+        SpecError: with all faults of ``claims.toml``; if nothing was planned on what is named, or
+            several kinds of data, scale or device were and none is named.
+    """
+    spec = load_claims(experiment or default_experiment())
+    store = ResultStore(Workspace.resolve(workspace).store_dir)
+    chosen = _choose(spec, store, data, scale, device_type)
+    if chosen is None:
+        hint = f"Nothing is measured in {store.path}; begin with: s2hand run {_first(spec)}"
+        return ClaimLedger.judge(spec, {}, remarks=(hint,))
+    label, device = chosen
+    tables: dict[str, dict[str, MeasuredRow]] = {}
+    for name in spec.tables:
+        plan = store.latest_table_plan(name, label=label, device_type=device)
+        if plan is not None:
+            tables[name] = measured_rows(plan, MeasuredTable.build(plan, store))
+    return ClaimLedger.judge(
+        spec,
+        tables,
+        measured_on=label,
+        device_type=device,
+        remarks=tuple(_remarks(spec, tables, label)),
+    )
+
+
+def _choose(
+    spec: LedgerSpec,
+    store: ResultStore,
+    data: str | None,
+    scale: str | None,
+    device_type: str | None,
+) -> tuple[str, str] | None:
+    """Return the label and the device whose results are taken; None where there are none."""
+    known = dict.fromkeys(
+        (label, device)
+        for name in spec.tables
+        for label, device in store.table_labels(name)
+        if device_type in {None, device} and is_label_of(label, data, scale)
+    )
+    if len(known) > 1:
+        listed = ", ".join(f"'{label}' on {device}" for label, device in known)
+        raise SpecError(
+            [f"claims: tables were run on {listed}; name one by --data, --scale and --device"]
+        )
+    options = {"--data": data, "--scale": scale, "--device": device_type}
+    asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+    if not known and asked:
+        fault = f"claims: the store at {store.path} has no table of the ledger with{asked}"
+        raise SpecError([f"{fault}; make one with: s2hand run {_first(spec)}{asked}"])
+    return next(iter(known), None)
+
+
+def _remarks(
+    spec: LedgerSpec, tables: Mapping[str, Mapping[str, MeasuredRow]], label: str
+) -> Iterator[str]:
+    """Name the seeds that failed, and the commands that measure what is missing."""
+    for name in spec.tables:
+        rows = tables.get(name, {})
+        for row_id, row in rows.items():
+            for seed, reason in row.failed.items():
+                yield f"Failed: {name}.{row_id}, seed {seed}: {reason}"
+        is_measured = any(seeds for row in rows.values() for seeds in row.values.values())
+        if name in files.names("tables") and not is_measured:
+            yield f"{name} is not measured: s2hand run {name} {options_of(label)}"
+
+
+def _first(spec: LedgerSpec) -> str:
+    """Name a table that can be measured, for an example."""
+    recipes = files.names("tables")
+    return next((name for name in spec.tables if name in recipes), "TABLE")

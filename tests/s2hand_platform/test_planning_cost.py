@@ -1,0 +1,81 @@
+from collections.abc import Callable
+
+import pytest
+import version1_store
+from tiny_experiment import TinyExperiment
+from tiny_tables import FULL, Changed, table
+
+from s2hand_platform.experiments.protocol import StageReport
+from s2hand_platform.planning.cost import Costs
+from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.spec.schema import RowSpec
+from s2hand_platform.store.results import ResultStore
+
+Record = Callable[..., None]
+
+
+def stage(name: str, stage_id: str, seconds: float, *, here: bool = True) -> StageReport:
+    return StageReport(name=name, stage_id=stage_id, training_s=seconds, trained_here=here)
+
+
+def test_cost_is_the_median_of_stages_and_evaluation(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    trials = plan_table(table(), tiny, store, [0, 1, 2]).trials
+    for trial, seconds in zip(trials[:3], (3600, 7200, 36000), strict=True):
+        record(trial, stages=[stage("fit", f"s{trial.seed}", seconds)], evaluation_s=360)
+    plan = plan_table(table("t", FULL), tiny, store, [0, 3, 4])
+    assert plan.trials[1].estimated_hours == pytest.approx(2.1)
+    assert plan.estimated_hours == pytest.approx(4.2)
+    assert plan_table(table(), tiny, store, [3]).estimated_hours is None
+
+
+def test_a_stage_that_rows_share_is_paid_once_a_seed(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    plan = plan_table(table(), tiny, store, [0])
+    for number, trial in enumerate(plan.trials):
+        shared = stage("image", "common", 3600, here=not number)
+        record(trial, stages=[shared, stage("last", trial.trial_id, 1800)], evaluation_s=0)
+    later = plan_table(table(), tiny, store, [1, 2])
+    assert [trial.estimated_hours for trial in later.trials] == [1.5] * 4
+    assert later.estimated_hours == pytest.approx(2 * (1 + 0.5 + 0.5))
+
+
+def test_each_evaluation_of_a_training_is_paid(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    fine = RowSpec(id="fine", label="fine", overrides={"grid": 401})
+    plan = plan_table(table("t", FULL, fine), tiny, store, [0])
+    record(plan.trials[0], stages=[stage("fit", "s", 3600)], evaluation_s=360)
+    later = plan_table(table("t", FULL, fine), tiny, store, [1])
+    assert later.estimated_hours == pytest.approx(1 + 2 * 0.1)
+
+
+def test_evaluating_again_costs_the_evaluation(store: ResultStore, record: Record) -> None:
+    before, after = Changed(evaluation_pck="1"), Changed(evaluation_pck="2")
+    trial = plan_table(table(), before, store, [0]).trials[0]
+    record(trial, stages=[stage("fit", "s", 3600)], evaluation_s=180)
+    again = plan_table(table("t", FULL), after, store, [0])
+    assert again.estimated_hours == pytest.approx(0.05)
+
+
+def test_what_did_not_finish_or_has_no_times_tells_no_cost(
+    tiny: TinyExperiment, store: ResultStore, record: Record
+) -> None:
+    trial = plan_table(table("t", FULL), tiny, store, [0]).trials[0]
+    stages = [stage("fit", "s", 3600)]
+    record(trial, status="failed", stages=stages, evaluation_s=360)
+    record(trial, attempt=1)
+    later = plan_table(table("t", FULL), tiny, store, [1])
+    assert later.trials[0].estimated_hours is later.estimated_hours is None
+
+    record(trial, attempt=2, stages=stages)
+    assert plan_table(table("t", FULL), tiny, store, [1]).estimated_hours == pytest.approx(1)
+    record(trial, attempt=3, evaluation_s=360)
+    assert plan_table(table("t", FULL), tiny, store, [1]).estimated_hours == pytest.approx(1.1)
+
+
+def test_results_of_version_1_tell_no_cost(tiny: TinyExperiment, store: ResultStore) -> None:
+    version1_store.write_attempt(store.path, "a" * 64)
+    assert Costs(store.attempts()).of_one("c" * 64, "missing") is None
