@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from slow_tiny import Sink
@@ -20,6 +20,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.revision import TreeState
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.searches import run_search
@@ -128,6 +129,16 @@ def test_plan_run_table_and_plan_again(
     assert kinds == {"zero": "baseline", "Flat": "measured", "Curved": "measured"}
     assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
     assert "| Curved" in capsys.readouterr().out
+    assert call(monkeypatch, "explain", "tiny.curved.error", "--scale", "demo", "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["values"] == table["rows"][2]["cells"]["error"]["values"]
+    attempts = card["trained"]["attempts"]
+    assert [run["name"] for each in attempts for run in each["runs"]] == ["curved", "curved"]
+    assert {each["revision"]["state"] for each in attempts} <= {*get_args(TreeState)}
+    assert call(monkeypatch, "explain", "tiny.curved.error") == 0
+    assert "curved − flat (the paper: curved better)" in capsys.readouterr().out
+    assert call(monkeypatch, "explain", "tiny.curvde.error") == EXIT_USER_ERROR
+    assert "there is no row 'curvde'; did you mean 'curved'?" in capsys.readouterr().err
 
 
 def test_run_again_goes_without_ray_and_ends_at_once(

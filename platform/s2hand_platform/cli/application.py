@@ -6,6 +6,7 @@ import typer
 
 from s2hand_platform.cli import claims, commands, power, services
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.cli.explain import explain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
@@ -47,7 +48,7 @@ def _application() -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    shown = (commands.table, power.power, claims.claims)
+    shown = (commands.table, power.power, claims.claims, explain)
     for command in (commands.plan, commands.run, commands.sweep, *shown, services.ui):
         app.command()(command)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)

@@ -74,6 +74,24 @@ class PlanFiles:
                 found[key] = None
         return tuple(found)
 
+    def tables(self) -> list[TablePlan]:
+        """Return the latest plan of every table, label and device that can be read."""
+        by_place: dict[tuple[str, ...], list[Path]] = {}
+        paths = [path for path in parquet_files(self._folder) if path.match("*.*.*.*.*.parquet")]
+        for path in sorted(paths, key=_commit_of, reverse=True):
+            by_place.setdefault(tuple(path.name.split(".")[:3]), []).append(path)
+        found = (self._latest_table(paths) for paths in by_place.values())
+        return sorted(filter(None, found), key=lambda plan: (plan.name, plan.label))
+
+    def _latest_table(self, latest_first: list[Path]) -> TablePlan | None:
+        for line in self._lines(latest_first):
+            if line["kind"] != _KINDS[TablePlan]:
+                return None
+            plan = self._parse(TablePlan, line)
+            if plan is not None:
+                return plan
+        return None
+
     def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
         """Read a plan; one that this program cannot read stays where it is, and is told."""
         try:
@@ -93,7 +111,10 @@ class PlanFiles:
         wanted = [_short_hash(part) if part is not None else "*" for part in (label, device_type)]
         pattern = f"{'.'.join([_place(kind, name), *wanted])}.*.*.parquet"
         paths = [path for path in parquet_files(self._folder) if path.match(pattern)]
-        for path in sorted(paths, key=_commit_of, reverse=True):
+        return self._lines(sorted(paths, key=_commit_of, reverse=True))
+
+    def _lines(self, paths: list[Path]) -> Iterator[dict[str, Any]]:
+        for path in paths:
             try:
                 yield {**_only_line(path), "path": path}
             except FileNotFoundError:
