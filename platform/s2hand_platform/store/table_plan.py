@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import ContrastSpec
+from s2hand_platform.spec.schema import ContrastSpec, Look
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +70,9 @@ class TablePlan:
     contrasts: tuple[ContrastSpec, ...] = ()
     primary_column: str = ""
     """Label of the column that decides contrasts."""
+    looks: tuple[Look, ...] = ()
+    """Numbers of seeds at which contrasts are judged until they are decided; without them they are
+    judged once, by Holm's procedure."""
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
