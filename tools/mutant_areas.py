@@ -30,6 +30,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         f"{_PLATFORM_TESTS}statistics_",
         intervals="intervals",
         power="power",
+        sequential="sequential",
         significance="significance",
         verdicts="verdicts",
     ),

@@ -178,9 +178,10 @@ def test_what_acts_beside_modules_is_named(
     measured: ResultStore, tmp_path: Path, tiny: TinyExperiment
 ) -> None:
     store = ResultStore(tmp_path / "store")
-    plan = replace(the_plan(measured), rows=(replace(the_plan(measured).rows[0], code="9" * 64),))
+    row = replace(the_plan(measured).rows[0], code="9" * 64)
+    plan = replace(the_plan(measured), rows=(row,), contrasts=())
     store.write_code("9" * 64, {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64})
-    found = explain_cell(replace(plan, contrasts=()), store, "curved", "error_cm").trained
+    found = explain_cell(plan, store, "curved", "error_cm").trained
     assert (found.num_modules, found.starts) == (1, {"starting weights 'hands'": "2" * 64})
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import ContrastSpec
+from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.records import Environment
@@ -273,6 +273,63 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
     # Both spreads are 1; t(2, 0.975) / √3 = 2.48.
     assert "straight minus full is known to ± 2.5 over 3 of them" in note
     assert "The 3 held-out samples as the unit would give ± 2.5" in note
+
+
+LOOKS = (Look(seeds=3, level=0.02), Look(seeds=5, level=0.02))
+
+
+def decisions(table: MeasuredTable) -> list[tuple[str, int | None]]:
+    found = []
+    for contrast in table.contrasts:
+        if contrast.decision is not None:
+            look = contrast.decision.look
+            found.append((str(contrast.decision), look.seeds if look else None))
+    return found
+
+
+def test_a_look_is_taken_when_all_its_seeds_have_run_or_failed(
+    store: ResultStore, measure: Measure
+) -> None:
+    plan = replace(SYNTHETIC, looks=LOOKS)
+    for seed in (0, 1):
+        measure("full", 1.0, seed=seed)
+        measure("straight", 2.0 + 0.01 * seed, seed=seed)
+    measure("straight", 2.02, seed=2)
+    assert decisions(build(store, plan)) == [("undecided", None), ("not run", None)]
+    measure("full", 1.0, seed=3)  # a seed of the next look, without the one between
+    measure("straight", 2.03, seed=3)
+    assert decisions(build(store, plan))[0] == ("undecided", None)
+    measure("full", 0.0, seed=2, status="failed", reason="diverged")
+    assert decisions(build(store, plan))[0] == ("reproduced", 3)
+    (of_family, *_) = build(store, plan).contrasts
+    assert of_family.decision is not None
+    assert of_family.decision.p == pytest.approx(stats.ttest_1samp([1.0, 1.01], 0.0).pvalue)
+
+
+def test_a_decision_of_a_look_outlives_the_seeds_after_it(
+    measured: ResultStore, measure: Measure
+) -> None:
+    plan = replace(SYNTHETIC, looks=LOOKS)
+    for seed in (3, 4):
+        measure("full", 9.0, seed=seed)
+        measure("straight", 1.0, seed=seed)
+    table = build(measured, plan)
+    (contrast, *_) = table.contrasts
+    assert contrast.difference is not None
+    assert contrast.difference.n == 5
+    assert contrast.difference.mean < 0  # on the other side by now
+    assert decisions(table)[0] == ("reproduced", 3)
+    line = table.verdicts().iloc[0]
+    assert (line["look_seeds"], line["look_level"], line["p_adjusted"]) == (3, 0.02, None)
+    assert json.loads(json.dumps(table.to_json()))["contrasts"][0]["decision"]["look"] == {
+        "seeds": 3,
+        "level": 0.02,
+    }
+    assert decisions(build(measured))[0] == ("undecided", None)  # by Holm, of all five
+    text = table.to_markdown()
+    assert "at 3 seeds (level 0.02)" in text
+    assert "looked at with 3 seeds at level 0.02, 5 seeds at level 0.02, so that" in text
+    assert "Holm's procedure" not in text
 
 
 @pytest.mark.parametrize("status", ["stopped_early", "failed"])

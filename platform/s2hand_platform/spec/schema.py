@@ -52,6 +52,16 @@ class ContrastSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A number of seeds at which contrasts are judged before more are run."""
+
+    seeds: int
+    """So many, from the first on."""
+    level: float
+    """What the p of a contrast may be there at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TableSpec:
     """A table that can be measured."""
 

@@ -97,7 +97,7 @@ class PlanFiles:
         try:
             document = json.loads(line["document_json"])
             plan = kind.from_plain(document)
-            if json.loads(json.dumps(plan.to_plain())) == document:
+            if _says_all_of(document, json.loads(json.dumps(plan.to_plain()))):
                 return plan
         except (ValueError, RecursionError):  # pydantic's is a ValueError
             pass
@@ -121,6 +121,15 @@ class PlanFiles:
                 continue  # set aside by another process
             except UnusableFile as fault:
                 self._set_aside.take(fault)
+
+
+def _says_all_of(document: Any, read: Any) -> bool:
+    """Say whether nothing of a document was lost when it was read; what it lacks has a default."""
+    if isinstance(document, dict) and isinstance(read, dict):
+        return all(key in read and _says_all_of(document[key], read[key]) for key in document)
+    if isinstance(document, list) and isinstance(read, list):
+        return len(document) == len(read) and all(map(_says_all_of, document, read))
+    return bool(document == read)
 
 
 class CodeFiles:

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import RenderableType
 
 from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.statistics.verdicts import Decision
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import building, layout
@@ -77,7 +78,7 @@ class MeasuredTable:
             data=plan.measured_on,
             columns=columns,
             rows=rows,
-            contrasts=contrasts(plan.contrasts, rows, columns),
+            contrasts=contrasts(plan.contrasts, rows, columns, plan.looks),
             margins=tuple(building.margins(rows, plan.primary_column)),
             footnotes=(
                 *building.footnotes(plan, chosen),
@@ -258,7 +259,7 @@ def _shown_verdict(contrast: TableContrast) -> GridCell:
     needed = f" (≈ {contrast.seeds_to_decide} seeds)" if contrast.seeds_to_decide else ""
     asides = []
     if decision.p is not None:
-        asides.append(f"p {decision.p:.2g}, Holm {decision.p_adjusted:.2g}")
+        asides.append(f"p {decision.p:.2g}{_against(decision)}")
     if decision.p_equivalence is not None:
         asides.append(f"equal {decision.p_equivalence:.2g}")
     if tests is not None:
@@ -267,6 +268,13 @@ def _shown_verdict(contrast: TableContrast) -> GridCell:
             f"(smallest {tests.smallest_p:.2g})"
         )
     return GridCell(text=f"{decision}{needed}", aside="; ".join(asides))
+
+
+def _against(decision: Decision) -> str:
+    """Write what the raw p is held against."""
+    if decision.look is not None:
+        return f" at {decision.look.seeds} seeds (level {decision.look.level:.2g})"
+    return f", Holm {decision.p_adjusted:.2g}"
 
 
 def _shown_printed(contrast: TableContrast) -> GridCell:
@@ -289,6 +297,8 @@ def _contrast_line(contrast: TableContrast) -> dict[str, Any]:
         "p": decision.p if decision else None,
         "p_adjusted": decision.p_adjusted if decision else None,
         "p_equivalence": decision.p_equivalence if decision else None,
+        "look_seeds": decision.look.seeds if decision and decision.look else None,
+        "look_level": decision.look.level if decision and decision.look else None,
         "signed_rank_p": tests.signed_rank_p if tests else None,
         "sign_flip_p": tests.sign_flip_p if tests else None,
         "printed_low": printed.low if printed else None,
