@@ -10,7 +10,7 @@ from s2hand_platform.statistics.power import MAX_SEEDS
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
-from s2hand_platform.tables.kept import options_of, stored_plan
+from s2hand_platform.tables.kept import command_of, stored_plan
 from s2hand_platform.tables.power import TablePower
 from s2hand_platform.workspace import Workspace
 
@@ -55,10 +55,7 @@ def table_power(
         raise SpecError([f"{name}: declares no contrasts, so there is nothing to decide"])
     if not any(len(contrast.pairs) > 1 for contrast in found):
         fault = f"{name}: no contrast has two seeds, by which the spread of pairs is known"
-        where = f"{options_of(plan.label)} --device {plan.device_type}"
-        raise SpecError(
-            [f"{fault}; get them with: s2hand run {name} {where} --seeds {_USEFUL_SEEDS}"]
-        )
+        raise SpecError([f"{fault}; get them with: {command_of(plan, seeds=_USEFUL_SEEDS)}"])
     hours = _hours(plan, measured, store, seeds)
     return TablePower.build(plan, measured, effect=effect, seeds=seeds, hours=hours)
 
