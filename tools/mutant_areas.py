@@ -44,6 +44,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         files="files",
         lines="lines",
         measured="measured",
+        origins="origins",
         pictures="results",
         plans="plans",
         predictions="predictions",

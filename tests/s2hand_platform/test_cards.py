@@ -26,7 +26,7 @@ from s2hand_platform.revision import Revision
 from s2hand_platform.runs.explaining import explain
 from s2hand_platform.runs.running import Stamp
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, RowSpec, TableSpec
+from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, Look, RowSpec, TableSpec
 from s2hand_platform.statistics.intervals import mean_interval
 from s2hand_platform.statistics.verdicts import judge_cell
 from s2hand_platform.store.records import TrackedRun
@@ -427,6 +427,16 @@ def test_a_contrast_without_a_common_seed(measured: ResultStore) -> None:
     )
     one = replace(contrast, pairs={4: -0.25}, difference=mean_interval([-0.25]))
     assert "-0.25 over 1 seed (seed 4 -0.25)" in about_contrast(one, 1, "error_cm")
+
+
+def test_a_contrast_under_looks_names_its_look(measured: ResultStore) -> None:
+    contrast = MeasuredTable.build(the_plan(measured), measured).contrasts[0]
+    assert contrast.decision is not None
+    look = Look(seeds=5, level=0.021)
+    decision = replace(contrast.decision, p=0.5, p_adjusted=None, look=look)
+    said = about_contrast(replace(contrast, decision=decision), 1, "error_cm")
+    assert "; at the look at 5 seeds p = 0.5, level 0.021" in said
+    assert "Holm" not in said
 
 
 def test_json_is_plain_and_whole(measured: ResultStore) -> None:

@@ -103,6 +103,7 @@ SCORE = '[[columns]]\nlabel = "score"\nmetric = "test/score"\n'
         ),
         ("0.25", "-0.25", "tolerances.error_cm: must be above 0, got -0.25"),
         ("0.25", "true", "tolerances.error_cm: must be above 0, got True"),
+        ("0.25", "9" * 400, f"tolerances.error_cm: must be above 0, got {'9' * 400}"),
     ],
 )
 def test_what_decides_contrasts_is_checked(

@@ -127,8 +127,8 @@ def test_what_is_not_known_of_an_attempt_is_null(record: Any) -> None:
     least = AttemptRecord(**required)
     (line,) = attempt_line("1" * 32, least, None, ()).to_pylist()
     unknown = (
-        "code_commit", "code_patch", "evaluation_fingerprint", "data_record_json", "device_type", "failure", "training_s",
-        "evaluation_s", "evaluator_id", "sample_ids", "samples",
+        "code_commit", "code_patch", "evaluation_fingerprint", "data_record_json", "device_type",
+        "failure", "training_s", "evaluation_s", "evaluator_id", "sample_ids", "samples",
     )  # fmt: skip
     nothing = {
         "code_state": "unknown",

@@ -85,7 +85,10 @@ def about_contrast(contrast: TableContrast, num_declared: int, primary: str) -> 
     decision = contrast.decision
     if decision is None:
         return f"{text}; no verdict, which '{primary}' gives"
-    if difference.sd and decision.p is not None and decision.p_adjusted is not None:
+    if decision.look is not None and decision.p is not None:
+        look = decision.look
+        text += f"; at the look at {look.seeds} seeds p = {_n(decision.p)}, level {_n(look.level)}"
+    elif difference.sd and decision.p is not None and decision.p_adjusted is not None:
         t = difference.mean / (difference.sd / math.sqrt(difference.n))
         text += (
             f"; t({difference.n - 1}) = {t:+.4g}, p = {_n(decision.p)}, by Holm's procedure over "
