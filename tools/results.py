@@ -126,6 +126,8 @@ def export(workspace: Path) -> None:
     for plan in plans:
         sys.stdout.write(f"{plan.name}: {export_table(plan, source, target)} attempts\n")
     target.compact()
+    for lock in RESULTS.rglob(".lock"):
+        lock.unlink()
 
 
 def write() -> None:

@@ -503,6 +503,24 @@ def test_an_export_shows_the_same_table(
     assert build(ResultStore(target.path), plan).to_json() == build(measured, PLAN).to_json()
 
 
+def test_an_export_does_not_tell_where_data_lies(
+    store: ResultStore, measure: Measure, tmp_path: Path
+) -> None:
+    settings = {"data.root": "/home/me/sets/ho3d", "list": ["/a", "b/c"], "epochs": 4, "name": "x"}
+    plan = replace(PLAN, rows=(replace(PLAN.rows[0], settings=settings), *PLAN.rows[1:]))
+    config = {"data": {"root": "/home/me/sets/ho3d", "cache": ""}, "epochs": 4}
+    measure("full", 1.5, seed=0, config=config)
+    target = ResultStore(tmp_path / "export")
+    export_table(plan, store, target)
+    (kept,) = target.trials()["config_json"]
+    assert json.loads(kept) == {"data": {"root": "…/sets/ho3d", "cache": ""}, "epochs": 4}
+    again = target.latest_table_plan("t", label="curve")
+    assert again is not None
+    assert again.rows[0].settings == {
+        "data.root": "…/sets/ho3d", "list": ["…/a", "b/c"], "epochs": 4, "name": "x"
+    }  # fmt: skip
+
+
 def test_an_export_leaves_samples_of_other_columns_behind(
     store: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
 ) -> None:
@@ -543,6 +561,9 @@ def test_html_is_escaped(measured: ResultStore) -> None:
         (-0.5, 0.0, 3, True, "−0.500 ± 0.000 (3)"),
         (0.5, 0.011, 0, True, "+0.500 ± 0.011 (3)"),
         (0.5, None, 3, False, "0.500 (3)"),
+        (-0.0646, None, 0, True, "−0.065 (3)"),
+        (0.25, 0.0, 2, True, "+0.250 ± 0.000 (3)"),
+        (0.5, None, 4, False, "0.5000 (3)"),
     ],
 )
 def test_numbers_show_two_digits_of_their_interval(
