@@ -5,20 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from s2hand_platform.store.results import ResultStore
-from tools.results import DOCUMENTS, RESULTS, ROOT, TABLES, measured, rewritten
+from tools.results import DOCUMENTS, RESULTS, ROOT, TABLES, exported, measured, rewritten
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_measured_parts_are_those_of_the_export(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- measured: " in text
-    assert rewritten(text, ResultStore(RESULTS)) == text, "run: python -m tools.results"
+    assert rewritten(text) == text, "run: python -m tools.results"
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_of_the_export_has_results(name: str) -> None:
-    table = measured(name, ResultStore(RESULTS))
+    table = measured(name)
     rows = [row for row in table.rows if row.kind == "measured" and row.trial_ids]
     assert len(rows) >= 2
     assert any(contrast.difference is not None for contrast in table.contrasts)
@@ -30,12 +29,12 @@ def test_a_changed_number_is_noticed() -> None:
     number = re.search(r"\d\.\d+ ±", part)
     assert number is not None
     changed = text.replace(number[0], f"9{number[0]}")
-    assert rewritten(changed, ResultStore(RESULTS)) == text
+    assert rewritten(changed) == text
 
 
 def test_marks_must_name_a_table() -> None:
     with pytest.raises(KeyError):
-        rewritten("<!-- measured: table99 -->\n<!-- end of table99 -->", ResultStore(RESULTS))
+        rewritten("<!-- measured: table99 -->\n<!-- end of table99 -->")
 
 
 def test_the_export_is_small() -> None:
@@ -45,10 +44,10 @@ def test_the_export_is_small() -> None:
 
 
 def test_the_export_names_no_folder_of_a_machine() -> None:
-    for plan in (ResultStore(RESULTS).latest_table_plan(name) for name in TABLES):
+    for plan in (exported().latest_table_plan(name) for name in TABLES):
         assert plan is not None
         for row in plan.rows:
             texts = [value for value in row.settings.values() if isinstance(value, str)]
             assert not [text for text in texts if text.startswith("/")]
-    for config in ResultStore(RESULTS).trials()["config_json"]:
+    for config in exported().trials()["config_json"]:
         assert '"/' not in config
