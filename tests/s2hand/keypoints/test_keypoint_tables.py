@@ -366,3 +366,18 @@ def test_a_changed_file_is_read_or_refused(tmp_path, layout, data):
     if table is not None:
         assert np.isfinite(table.keypoints_px).all()
         assert ((table.confidence >= 0) & (table.confidence <= 1)).all()
+
+
+@pytest.mark.parametrize("corner", [[-32, -24], [96, 72]])
+def test_a_point_may_lie_outside_by_half_the_image_and_no_further(tmp_path, corner):
+    path = tmp_path / "found.json"
+    values = triples(RIGHT)
+    values[12:15] = [*corner, 0.5]
+    table = read_table(write_json(path, own(points=values)), "hands", IMAGES)
+    np.testing.assert_array_equal(table.keypoints_px[0, 4], corner)
+    for axis, name in enumerate("xy"):
+        changed = list(values)
+        changed[12 + axis] *= 1.01
+        write_json(path, own(points=changed))
+        with pytest.raises(DataError, match=f"0001.jpg, keypoint {name} of keypoint 4 must lie in"):
+            read_table(path, "hands", IMAGES)
