@@ -100,10 +100,10 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
                 "export",
             ],
         ),
-        (["-h"], ["plan", "hand"]),
+        (["-h"], ["plan", "hand", "keypoints"]),
         *(
             ([name, "-h"], ["--workspace"])
-            for name in ("plan", "run", "sweep", "table", "claims", "ui")
+            for name in ("plan", "run", "sweep", "table", "power", "claims", "ui")
         ),
         (["submit", "-h"], ["--address"]),
         (["hand", "--help"], ["export", "show"]),
@@ -112,6 +112,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
         (["predict", "-h"], ["--checkpoint", "--box", "--intrinsics", "--left", "--output"]),
         (["export", "-h"], ["--output"]),
+        (["keypoints", "-h"], ["get-detector", "detect", "convert"]),
+        (["keypoints", "detect", "-h"], ["hands|detect|openpose", "--crops", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
     ],
 )

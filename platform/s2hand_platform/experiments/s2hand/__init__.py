@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 
-__all__ = ["COMMANDS", "S2HandExperiment"]
+__all__ = ["COMMANDS", "EVALUATORS", "S2HandExperiment"]
 
 COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
     "data": "s2hand_platform.experiments.s2hand.commands:data_app",
+    "keypoints": "s2hand_platform.experiments.s2hand.keypoints:keypoints_app",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
     "predict": "s2hand_platform.experiments.s2hand.predict:predict",
     "export": "s2hand_platform.experiments.s2hand.predict:export",
 }
+
+EVALUATORS = "s2hand_platform.experiments.s2hand.evaluators:describe_evaluator"
 
 
 def __getattr__(name: str) -> Any:
