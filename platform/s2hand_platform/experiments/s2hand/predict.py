@@ -23,7 +23,9 @@ _EXIT_FAILED_PICTURES = 1
 def predict(
     picture: Annotated[Path, typer.Argument(metavar="IMAGE|FOLDER", help="What to look at.")],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write.")
+    ],
     checkpoint: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A model.safetensors; else the project's own model."),
