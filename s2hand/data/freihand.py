@@ -100,7 +100,7 @@ def load_freihand(
     """
     files = _find(root, split, keypoints, max_frames)
     count = len(files.images)
-    sample_ids = tuple(f"{index:08d}" for index in range(count))
+    sample_ids = _sample_ids(count)
     joints, vertices = _truth(files, sample_ids)
     intrinsics_px = files.stored_intrinsics_px[:count]
     require_cameras(intrinsics_px, sample_ids, str(files.intrinsics))
@@ -144,7 +144,7 @@ def survey(root: Path, split: Split) -> Survey:
     in_folder = images_by_stem(root / _FOLDERS[split] / "rgb").values()
     truth = {"joints": files.joints, "vertices": files.vertices}
     return Survey(
-        frames=len(files.images),
+        sample_ids=_sample_ids(len(files.images)),
         sequences=(),
         image_files=len(in_folder),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in in_folder})),
@@ -176,9 +176,14 @@ def _find(
         vertices=vertices if split == "test" and is_present(vertices) else None,
         bones=bones if has_joints and is_present(bones) else None,
         detections=_detections_path(root, split, keypoints, has_joints=has_joints),
-        images=find_images(root / name / "rgb", [f"{index:08d}" for index in range(count)]),
+        images=find_images(root / name / "rgb", list(_sample_ids(count))),
         stored_intrinsics_px=stored_intrinsics_px,
     )
+
+
+def _sample_ids(count: int) -> tuple[str, ...]:
+    """Name the first samples, as their image files are named."""
+    return tuple(f"{index:08d}" for index in range(count))
 
 
 def _detections_path(

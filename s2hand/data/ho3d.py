@@ -201,7 +201,8 @@ def survey(root: Path, split: Split) -> Survey:
     require_folder(root)
     folder = root / _FOLDERS[split]
     stems: dict[str, list[str]] = {}
-    for frame in _read_list(root / f"{_FOLDERS[split]}.txt"):
+    listed = _read_list(root / f"{_FOLDERS[split]}.txt")
+    for frame in listed:
         stems.setdefault(frame.sequence, []).append(frame.stem)
     images = [
         found[stem]
@@ -218,7 +219,7 @@ def survey(root: Path, split: Split) -> Survey:
         paths = {name: root / file for name, file in _TEST_TRUTH.items()}
         truth = tuple(name for name, path in paths.items() if is_present(path))
     return Survey(
-        frames=sum(map(len, stems.values())),
+        sample_ids=tuple(frame.sample_id for frame in listed),
         sequences=tuple(sorted(stems)),
         image_files=len(images),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in images})),

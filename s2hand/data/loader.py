@@ -13,8 +13,9 @@ from s2hand.layouts import Layout, Split
 class Survey:
     """What a split holds, as its lists and folders say, without reading every file."""
 
-    frames: int
-    """Entries of the split, before a configuration or missing annotations leave some out."""
+    sample_ids: tuple[str, ...]
+    """Of every entry, in the order of the split's list, before a configuration or missing
+    annotations leave some out."""
     sequences: tuple[str, ...]
     """Names, sorted; empty in collections."""
     image_files: int
@@ -26,6 +27,11 @@ class Survey:
     """Columns of ``FrameTable`` that hold truth: ``joints``, ``vertices``, ``rotations``."""
     detections: bool
     """Whether every image's folder has its file of detected keypoints."""
+
+    @property
+    def frames(self) -> int:
+        """Number of entries."""
+        return len(self.sample_ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
