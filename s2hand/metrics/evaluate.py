@@ -186,14 +186,39 @@ def comparable_joints(
     return joints
 
 
+def joint_errors_m(
+    predicted: Float[np.ndarray, "n 21 3"], truth: Float[np.ndarray, "n 21 3"]
+) -> dict[str, Float[np.ndarray, "n 21"]]:
+    """Return each joint's error in metres by alignment: ``pa``, ``sta``, and ``abs`` for none."""
+    aligned = {
+        "pa": align_procrustes(predicted, truth),
+        "sta": align_scale_translation(predicted, truth),
+        "abs": predicted,
+    }
+    return {name: point_errors(joints, truth) for name, joints in aligned.items()}
+
+
+def all_keypoint_errors_px(
+    keypoints: KeypointPredictions, true_joints: Float[np.ndarray, "n 21 3"]
+) -> dict[str, Float[np.ndarray, "n 21"]]:
+    """Return the errors of every source of keypoints: ``detected``, ``projected``, ``heatmap``."""
+    seen_joints = true_joints @ keypoints.camera_rotation.astype(np.float64)
+    found = {name: getattr(keypoints, name) for name in ("detected", "projected", "heatmap")}
+    return {
+        name: keypoint_errors_px(
+            points, seen_joints, keypoints.intrinsics_px, keypoints.image_size_px
+        )
+        for name, points in found.items()
+        if points is not None
+    }
+
+
 def _joint_samples(
     predictions: Predictions,
     truth: Float[np.ndarray, "n 21 3"],
     intrinsics_px: Float[np.ndarray, "n 3 3"],
 ) -> dict[str, np.ndarray]:
-    absolute_m = point_errors(predictions.joints, truth)
-    scaled_m = point_errors(align_scale_translation(predictions.joints, truth), truth)
-    aligned_m = point_errors(align_procrustes(predictions.joints, truth), truth)
+    errors_m = joint_errors_m(predictions.joints, truth)
     rooted_m = point_errors(
         align_root(predictions.joints, predictions.joints), align_root(truth, truth)
     )
@@ -205,13 +230,9 @@ def _joint_samples(
         for joints in (predictions.joints, truth)
     )
     return {
-        "pa_mpjpe_cm": aligned_m.mean(axis=1) * CM_PER_M,
+        **{f"{name}_mpjpe_cm": each.mean(axis=1) * CM_PER_M for name, each in errors_m.items()},
+        **{f"{name}_auc_j_0_50mm": sample_auc(each) for name, each in errors_m.items()},
         "root_mpjpe_cm": rooted_m.mean(axis=1) * CM_PER_M,
-        "abs_mpjpe_cm": absolute_m.mean(axis=1) * CM_PER_M,
-        "sta_mpjpe_cm": scaled_m.mean(axis=1) * CM_PER_M,
-        "pa_auc_j_0_50mm": sample_auc(aligned_m),
-        "abs_auc_j_0_50mm": sample_auc(absolute_m),
-        "sta_auc_j_0_50mm": sample_auc(scaled_m),
         "projected_mpjpe_px": point_errors(predicted_px, truth_px).mean(axis=1),
     }
 
@@ -230,15 +251,9 @@ def _keypoint_samples(
     keypoints: KeypointPredictions, true_joints: Float[np.ndarray, "n 21 3"]
 ) -> dict[str, np.ndarray]:
     samples = {}
-    seen_joints = true_joints @ keypoints.camera_rotation.astype(np.float64)
-    for name in ("detected", "projected", "heatmap"):
-        points = getattr(keypoints, name)
-        if points is not None:
-            errors = keypoint_errors_px(
-                points, seen_joints, keypoints.intrinsics_px, keypoints.image_size_px
-            )
-            samples[f"{name}_keypoint_px"] = errors.mean(axis=1)
-            samples[f"{name}_keypoint_auc"] = frame_auc(errors)
+    for name, errors_px in all_keypoint_errors_px(keypoints, true_joints).items():
+        samples[f"{name}_keypoint_px"] = errors_px.mean(axis=1)
+        samples[f"{name}_keypoint_auc"] = frame_auc(errors_px)
     return samples
 
 

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_submission_says_what_it_lacks(tmp_path, content, mess
 
 def test_archives_that_hold_none_are_refused(tmp_path):
     path = tmp_path / "pred.zip"
-    with pytest.raises(DataError, match="must be a complete pred.json.* there is nothing"):
+    with pytest.raises(DataError, match=r"must be a complete pred\.json.* there is nothing"):
         read_submission(path, "ho3d", IDS)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("results/pred.json", "[]")

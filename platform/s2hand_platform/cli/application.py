@@ -52,5 +52,8 @@ def _application() -> typer.Typer:
     app.command()(claims.claims)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, group in command_groups().items():
-        app.add_typer(group, name=name)
+        if isinstance(group, typer.Typer):
+            app.add_typer(group, name=name)
+        else:
+            app.command(name)(group)
     return app

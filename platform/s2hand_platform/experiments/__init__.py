@@ -1,8 +1,8 @@
 """Experiments: the protocol, the adapters that offer it, and how the one to run is found by name.
 
 An experiment is named ``MODULE:CLASS``. Its module may hold ``COMMANDS``: name → ``MODULE:NAME``
-of a typer application that it adds to the command line. Help is shown from these modules, so they
-import nothing slow.
+of a typer application, or of a function that is one command, that it adds to the command line. Help
+is shown from these modules, so they import nothing slow.
 """
 
 import importlib
@@ -34,7 +34,7 @@ def default_experiment() -> "Experiment":
 
 
 def command_groups() -> dict[str, Any]:
-    """Return the typer applications that the experiment adds to the command line, by name.
+    """Return the typer applications and functions that the experiment adds as commands, by name.
 
     Raises:
         SpecError: if ``S2HAND_EXPERIMENT`` names no module, or one of its ``COMMANDS`` is none.

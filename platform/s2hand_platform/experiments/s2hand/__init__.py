@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "S2HandExperiment"]
 COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
     "data": "s2hand_platform.experiments.s2hand.commands:data_app",
+    "evaluate": "s2hand_platform.experiments.s2hand.commands:evaluate",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
 }
 

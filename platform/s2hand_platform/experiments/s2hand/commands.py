@@ -1,8 +1,9 @@
-"""The model's own commands: ``s2hand hand …`` and ``s2hand data …``.
+"""The model's own commands: ``s2hand hand …``, ``s2hand data …`` and ``s2hand evaluate``.
 
 The model is imported by the command that needs it: help is shown without.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
@@ -83,6 +85,68 @@ def _check_picture_path(path: Path) -> None:
         raise SpecError([f"--output: must be a file's name that ends in .png, got '{path}'"])
     if not path.parent.is_dir():
         raise SpecError([f"--output: there is no folder '{path.parent}' for '{path}'; make it"])
+
+
+def evaluate(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A trained model.safetensors, or 's2hand': the project's own.")
+    ] = "",
+    *,
+    data: Annotated[
+        str, typer.Option(metavar="SET=PATH", help="freihand=PATH or ho3d=PATH: what to predict.")
+    ],
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this pred.json or pred.zip instead of a model.")
+    ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(help="Write predictions for the set's server, e.g. pred.zip.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for scores.json, curves.json.")
+    ] = None,
+    hand: HandOption = "",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print scores as JSON.")] = False,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Score a trained model on a set as its official script does, or write what its server takes.
+
+    Without truth a submission is written: to --submission, else into --output or the current
+    folder.
+    """
+    if bool(checkpoint) == bool(predictions):
+        raise SpecError(
+            ["give a CHECKPOINT to predict with, or --predictions to score, one of both"]
+        )
+    if predictions is not None and submission is not None:
+        raise SpecError(["--submission: is written of a model's predictions, give a CHECKPOINT"])
+    if submission is not None and not submission.parent.is_dir():
+        raise SpecError([f"--submission: there is no folder for '{submission}'; make it"])
+    from s2hand_platform.experiments.s2hand import official
+
+    source = official.evaluation_set(data)
+    if predictions is not None:
+        scored = official.score_file(local_path(predictions, "--predictions"), source)
+    else:
+        scored = official.score_model(
+            checkpoint,
+            source,
+            workspace=Workspace.resolve(workspace),
+            hand=hand,
+            device=choose_device_type(device),
+        )
+    written = [] if output is None else scored.write_files(local_path(output, "--output"))
+    if submission is None and scored.evaluation is None:
+        submission = (output or Path()) / official.SUBMISSION_NAME
+    if submission is not None:
+        written.append(local_path(submission, "--submission"))
+        scored.write_submission(written[-1])
+    if as_json:
+        typer.echo(json.dumps(scored.to_plain() | {"written": list(map(str, written))}, indent=1))
+        return
+    for line in (*scored.lines(), *(f"wrote {path}" for path in written)):
+        typer.echo(line)
 
 
 @data_app.command("make")
