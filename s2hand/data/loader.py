@@ -1,6 +1,6 @@
 """What a layout's module offers: the files that it reads, their table, a look at a whole set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -35,8 +35,25 @@ class Survey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileCheck:
+    """A file that a split should have, and what reads it."""
+
+    kind: str
+    """What files are counted by: the file's own name, or what all of its kind are."""
+    path: Path
+    read: Callable[[], object]
+    """Reads it as loading does, alone.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    needed: bool = True
+    """Whether the split cannot be loaded without it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Loader:
-    """How a layout is read. All three take the dataset's folder and the split.
+    """How a layout is read. All take the dataset's folder and the split.
 
     ``files_read`` and ``load`` take the layout's ``loader_settings`` as keywords. Both find the
     files by one function of the layout's module, so that what is fingerprinted is what is read.
@@ -46,6 +63,8 @@ class Loader:
     """Name every file that ``load``, and decoding its table's images, opens."""
     load: Callable[..., FrameTable]
     survey: Callable[[Path, Split], Survey]
+    file_checks: Callable[[Path, Split], Iterator[FileCheck]]
+    """Name every file of the whole split with what reads it; first the split's own folder."""
 
 
 def loader_of(layout: Layout) -> Loader:

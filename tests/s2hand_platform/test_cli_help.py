@@ -85,7 +85,10 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
     [
         (
             ["--help"],
-            ["plan", "run", "sweep", "table", "claims", "ui", "submit", "hand", "data", "weights"],
+            [
+                *("plan", "run", "sweep", "table", "claims", "ui", "submit"),
+                *("hand", "data", "evaluate", "weights"),
+            ],
         ),
         (["-h"], ["plan", "hand"]),
         *(
@@ -98,6 +101,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["weights", "-h"], ["hands", "s2hand", "build"]),
         (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
+        (["data", "check", "-h"], ["--root", "--json"]),
+        (["evaluate", "-h"], ["checkpoint", "--data", "--predictions", "--submission"]),
     ],
 )
 def test_help_imports_no_slow_package(

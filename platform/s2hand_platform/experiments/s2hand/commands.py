@@ -5,12 +5,13 @@ The model is imported by the command that needs it: help is shown without.
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2hand.layouts import DatasetName
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
@@ -19,10 +20,14 @@ from s2hand_platform.experiments.s2hand.datasets import (
     VALIDATION,
     DetectorName,
     SizeName,
+    sets_under,
     synthetic_folder,
 )
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from s2hand.data.check import CheckedSplit
 
 hand_app = typer.Typer(help="The hand model.", no_args_is_help=True)
 data_app = typer.Typer(help="The datasets.", no_args_is_help=True)
@@ -149,6 +154,55 @@ def evaluate(
         typer.echo(line)
 
 
+@data_app.command("check")
+def check_data(
+    kind: Annotated[Literal["freihand", "ho3d", "synthetic"], typer.Argument(metavar="SET")],
+    *,
+    root: Annotated[Path, typer.Option(help="Its folder, or the one above.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Name every file, as JSON.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say file by file what of SET (freihand, ho3d, synthetic) is complete, missing or damaged.
+
+    Exit code 1 if a needed file is missing, or a file damaged.
+    """
+    from s2hand_platform.experiments.s2hand import checked
+
+    sets = sets_under(kind, local_path(root, "--root"))
+    with _progress(to_stderr=True) as progress:
+        found = {folder: _check(name, folder, progress) for name, folder in sets}
+    if as_json:
+        plain = {str(path): [each.to_plain() for each in splits] for path, splits in found.items()}
+        typer.echo(json.dumps(plain, indent=1))
+    else:
+        for folder, splits in found.items():
+            for line in checked.lines(folder, splits):
+                typer.echo(line)
+    if not all(each.is_usable for splits in found.values() for each in splits):
+        raise typer.Exit(1)
+
+
+def _check(name: DatasetName, folder: Path, progress: Progress) -> "list[CheckedSplit]":
+    from s2hand.data.check import check_set
+
+    task = progress.add_task(str(folder), total=None)
+    return check_set(
+        folder,
+        name,
+        progress=lambda done, total: progress.update(task, completed=done, total=total),
+    )
+
+
+def _progress(*, to_stderr: bool = False) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=to_stderr))
+
+
 @data_app.command("make")
 def make_data(
     kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
@@ -171,13 +225,7 @@ def make_data(
     from s2hand.synthetic import make_synthetic
 
     root = synthetic_folder(Workspace.resolve(workspace), size, detections)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
+    with _progress() as progress:
         task = progress.add_task(f"{kind} benchmark, {size}", total=None)
         make_synthetic(
             root,
