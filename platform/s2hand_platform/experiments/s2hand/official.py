@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
-BUNDLED = "s2hand"
+BUNDLED: Final = "s2hand"
 """Name of the whole model that comes with the project."""
 SUBMISSION_NAME = "pred.zip"
 _ONCE = (
