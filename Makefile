@@ -29,6 +29,7 @@ demo: setup  ## Measure Tables 4 and 5 in miniature on the embedded benchmark, t
 	$(BIN)/s2hand data make synthetic --size $(SCALE) --seed 0
 	$(BIN)/s2hand run table4 --data synthetic --scale $(SCALE) --seeds $(SEEDS)
 	$(BIN)/s2hand run table5 --data synthetic --scale $(SCALE) --seeds $(SEEDS)
+	$(BIN)/s2hand report table4 table5 --data synthetic --scale $(SCALE)
 
 test: setup format lint types imports unit  ## What must pass before a change lands
 

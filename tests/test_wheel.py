@@ -68,3 +68,14 @@ def test_the_command_line_works_without_a_checkout(unpacked: Path, tmp_path: Pat
     done = outside(unpacked, tmp_path, "-m", "s2hand_platform.cli", "plan", "tabel4")
     assert done.returncode == 2
     assert "sweeps/tables has no recipe 'tabel4'; did you mean 'table4'?" in done.stderr
+
+
+def test_pages_and_their_command_are_in_the_wheel(unpacked: Path, tmp_path: Path) -> None:
+    folder = Path("s2hand_dashboards") / "page"
+    source = ROOT / "dashboards" / folder
+    assert {path.name for path in (unpacked / folder).iterdir()} == {
+        path.name for path in source.iterdir()
+    }
+    done = outside(unpacked, tmp_path, "-m", "s2hand_platform.cli", "report", "tabel4")
+    assert done.returncode == 2
+    assert "make one with: s2hand plan tabel4" in done.stderr

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from s2hand_platform.runs.claims import check_claims
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.results import ResultStore
@@ -18,9 +19,11 @@ from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.layout import format_interval
 from s2hand_platform.tables.parts import TableContrast, TableRow
+from s2hand_platform.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
+"""A workspace with a store alone: `s2hand table table4 --workspace results` shows it too."""
 TABLES = {
     "table3": "synthetic (demo)",
     "table4": "synthetic (demo)",
@@ -29,35 +32,42 @@ TABLES = {
     "figure6": "synthetic (compact)",
 }
 """Table → the label that it was run under."""
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/claims.md")
 _README_COLUMNS = ("auc_joints", "mpjpe_cm", "auc_verts", "mpvpe_cm")
 _PART = re.compile(
     r"(?P<begin><!-- measured: (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end of (?P=name) -->)", re.S
 )
 
 
-def rewritten(text: str, store: ResultStore) -> str:
-    """Return a document with its measured parts made from a store.
+def rewritten(text: str) -> str:
+    """Return a document with its measured parts made from ``results/``.
 
     Raises:
         KeyError: for a part that no table of ``TABLES`` makes.
     """
     return _PART.sub(
-        lambda part: f"{part['begin']}\n{_part(part['name'], store).strip()}\n\n{part['end']}", text
+        lambda part: f"{part['begin']}\n{_part(part['name']).strip()}\n\n{part['end']}", text
     )
 
 
-def measured(name: str, store: ResultStore) -> MeasuredTable:
-    """Build a table from a store."""
-    plan = _plan(name, store)
-    return MeasuredTable.build(plan, store)
+def measured(name: str) -> MeasuredTable:
+    """Build a table from ``results/``."""
+    store = exported()
+    return MeasuredTable.build(_plan(name, store), store)
 
 
-def _part(name: str, store: ResultStore) -> str:
+def exported() -> ResultStore:
+    """Open the store of ``results/``."""
+    return ResultStore(Workspace(RESULTS).store_dir)
+
+
+def _part(name: str) -> str:
     if name == "contrasts":
-        return "\n".join(_all_contrasts(store))
+        return "\n".join(_all_contrasts())
+    if name == "claims":
+        return "\n".join(_claims())
     table, _, kind = name.partition(" ")
-    whole = measured(table, store)
+    whole = measured(table)
     return "\n".join(_brief(whole)) if kind == "in brief" else whole.to_markdown()
 
 
@@ -90,12 +100,12 @@ def _brief_cell(row: TableRow, label: str) -> str:
     return f"{text} / {cell.published}" if cell.published else text
 
 
-def _all_contrasts(store: ResultStore) -> Iterator[str]:
+def _all_contrasts() -> Iterator[str]:
     """Yield a line for every declared contrast of every table, in its primary column."""
     yield "| table | the paper says | here | difference | p (Holm) |"
     yield "| --- | --- | --- | --- | --- |"
     for name in TABLES:
-        table = measured(name, store)
+        table = measured(name)
         column = next(each for each in table.columns if each.is_primary)
         for contrast in table.contrasts:
             if contrast.decision is not None:
@@ -105,6 +115,16 @@ def _all_contrasts(store: ResultStore) -> Iterator[str]:
                 shown = f"{p:.2g}" if p is not None else "–"
                 difference = _difference(contrast.difference, column.unit)
                 yield f"| {name} | {says} | {verdict} | {difference} | {shown} |"
+
+
+def _claims() -> Iterator[str]:
+    """Yield a line for every claim of the paper's text."""
+    ledger = check_claims(workspace=RESULTS, data="synthetic", scale="demo")
+    yield "| where | the paper says | by its own cells | by what was measured |"
+    yield "| --- | --- | --- | --- |"
+    for claim in ledger.claims:
+        where = f"{claim.spec.section} {claim.spec.table}".strip()
+        yield f"| {where} | {claim.spec.says} | {claim.printed} | {claim.measured} |"
 
 
 def _needed(contrast: TableContrast) -> str:
@@ -119,22 +139,23 @@ def _difference(difference: MeanInterval | None, unit: str) -> str:
 
 def export(workspace: Path) -> None:
     """Replace ``results/`` by what a workspace's store has of the tables."""
-    source = ResultStore(workspace / "store")
+    source = ResultStore(Workspace(workspace).store_dir)
     plans = [_plan(name, source) for name in TABLES]
     shutil.rmtree(RESULTS, ignore_errors=True)
-    target = ResultStore(RESULTS)
+    target = exported()
     for plan in plans:
         sys.stdout.write(f"{plan.name}: {export_table(plan, source, target)} attempts\n")
     target.compact()
+    for lock in RESULTS.rglob(".lock"):
+        lock.unlink()
 
 
 def write() -> None:
     """Write the measured parts of the documents anew."""
-    store = ResultStore(RESULTS)
     for name in DOCUMENTS:
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
-        path.write_text(rewritten(text, store), encoding="utf-8")
+        path.write_text(rewritten(text), encoding="utf-8")
 
 
 def main(arguments: Sequence[str]) -> None:

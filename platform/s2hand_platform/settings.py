@@ -81,6 +81,18 @@ RAY_FOLDER = Setting(
     variables=("RAY_TMPDIR", "TMPDIR"),
     default="/tmp",
 )
+GIT = Setting(
+    name="git's repository",
+    option="",
+    variables=("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+    otherwise="that in which the code lies",
+)
+REVISION = Setting(
+    name="revision of the code",
+    option="",
+    variables=("S2HAND_REVISION",),
+    otherwise="not known without its repository",
+)
 TRACKING_URI = Setting(
     name="MLflow",
     option="--tracking-uri",

@@ -20,8 +20,9 @@ from s2hand_platform.cli.endings import EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.runs.claims import check_claims
-from s2hand_platform.runs.place import Place, is_label_of, options_of
+from s2hand_platform.runs.place import Place
 from s2hand_platform.runs.tables import plan_to_show
+from s2hand_platform.tables.kept import is_label_of, options_of
 
 PRINTED = """
 title = "P"

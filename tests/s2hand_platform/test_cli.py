@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from slow_tiny import Sink
@@ -20,6 +20,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.revision import TreeState
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.searches import run_search
@@ -128,6 +129,16 @@ def test_plan_run_table_and_plan_again(
     assert kinds == {"zero": "baseline", "Flat": "measured", "Curved": "measured"}
     assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
     assert "| Curved" in capsys.readouterr().out
+    assert call(monkeypatch, "explain", "tiny.curved.error", "--scale", "demo", "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["values"] == table["rows"][2]["cells"]["error"]["values"]
+    attempts = card["trained"]["attempts"]
+    assert [run["name"] for each in attempts for run in each["runs"]] == ["curved", "curved"]
+    assert {each["revision"]["state"] for each in attempts} <= {*get_args(TreeState)}
+    assert call(monkeypatch, "explain", "tiny.curved.error") == 0
+    assert "curved − flat (the paper: curved better)" in capsys.readouterr().out
+    assert call(monkeypatch, "explain", "tiny.curvde.error") == EXIT_USER_ERROR
+    assert "there is no row 'curvde'; did you mean 'curved'?" in capsys.readouterr().err
 
 
 def test_run_again_goes_without_ray_and_ends_at_once(
@@ -152,6 +163,16 @@ def test_grid_shares_its_trials_with_tables(
     assert [trial["value"] for trial in ranked] == sorted(trial["value"] for trial in ranked)
     assert "2 trials to run, 1 reused" in printed.err
     assert "rates learning_rate=0.01 finished" in printed.err
+
+
+def test_a_search_keeps_what_the_paper_chose(project: Path) -> None:
+    text = GRID.replace("[0.01, 0.1, 0.3]", "[0.1]") + "[paper.theirs]\nlearning_rate = 0.1\n"
+    (project / "sweeps" / "searches" / "rates.toml").write_text(text)
+    place = Place.choose()
+    run_search(place, place.sweep("rates"), seed=0, how=HowToRun(without_ray=True))
+    kept = place.store.latest_search_plan("rates")
+    assert kept is not None
+    assert kept.paper == {"theirs": {"learning_rate": 0.1}}
 
 
 def test_failed_trials_are_named_and_the_others_run(

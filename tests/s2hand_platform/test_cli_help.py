@@ -93,7 +93,7 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["-h"], ["plan", "hand"]),
         *(
             ([name, "-h"], ["--workspace"])
-            for name in ("plan", "run", "sweep", "table", "claims", "ui")
+            for name in ("plan", "run", "sweep", "table", "power", "claims", "ui")
         ),
         (["submit", "-h"], ["--address"]),
         (["hand", "--help"], ["export", "show"]),

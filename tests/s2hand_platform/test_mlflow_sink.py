@@ -31,7 +31,7 @@ from s2hand_platform.spec.schema import Choices, ColumnSpec, RowSpec, SweepSpec,
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tracking import writer
-from s2hand_platform.tracking.mlflow_sink import MlflowRuns, mlflow_sink
+from s2hand_platform.tracking.mlflow_sink import MlflowRuns, _address, mlflow_sink
 from s2hand_platform.tracking.spool import Spool, TrackerAwayError
 from s2hand_platform.tracking.writer import SpoolingSink
 from s2hand_platform.workspace import Workspace
@@ -139,6 +139,51 @@ def test_rows_are_parents_and_attempts_their_children(
     history = client.get_metric_history(child.info.run_id, "loss/total")
     assert [point.step for point in history] == [0, 1]
     assert child.data.metrics["test/error"] > 0
+
+
+def test_the_store_keeps_which_runs_show_an_attempt(
+    workspace: Workspace, tiny: TinyExperiment
+) -> None:
+    run(workspace, tiny)
+    store = ResultStore(workspace.store_dir)
+    trials = {trial.trial_id: trial for trial in plan(workspace, tiny).trials}
+    kept = store.tracked(trials)
+    assert {
+        (each.group, f"{each.name} seed {trials[each.trial_id].seed}", each.attempt, each.tracker)
+        for each in kept
+    } == {("tiny", name, 0, "") for name in runs(workspace, "attempt")}
+    ids = {name: each.info.run_id for name, each in runs(workspace, "attempt").items()}
+    assert {f"{each.name} seed {trials[each.trial_id].seed}": each.run_id for each in kept} == ids
+
+    for path in (store.path / "tracked").iterdir():
+        path.unlink()
+    run(workspace, tiny)  # trials that are reused tell it again
+    assert store.tracked(trials) == kept
+
+
+def test_a_store_that_takes_no_runs_keeps_nothing_from_mlflow(
+    workspace: Workspace, tiny: TinyExperiment
+) -> None:
+    workspace.store_dir.mkdir()
+    (workspace.store_dir / "tracked").write_text("no folder")
+    said: list[str] = []
+    sink = run(workspace, tiny, say=said.append)
+    assert sink.num_spooled == 0
+    assert len(runs(workspace, "attempt")) == 4
+    (line,) = said
+    assert line.startswith("the store does not take MLflow's run ids: cannot write the result")
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("http://name:word@host:5000/mlflow?token=word", "http://host:5000/mlflow"),
+        ("postgresql://name:word@host/runs", "postgresql://host/runs"),
+        ("sqlite:////disk/mlflow.db", "sqlite:////disk/mlflow.db"),
+    ],
+)
+def test_what_is_kept_of_a_trackers_address_opens_nothing(uri: str, address: str) -> None:
+    assert _address(uri) == address
 
 
 def test_rows_hold_mean_interval_and_the_published_value(

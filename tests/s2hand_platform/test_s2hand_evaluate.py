@@ -141,7 +141,7 @@ def test_scores_are_those_of_an_evaluation_and_say_by_which_rules(
         told = (metric["unit"], metric["better"], metric["description"])
         assert told == (known.unit, known.direction, known.description)
     assert (found["evaluator"], found["n"]) == (expected.evaluator_id, 1)
-    assert "F-scores count vertices nearer than the threshold" in found["evaluator_in_words"]
+    assert "F-scores: near is strictly nearer than the threshold" in found["evaluator_in_words"]
     assert not (tmp_path / "pred.zip").exists()
     files = [tmp_path / "out/scores.json", tmp_path / "out/curves.json"]
     assert found.pop("written") == list(map(str, files))

@@ -103,6 +103,7 @@ SCORE = '[[columns]]\nlabel = "score"\nmetric = "test/score"\n'
         ),
         ("0.25", "-0.25", "tolerances.error_cm: must be above 0, got -0.25"),
         ("0.25", "true", "tolerances.error_cm: must be above 0, got True"),
+        ("0.25", "9" * 400, f"tolerances.error_cm: must be above 0, got {'9' * 400}"),
     ],
 )
 def test_what_decides_contrasts_is_checked(
@@ -385,6 +386,21 @@ def test_a_sweep_is_read(write: Write, tiny: TinyExperiment) -> None:
     assert list(both.axes.values()) == ["a.rate", "b.rate"]
     point = {"learning_rate": 0.123456, "points.noise": 0.5, "epochs": 4}
     assert spec.describe(point) == "learning_rate=0.1235, noise=0.5, epochs=4"
+
+
+def test_a_sweep_knows_what_the_paper_chose(write: Write, tiny: TinyExperiment) -> None:
+    text = SWEEP + "[paper.theirs]\nlearning_rate = 0.1\npoints.noise = 0.5\nepochs = 4\n"
+    chosen = {"learning_rate": 0.1, "points.noise": 0.5, "epochs": 4}
+    assert load_sweep(write(text), tiny).paper == {"theirs": chosen}
+    assert load_sweep(write(SWEEP), tiny).paper == {}
+    fault = (
+        "mine.toml: paper.theirs: must give a value to each of learning_rate, points.noise, "
+        "epochs, got "
+    )
+    for less in ("epochs = 4\n", "points.noise = 0.5\n"):
+        (found,) = faults_of(load_sweep, write(text.replace(less, "")), tiny)
+        assert found.startswith(fault)
+    assert faults_of(load_sweep, write(SWEEP + "[paper]\ntheirs = 3\n"), tiny) == [f"{fault}3"]
 
 
 def test_a_grid_has_the_size_of_its_space(write: Write, tiny: TinyExperiment) -> None:

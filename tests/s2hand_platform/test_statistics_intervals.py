@@ -76,6 +76,12 @@ def test_one_seed_has_no_interval() -> None:
     assert prediction_half_width(interval) is None
 
 
+@given(st.floats(-1e9, 1e9), st.integers(2, 9))
+def test_equal_values_have_no_spread(value: float, n: int) -> None:
+    interval = mean_interval([value] * n)
+    assert (interval.mean, interval.sd, interval.half_width) == (value, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")]])
 def test_nothing_and_nan_have_no_mean(values: list[float]) -> None:
     with pytest.raises(ValueError, match="expected at least one finite value"):

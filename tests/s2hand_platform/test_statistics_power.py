@@ -2,12 +2,17 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from s2hand_platform.statistics.intervals import MeanInterval, mean_interval
-from s2hand_platform.statistics.power import decides, seeds_to_decide
+from s2hand_platform.statistics.power import (
+    POWER,
+    power,
+    seeds_to_decide,
+    spread_interval,
+)
 from s2hand_platform.statistics.significance import ALPHA, p_of_difference
 
 
@@ -31,9 +36,9 @@ def test_a_thousand_seeds_may_decide_and_no_more() -> None:
     low, high = 0.08, 0.1  # of which a thousand decide the second
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if decides(difference(middle, 1.0), 1000) else (middle, high)
+        low, high = (low, middle) if power(middle, 1.0, 1000) >= POWER else (middle, high)
     assert seeds_to_decide(difference(high, 1.0)) == 1000
-    assert decides(difference(low, 1.0), 1001)
+    assert power(low, 1.0, 1001) >= POWER
     assert seeds_to_decide(difference(low, 1.0)) is None
 
 
@@ -52,6 +57,7 @@ def test_a_simulation_decides_as_often(alpha: float) -> None:
     assert shares[1] - shares[0] > 0.02
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=2, max_size=9).filter(lambda x: np.std(x) > 1e-3))
 def test_what_is_undecided_needs_more_seeds_than_it_has(values: list[float]) -> None:
     found = mean_interval(values)
@@ -59,9 +65,9 @@ def test_what_is_undecided_needs_more_seeds_than_it_has(values: list[float]) -> 
     p = p_of_difference(found)
     if p is not None and p > ALPHA and needed is not None:
         assert needed > found.n
-    if needed is not None:
-        assert decides(found, needed)
-        assert needed == 2 or not decides(found, needed - 1)
+    if needed is not None and found.sd is not None:
+        assert power(found.mean, found.sd, needed) >= POWER
+        assert needed == 2 or power(found.mean, found.sd, needed - 1) < POWER
 
 
 def test_where_no_number_of_seeds_is_known() -> None:
@@ -73,4 +79,32 @@ def test_where_no_number_of_seeds_is_known() -> None:
 
 def test_one_seed_decides_nothing() -> None:
     with pytest.raises(ValueError, match="two seeds"):
-        decides(difference(1.0, 1.0), 1)
+        power(1.0, 1.0, 1)
+    with pytest.raises(ValueError, match="a spread"):
+        power(1.0, 0.0, 3)
+    with pytest.raises(ValueError, match="two values"):
+        spread_interval(1.0, 1)
+
+
+@pytest.mark.parametrize(("effect", "seeds"), [(5.0, 4), (20.0, 3), (1e4, 2)])
+def test_a_large_effect_needs_the_fewest_seeds(effect: float, seeds: int) -> None:
+    """Where the far tail of the noncentral t cannot be computed, and must not be asked for."""
+    assert seeds_to_decide(difference(effect, 1.0), alpha=0.01) == seeds
+    assert power(effect, 1.0, 6) == pytest.approx(1.0, abs=1e-6)
+    assert power(-effect, 1.0, 4) == power(effect, 1.0, 4)
+
+
+def test_three_values_know_their_spread_to_a_factor() -> None:
+    """With two degrees of freedom chi-square is exponential: in closed form."""
+    low, high = spread_interval(2.0, 3)
+    assert low == pytest.approx(2 * math.sqrt(1 / -math.log(0.025)), rel=1e-12)
+    assert high == pytest.approx(2 * math.sqrt(1 / -math.log(0.975)), rel=1e-12)
+    assert (round(low / 2, 2), round(high / 2, 1)) == (0.52, 6.3)
+
+
+def test_intervals_of_the_spread_cover_as_often_as_they_say() -> None:
+    draws = 20_000
+    sds = np.random.default_rng(4).normal(0.0, 0.7, (draws, 5)).std(axis=1, ddof=1)
+    low, high = spread_interval(1.0, 5)
+    covered = float(((low * sds <= 0.7) & (high * sds >= 0.7)).mean())
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / draws))

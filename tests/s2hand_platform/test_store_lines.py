@@ -10,6 +10,7 @@ import pytest
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
+from s2hand_platform.revision import Revision
 from s2hand_platform.store.files import UnusableFile
 from s2hand_platform.store.lines import (
     attempt_line,
@@ -39,6 +40,9 @@ WHOLE: dict[str, Any] = {
         '{"dataset": "ho3d", "details": {"frames": 3}, "origin": "own", "title": "HO-3D v3", '
         '"version": "v3"}'
     ),
+    "code_commit": "5" * 40,
+    "code_state": "dirty",
+    "code_patch": "6" * 64,
     "device_type": "cuda",
     "status": "finished",
     "failure": "other",
@@ -77,6 +81,7 @@ WHOLE: dict[str, Any] = {
 def record(make_record: Any) -> Any:
     return make_record(
         attempt=3,
+        revision=Revision(commit="5" * 40, state="dirty", patch="6" * 64),
         seed=7,
         evaluation_fingerprint="f" * 64,
         device_type="cuda",
@@ -122,10 +127,17 @@ def test_what_is_not_known_of_an_attempt_is_null(record: Any) -> None:
     least = AttemptRecord(**required)
     (line,) = attempt_line("1" * 32, least, None, ()).to_pylist()
     unknown = (
-        "evaluation_fingerprint", "data_record_json", "device_type", "failure", "training_s",
-        "evaluation_s", "evaluator_id", "sample_ids", "samples",
+        "code_commit", "code_patch", "evaluation_fingerprint", "data_record_json", "device_type",
+        "failure", "training_s", "evaluation_s", "evaluator_id", "sample_ids", "samples",
     )  # fmt: skip
-    nothing = {"reason": "", "stages_json": "[]", "notes_json": "{}", "metrics": [], "curves": []}
+    nothing = {
+        "code_state": "unknown",
+        "reason": "",
+        "stages_json": "[]",
+        "notes_json": "{}",
+        "metrics": [],
+        "curves": [],
+    }
     assert line == {**WHOLE, **dict.fromkeys(unknown), **nothing}
     assert least.units == {}
 

@@ -12,6 +12,7 @@ import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.spec.published import PublishedCell
+from s2hand_platform.spec.schema import Look
 from s2hand_platform.store import plans
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, SearchPlan, TablePlan
@@ -56,6 +57,7 @@ def search(**changes: Any) -> SearchPlan:
         mode="min",
         axes={"learning_rate": "rate"},
         points={"a" * 64: {"learning_rate": 0.5}},
+        paper={"the paper's": {"learning_rate": 0.1}},
     )
     return dataclasses.replace(plan, **changes)
 
@@ -174,6 +176,13 @@ UNKNOWN = {
     "another field": json.dumps({"rows": 1}),
     "one more field": json.dumps({**table().to_plain(), "secondary_column": "error"}),
     "a contrast with no row": json.dumps({**table().to_plain(), "contrasts": [CONTRAST]}),
+    "a primary column that is none": json.dumps(
+        {
+            **table().to_plain(),
+            "contrasts": [{**CONTRAST, "baseline": "full"}],
+            "primary_column": "x",
+        }
+    ),
     "no printed number": json.dumps({**table().to_plain(), "printed": [PRINTED]}),
     "no number": json.dumps({**table().to_plain(), "notes": [math.nan]}),
     "cut": json.dumps(table().to_plain())[:-1],
@@ -208,6 +217,25 @@ def test_a_plan_that_cannot_be_read_is_told_and_left_to_the_program_that_knows_i
     store.write_plan(table())
     assert store.latest_table_plan("t") == table()
     assert unknown.exists()
+
+
+def test_a_plan_from_before_a_field_was_there_has_its_default(store: ResultStore) -> None:
+    store.write_plan(table())
+    (path,) = files(store)
+    content = pq.read_table(path)
+    older = {name: value for name, value in table().to_plain().items() if name != "looks"}
+    column = content.schema.get_field_index("document_json")
+    field = content.schema.field(column)
+    path.unlink()
+    before = path.with_name(path.name[: -len(".0123456789abcdef.parquet")] + ".0.parquet")
+    pq.write_table(content.set_column(column, field, pa.array([json.dumps(older)])), before)
+    assert store.latest_table_plan("t") == table()
+    assert store.remarks == ()
+    looks = (Look(seeds=5, level=0.01), Look(seeds=8, level=0.02))
+    store.write_plan(table(looks=looks))
+    found = store.latest_table_plan("t")
+    assert found is not None
+    assert found.looks == looks
 
 
 def test_code_is_kept_once_and_written_again_where_it_is_lost(store: ResultStore) -> None:
@@ -263,3 +291,10 @@ def test_code_is_a_line_a_module(store: ResultStore) -> None:
         {"fingerprint": "f" * 64, "module": "model", "sha256": "1"},
         {"fingerprint": "f" * 64, "module": "losses", "sha256": "2"},
     ]
+
+
+@pytest.mark.parametrize("field", ["points", "paper"])
+@pytest.mark.parametrize("point", [{}, {"learning_rate": 0.5, "epochs": 3}])
+def test_points_of_a_search_have_a_value_on_every_axis(field: str, point: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must have a value of each of learning_rate, got"):
+        search(**{field: {"x": point}})

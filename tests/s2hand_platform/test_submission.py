@@ -18,6 +18,7 @@ from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import jobs
 from s2hand_platform.execution.jobs import job_server, submit_job
 from s2hand_platform.execution.runtime_env import PLATFORM_PACKAGE, submit_command
+from s2hand_platform.revision import Revision, read_revision
 from s2hand_platform.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
@@ -208,8 +209,10 @@ class Client:
 
     def __init__(self, code: int | None, failure: Exception | None = None) -> None:
         self._code, self._failure = code, failure
+        self.submitted: dict[str, Any] = {}
 
-    def submit_job(self, **_: Any) -> str:
+    def submit_job(self, **submitted: Any) -> str:
+        self.submitted = submitted
         return "raysubmit_1"
 
     async def tail_job_logs(self, _job: str) -> AsyncIterator[str]:
@@ -220,6 +223,25 @@ class Client:
     def get_job_info(self, _job: str) -> Any:
         status = SimpleNamespace(value="FAILED")
         return SimpleNamespace(driver_exit_code=self._code, status=status, message="no pip here")
+
+
+def test_a_job_is_told_the_revision_of_what_is_uploaded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = Client(0), []
+    revision = Revision(commit="c" * 40, state="dirty", patch="d" * 64)
+
+    def find(files: list[str]) -> tuple[Revision, str]:
+        asked.extend(files)
+        return revision, "a patch"
+
+    monkeypatch.setattr(jobs, "_probe", lambda _address: None)
+    monkeypatch.setattr(jobs, "_connect", lambda _address: client)
+    monkeypatch.setattr(jobs, "find_revision", find)
+    submit_job(["plan", "tiny"], "http://a:1", root, Workspace(root / "w"))
+    variables = client.submitted["runtime_env"]["env_vars"]
+    assert read_revision(variables["S2HAND_REVISION"]) == revision
+    assert asked == [str(root / "platform" / "s2hand_platform" / "__init__.py")]
 
 
 def test_the_jobs_exit_code_and_log(

@@ -13,7 +13,7 @@ from scipy import stats
 
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import ContrastSpec
+from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.records import Environment
@@ -275,6 +275,63 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
     assert "The 3 held-out samples as the unit would give ± 2.5" in note
 
 
+LOOKS = (Look(seeds=3, level=0.02), Look(seeds=5, level=0.02))
+
+
+def decisions(table: MeasuredTable) -> list[tuple[str, int | None]]:
+    found = []
+    for contrast in table.contrasts:
+        if contrast.decision is not None:
+            look = contrast.decision.look
+            found.append((str(contrast.decision), look.seeds if look else None))
+    return found
+
+
+def test_a_look_is_taken_when_all_its_seeds_have_run_or_failed(
+    store: ResultStore, measure: Measure
+) -> None:
+    plan = replace(SYNTHETIC, looks=LOOKS)
+    for seed in (0, 1):
+        measure("full", 1.0, seed=seed)
+        measure("straight", 2.0 + 0.01 * seed, seed=seed)
+    measure("straight", 2.02, seed=2)
+    assert decisions(build(store, plan)) == [("undecided", None), ("not run", None)]
+    measure("full", 1.0, seed=3)  # a seed of the next look, without the one between
+    measure("straight", 2.03, seed=3)
+    assert decisions(build(store, plan))[0] == ("undecided", None)
+    measure("full", 0.0, seed=2, status="failed", reason="diverged")
+    assert decisions(build(store, plan))[0] == ("reproduced", 3)
+    (of_family, *_) = build(store, plan).contrasts
+    assert of_family.decision is not None
+    assert of_family.decision.p == pytest.approx(stats.ttest_1samp([1.0, 1.01], 0.0).pvalue)
+
+
+def test_a_decision_of_a_look_outlives_the_seeds_after_it(
+    measured: ResultStore, measure: Measure
+) -> None:
+    plan = replace(SYNTHETIC, looks=LOOKS)
+    for seed in (3, 4):
+        measure("full", 9.0, seed=seed)
+        measure("straight", 1.0, seed=seed)
+    table = build(measured, plan)
+    (contrast, *_) = table.contrasts
+    assert contrast.difference is not None
+    assert contrast.difference.n == 5
+    assert contrast.difference.mean < 0  # on the other side by now
+    assert decisions(table)[0] == ("reproduced", 3)
+    line = table.verdicts().iloc[0]
+    assert (line["look_seeds"], line["look_level"], line["p_adjusted"]) == (3, 0.02, None)
+    assert json.loads(json.dumps(table.to_json()))["contrasts"][0]["decision"]["look"] == {
+        "seeds": 3,
+        "level": 0.02,
+    }
+    assert decisions(build(measured))[0] == ("undecided", None)  # by Holm, of all five
+    text = table.to_markdown()
+    assert "at 3 seeds (level 0.02)" in text
+    assert "looked at with 3 seeds at level 0.02, 5 seeds at level 0.02, so that" in text
+    assert "Holm's procedure" not in text
+
+
 @pytest.mark.parametrize("status", ["stopped_early", "failed"])
 def test_what_did_not_finish_never_fills_a_cell(
     measured: ResultStore, measure: Measure, status: str
@@ -446,6 +503,24 @@ def test_an_export_shows_the_same_table(
     assert build(ResultStore(target.path), plan).to_json() == build(measured, PLAN).to_json()
 
 
+def test_an_export_does_not_tell_where_data_lies(
+    store: ResultStore, measure: Measure, tmp_path: Path
+) -> None:
+    settings = {"data.root": "/home/me/sets/ho3d", "list": ["/a", "b/c"], "epochs": 4, "name": "x"}
+    plan = replace(PLAN, rows=(replace(PLAN.rows[0], settings=settings), *PLAN.rows[1:]))
+    config = {"data": {"root": "/home/me/sets/ho3d", "cache": ""}, "epochs": 4}
+    measure("full", 1.5, seed=0, config=config)
+    target = ResultStore(tmp_path / "export")
+    export_table(plan, store, target)
+    (kept,) = target.trials()["config_json"]
+    assert json.loads(kept) == {"data": {"root": "…/sets/ho3d", "cache": ""}, "epochs": 4}
+    again = target.latest_table_plan("t", label="curve")
+    assert again is not None
+    assert again.rows[0].settings == {
+        "data.root": "…/sets/ho3d", "list": ["…/a", "b/c"], "epochs": 4, "name": "x"
+    }  # fmt: skip
+
+
 def test_an_export_leaves_samples_of_other_columns_behind(
     store: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
 ) -> None:
@@ -486,6 +561,9 @@ def test_html_is_escaped(measured: ResultStore) -> None:
         (-0.5, 0.0, 3, True, "−0.500 ± 0.000 (3)"),
         (0.5, 0.011, 0, True, "+0.500 ± 0.011 (3)"),
         (0.5, None, 3, False, "0.500 (3)"),
+        (-0.0646, None, 0, True, "−0.065 (3)"),
+        (0.25, 0.0, 2, True, "+0.250 ± 0.000 (3)"),
+        (0.5, None, 4, False, "0.5000 (3)"),
     ],
 )
 def test_numbers_show_two_digits_of_their_interval(

@@ -289,6 +289,8 @@ def test_weights_are_searched_around_the_papers() -> None:
     for path, domain in spec.space.items():
         assert not isinstance(domain, Choices)
         assert (domain.low * domain.high) ** 0.5 == pytest.approx(preset[path])
+    (paper,) = spec.paper.values()
+    assert paper == {path: preset[path] for path in spec.space}
 
 
 def test_the_grid_holds_table_7s_points() -> None:
@@ -297,5 +299,7 @@ def test_the_grid_holds_table_7s_points() -> None:
     assert len(points) == spec.num_trials == 20
     for row in load("table7").rows:
         assert dict(row.overrides) in points
+        assert spec.paper[f"Table 7, {row.label}"] == dict(row.overrides)
+    assert len(spec.paper) == 4
     clips = expand_point(spec, points[0], EXPERIMENT).clips
     assert (clips.frame_interval, clips.num_frames) == (1, 3)

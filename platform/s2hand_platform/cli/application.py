@@ -4,8 +4,10 @@ import sys
 
 import typer
 
-from s2hand_platform.cli import claims, commands, services
+from s2hand_platform.cli import claims, commands, power, services
+from s2hand_platform.cli.added import added_commands
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
+from s2hand_platform.cli.explain import explain
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
@@ -47,10 +49,12 @@ def _application() -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (commands.plan, commands.run, commands.sweep, commands.table, services.ui):
+    shown = (commands.table, power.power, claims.claims, explain)
+    for command in (commands.plan, commands.run, commands.sweep, *shown, services.ui):
         app.command()(command)
-    app.command()(claims.claims)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
+    for name, command in added_commands():
+        app.command(name)(command)
     for name, group in command_groups().items():
         if isinstance(group, typer.Typer):
             app.add_typer(group, name=name)

@@ -62,6 +62,17 @@ def run(
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Judge at 5, 8, 12 seeds; go on only while a declared contrast is open.",
+        ),
+    ] = False,
+    max_seeds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Seeds of the last look of --until-decided; else 12."),
+    ] = None,
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,
     address: AddressOption = None,
@@ -73,8 +84,12 @@ def run(
 ) -> None:
     """Run what a table is missing, and print the table. Run again to go on after a stop."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.runs.tables import run_table
+    from s2hand_platform.runs.tables import MAX_SEEDS_UNTIL_DECIDED, run_table, run_until_decided
 
+    if until_decided and seeds is not None:
+        raise SpecError(["--seeds: --until-decided takes --max-seeds in its place; leave one out"])
+    if max_seeds is not None and not until_decided:
+        raise SpecError(["--max-seeds: goes with --until-decided; --seeds says how many to run"])
     place = choose_place(data, scale, workspace, device)
     how = how_to_run(
         address=address,
@@ -85,7 +100,11 @@ def run(
         without_ray=without_ray,
     )
     with resumable():
-        measured, summary = run_table(place, recipe, seeds=seeds, how=how)
+        if until_decided:
+            most = max_seeds or MAX_SEEDS_UNTIL_DECIDED
+            measured, summary = run_until_decided(place, recipe, max_seeds=most, how=how)
+        else:
+            measured, summary = run_table(place, recipe, seeds=seeds, how=how)
     wide_console().print(measured.to_rich())
     exit_if_failed(summary)
 

@@ -16,7 +16,8 @@ from urllib.request import urlopen
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution.runtime_env import PLATFORM_PACKAGE, entry_point, job_runtime_env
-from s2hand_platform.settings import JOB_SERVER
+from s2hand_platform.revision import find_revision
+from s2hand_platform.settings import JOB_SERVER, REVISION
 from s2hand_platform.workspace import Workspace
 
 CONNECT_TIMEOUT_S = 4.0
@@ -63,6 +64,9 @@ def submit_job(command: Sequence[str], address: str, root: Path, workspace: Work
     environment = job_runtime_env(root, workspace)
     environment["working_dir"] = str(root)
     environment["py_modules"] = [str(root / PLATFORM_PACKAGE)]
+    # What is uploaded has no repository, so the job is told which revision it is.
+    revision, _ = find_revision([str(root / PLATFORM_PACKAGE / "__init__.py")])
+    environment["env_vars"][REVISION.variables[0]] = str(revision)
     _probe(address)
     client = _connect(address)
     try:

@@ -1,12 +1,13 @@
 """Experiments: the protocol, the adapters that offer it, and how the one to run is found by name.
 
 An experiment is named ``MODULE:CLASS``. Its module may hold ``COMMANDS``: name → ``MODULE:NAME``
-of a typer application, or of a function that is one command, that it adds to the command line. Help
+of a typer application, or of a function that is one command, that it adds to the command line; and
+``EVALUATORS``: ``MODULE:NAME`` of a function that says in words what an evaluator's id means. Help
 is shown from these modules, so they import nothing slow.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from s2hand_platform.errors import SpecError
@@ -42,6 +43,20 @@ def command_groups() -> dict[str, Any]:
     module, _, _ = _chosen().partition(":")
     places: Mapping[str, str] = _found(f"{module}:COMMANDS", {})
     return {name: _found(place) for name, place in places.items()}
+
+
+def describe_evaluator(evaluator_id: str) -> tuple[str, ...]:
+    """Say in words by which rules an evaluator measures, as the experiment that is run knows them.
+
+    Where it says nothing, the words of the id themselves stand.
+
+    Raises:
+        SpecError: if ``S2HAND_EXPERIMENT`` names no module, or its ``EVALUATORS`` is none.
+    """
+    module, _, _ = _chosen().partition(":")
+    place = _found(f"{module}:EVALUATORS", "")
+    describe: Callable[[str], Sequence[str]] = _found(place) if place else str.split
+    return tuple(describe(evaluator_id))
 
 
 def _chosen() -> str:

@@ -1,6 +1,7 @@
 """What trials cost, by what earlier seeds of the same configurations took."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -10,6 +11,17 @@ from s2hand_platform.planning.plan import PlannedTrial, Status
 from s2hand_platform.store.documents import stages_of
 
 _EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """A trial that is to run."""
+
+    key: Hashable
+    """What tells it from others of its seed."""
+    config_hash: str
+    seed: int
+    status: Status = "missing"
 
 
 class Costs:
@@ -38,17 +50,28 @@ class Costs:
 
     def of(self, trials: Iterable[PlannedTrial]) -> float | None:
         """Return the hours of what is to run of ``trials``; None if one was never run."""
-        total: dict[tuple[object, str, int], float] = {}
-        for trial in trials:
-            if trial.status == "cached":
-                continue
-            parts = self._medians(trial.identity.config_hash, trial.status)
+        return self.of_work(
+            Work(
+                key=trial.key,
+                config_hash=trial.identity.config_hash,
+                seed=trial.seed,
+                status=trial.status,
+            )
+            for trial in trials
+            if trial.status != "cached"
+        )
+
+    def of_work(self, work: Iterable[Work]) -> float | None:
+        """Return the hours of trials that are to run; None if the like of one was never run."""
+        total: dict[tuple[Hashable, str, int], float] = {}
+        for each in work:
+            parts = self._medians(each.config_hash, each.status)
             if parts is None:
                 return None
             for name, seconds in parts.items():
                 own = name == _EVALUATION
-                owner = trial.key if own else self._owner[trial.identity.config_hash, name]
-                total[owner, name, trial.seed] = seconds
+                owner = each.key if own else self._owner[each.config_hash, name]
+                total[owner, name, each.seed] = seconds
         return sum(total.values()) / 3600
 
     def _medians(self, config_hash: str, status: Status) -> Mapping[str, float] | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from s2hand_platform.experiments.protocol import DataRecord, MetricInfo
 from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.spec.overrides import flatten
-from s2hand_platform.spec.schema import RowSpec, TableSpec
+from s2hand_platform.spec.schema import Look, RowSpec, TableSpec
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, TablePlan
 
 
@@ -16,6 +16,7 @@ def persisted_table(
     experiment: str,
     metrics: Mapping[str, MetricInfo],
     data: Mapping[str, DataRecord],
+    looks: tuple[Look, ...] = (),
 ) -> TablePlan:
     """Collect all that is needed to show a planned table.
 
@@ -25,6 +26,7 @@ def persisted_table(
         experiment: the experiment's name.
         metrics: metric (without its split) → unit and direction.
         data: row id → what it is measured on.
+        looks: where contrasts are judged while seeds accumulate, if they are.
     """
     planned = {row.row: row.trials for row in plan.rows if row.table == spec.name}
     return TablePlan(
@@ -46,6 +48,7 @@ def persisted_table(
         rows=tuple(_row(spec, row, planned[row.id], data[row.id]) for row in spec.rows),
         contrasts=spec.contrasts,
         primary_column=spec.primary_column,
+        looks=looks,
         printed=tuple(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from s2hand_platform.identity import CodeFingerprint, TrainingIdentity
+from s2hand_platform.revision import UNKNOWN, Revision
 
 Status = Literal["cached", "evaluate", "stale", "missing", "failed"]
 
@@ -45,6 +46,8 @@ class PlannedTrial:
     reason: str
     estimated_hours: float | None
     """Wall-clock hours if it shared nothing with others, by earlier seeds; None if never run."""
+    revision: Revision = UNKNOWN
+    """Of the code, looked up when it is run: told beside the result, no part of what it is."""
 
     @property
     def key(self) -> tuple[str, str | None]:

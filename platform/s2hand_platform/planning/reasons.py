@@ -1,6 +1,6 @@
 """Why a trial is reused, evaluated again, or run: naming what changed."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from s2hand_platform.identity import (
     without_fields,
 )
 from s2hand_platform.planning.plan import Status
+from s2hand_platform.spec.overrides import spread
 from s2hand_platform.store.results import ResultStore
 
 _SHOWN = 3
@@ -68,7 +69,7 @@ class Reasons:
     ) -> str:
         """Add to the reason of a trial never run how its row's settings differ from before."""
         before, now = (
-            dict(_spread(without_fields(each, self._operational))) for each in (before, now)
+            dict(spread(without_fields(each, self._operational))) for each in (before, now)
         )
         changes = [
             f"{path}: {before.get(path, 'absent')!r} before, {now.get(path, 'absent')!r} now"
@@ -116,17 +117,6 @@ class Reasons:
                 changes.append(f"the code ({_listed(modules)})" if modules else "the code")
             changes += [f"the {name}" for name in changed if not is_module(name)]
         return "stale", f"finished before, but {' and '.join(changes)} changed since"
-
-
-def _spread(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield settings one by one, also those in lists of tables, which may have names."""
-    for path, value in settings.items():
-        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-            for number, item in enumerate(value):
-                name = item.get("name", number)
-                yield from _spread({f"{path}.{name}.{key}": each for key, each in item.items()})
-        else:
-            yield path, value
 
 
 def _changed_modules(before: Mapping[str, str], now: CodeFingerprint) -> str:

@@ -9,11 +9,11 @@ from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import default_experiment
 from s2hand_platform.experiments.protocol import Experiment
-from s2hand_platform.runs.place import is_label_of, options_of
 from s2hand_platform.spec import files
 from s2hand_platform.spec.claims import LedgerSpec, load_claims
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import is_label_of, options_of
 from s2hand_platform.workspace import Workspace
 
 

@@ -1,6 +1,5 @@
 """What a run works with, and how."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,19 +93,6 @@ class Place:
 
     def _data(self, dataset: str) -> Mapping[str, Any]:
         return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
-
-
-def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
-    """Say whether a place's label tells of this data and this scale; None fits all."""
-    return (data is None or label.startswith(f"{data} (")) and (
-        scale is None or label.endswith(f" ({scale})")
-    )
-
-
-def options_of(label: str) -> str:
-    """Return the options of a command that a place's label stands for."""
-    data, _, scale = label.removesuffix(")").rpartition(" (")
-    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.execution.settings import RunSummary
-from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.progress import ProgressSink
+from s2hand_platform.revision import Revision, find_revision
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.settings import TRACKING_URI
+from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.tracking.writer import SpoolingSink
 
@@ -17,6 +20,11 @@ def run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> 
     """Run what a plan is missing, and tell the terminal and the tracker."""
     place.store.remove_leftovers()
     place.store.compact_if_useful()
+    stamped = Stamp(place.store)
+    plan = replace(
+        plan,
+        trials=tuple(each if each.status == "cached" else stamped(each) for each in plan.trials),
+    )
     summaries = []
     for turn in plan.in_turns():
         progress = ProgressSink(how.console)
@@ -37,6 +45,23 @@ def _run_turn(plan: Plan, place: Place, sink: Sinks, how: HowToRun) -> RunSummar
     from s2hand_platform.execution.tuner import run_plan as run_with_tune
 
     return run_with_tune(plan, place.experiment, place.workspace, sink, how.settings)
+
+
+class Stamp:
+    """Notes on trials that are to run which revision their code is of: looked up once."""
+
+    def __init__(self, store: ResultStore) -> None:
+        """Keep in ``store`` what differs from the commit."""
+        self._store = store
+        self._found: Revision | None = None
+
+    def __call__(self, trial: PlannedTrial) -> PlannedTrial:
+        """Return the trial with the revision of its code."""
+        if self._found is None:
+            self._found, patch = find_revision(trial.code.paths.values() if trial.code else ())
+            if patch:
+                self._store.write_patch(patch)
+        return replace(trial, revision=self._found)
 
 
 @contextmanager

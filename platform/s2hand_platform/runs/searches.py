@@ -10,7 +10,7 @@ from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.planning.planner import plan_points
 from s2hand_platform.progress import ProgressSink
 from s2hand_platform.runs.place import HowToRun, Place
-from s2hand_platform.runs.running import run_plan, tracker_of
+from s2hand_platform.runs.running import Stamp, run_plan, tracker_of
 from s2hand_platform.spec.expansion import grid_points
 from s2hand_platform.spec.schema import SweepSpec
 from s2hand_platform.store.records import StoredAttempt
@@ -63,8 +63,10 @@ def run_search(
     tried: dict[tuple[str, str | None], _Tried] = {}
     plan_of = plan_points(spec, place.experiment, place.store, seed, device_type=place.device_type)
 
+    stamped = Stamp(place.store)
+
     def plan_point(point: Mapping[str, Any]) -> PlannedTrial:
-        (trial,) = plan_of([point])
+        (trial,) = map(stamped, plan_of([point]))
         tried.setdefault(trial.key, _Tried(trial, point))
         return trial
 
@@ -107,6 +109,7 @@ def _persisted_search(spec: SweepSpec, place: Place, tried: Collection[_Tried]) 
         mode=spec.mode,
         axes=spec.axes,
         points={trial.trial_id: point for trial, point in tried},
+        paper=spec.paper,
         notes=spec.notes,
     )
 

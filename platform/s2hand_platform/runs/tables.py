@@ -1,7 +1,7 @@
 """Tables: planned, run, measured and shown."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,16 +12,22 @@ from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
-from s2hand_platform.runs.place import HowToRun, Place, is_label_of
+from s2hand_platform.runs.looks import goes_on, joined, say_if_judged_otherwise, without
+from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.running import run_plan, tracker_of
 from s2hand_platform.runs.table_files import write_table_files
 from s2hand_platform.spec import files
 from s2hand_platform.spec.expansion import expand_table
-from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.spec.schema import Look, TableSpec
+from s2hand_platform.statistics.sequential import LOOKS, planned_looks
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import stored_plan
+from s2hand_platform.tracking.writer import SpoolingSink
 from s2hand_platform.workspace import Workspace
+
+MAX_SEEDS_UNTIL_DECIDED = LOOKS[-1]
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,6 +42,8 @@ def reproduce(
     workspace: str | Path | None = None,
     experiment: Experiment | None = None,
     how: HowToRun | None = None,
+    until_decided: bool = False,
+    max_seeds: int = MAX_SEEDS_UNTIL_DECIDED,
 ) -> MeasuredTable:
     """Measure a table; only what is missing from the store is run.
 
@@ -48,6 +56,9 @@ def reproduce(
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is the one that the command line runs.
         how: where trials run; None is a Ray on this machine.
+        until_decided: run up to a look, judge, and go on only while a declared contrast is open;
+            goes without ``seeds``.
+        max_seeds: with ``until_decided``, the seeds of the last look.
 
     Raises:
         SpecError: for a recipe, configuration or data that cannot be used.
@@ -56,7 +67,13 @@ def reproduce(
     place = Place.choose(
         data=data, scale=scale, workspace=workspace, experiment=experiment, device=device
     )
-    measured, _ = run_table(place, table, seeds=seeds, how=how or HowToRun())
+    how = how or HowToRun()
+    if until_decided and seeds is not None:
+        raise SpecError(["seeds: until_decided takes max_seeds in their place; leave one out"])
+    if until_decided:
+        measured, _ = run_until_decided(place, table, max_seeds=max_seeds, how=how)
+    else:
+        measured, _ = run_table(place, table, seeds=seeds, how=how)
     return measured
 
 
@@ -64,22 +81,65 @@ def run_table(
     place: Place, table: str | Path, *, seeds: int | None, how: HowToRun
 ) -> tuple[MeasuredTable, RunSummary]:
     """Run what a table is missing, tell the tracker, and measure the table."""
+    return _run(place, table, [place.seeds(seeds)], how, looks=())
+
+
+def run_until_decided(
+    place: Place, table: str | Path, *, max_seeds: int, how: HowToRun
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run a table look by look, as long as one of its declared contrasts is open.
+
+    The looks stand in the kept plan from the start, and the table is judged by them from then on.
+
+    Raises:
+        SpecError: if the table declares no contrasts, or for fewer than two seeds.
+    """
+    num_contrasts = len(place.table(table).contrasts)
+    if not num_contrasts:
+        raise SpecError([f"{table}: declares no contrasts, so nothing is to be decided"])
+    if max_seeds < 2:
+        raise SpecError([f"--max-seeds: must be at least 2, got {max_seeds}"])
+    looks = planned_looks(max_seeds, num_contrasts)
+    return _run(place, table, [range(look.seeds) for look in looks], how, looks=looks)
+
+
+def _run(
+    place: Place,
+    table: str | Path,
+    steps: Sequence[range],
+    how: HowToRun,
+    *,
+    looks: tuple[Look, ...],
+) -> tuple[MeasuredTable, RunSummary]:
+    """Run step by step; a training that failed is not tried again in a later step."""
     place.workspace.require_writable()
-    spec, plan = _plan_table(place, table, seeds=seeds)
-    kept = _persisted_table(spec, plan, place)
+    spec, plan = _plan_table(place, table, steps[-1])
+    kept = _persisted_table(spec, plan, place, looks)
+    say_if_judged_otherwise(kept, place, how)
     place.store.write_plan(kept)
+    done = RunSummary(outcomes=(), reused=0)
     with tracker_of(place, how) as tracker:
-        summary = run_plan(plan, place, tracker, how)
-        _measure_baselines(spec, plan, place)
-        measured = MeasuredTable.build(kept, place.store, seeds=place.seeds(seeds))
+        for seeds in steps:
+            if len(steps) > 1:
+                _, plan = _plan_table(place, table, seeds)
+            done = joined(done, run_plan(without(plan, done.failed), place, tracker, how))
+            _measure_baselines(spec, plan, place)
+            measured = MeasuredTable.build(kept, place.store, seeds=seeds)
+            if not goes_on(measured, how):
+                break
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
-        primary = next((column for column in measured.columns if column.is_primary), None)
-        folder = place.workspace.report_dir(spec.name, spec.label)
-        if write_table_files(measured, files.find(table, "tables"), folder):
-            higher_is_better = primary is not None and primary.direction == "higher"
-            tracker.attach(spec.name, folder, higher_is_better=higher_is_better)
-    return measured, summary
+        _keep_files(measured, place, files.find(table, "tables"), tracker)
+    return measured, done
+
+
+def _keep_files(measured: MeasuredTable, place: Place, recipe: Path, tracker: SpoolingSink) -> None:
+    """Write the table beside its recipe, and show the tracker."""
+    primary = next((column for column in measured.columns if column.is_primary), None)
+    folder = place.workspace.report_dir(measured.name, place.label)
+    if write_table_files(measured, recipe, folder):
+        higher_is_better = primary is not None and primary.direction == "higher"
+        tracker.attach(measured.name, folder, higher_is_better=higher_is_better)
 
 
 def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
@@ -89,7 +149,7 @@ def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     run is what a table shows, and what a later plan tells changes from. Where it cannot be kept,
     that is a warning.
     """
-    spec, plan = _plan_table(place, table, seeds=seeds)
+    spec, plan = _plan_table(place, table, place.seeds(seeds))
     store = place.store
     kept = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
     hashes = {row.config_hash for row in kept.rows} if kept is not None else set()
@@ -101,15 +161,15 @@ def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
     return plan
 
 
-def _plan_table(place: Place, table: str | Path, *, seeds: int | None) -> tuple[TableSpec, Plan]:
+def _plan_table(place: Place, table: str | Path, seeds: range) -> tuple[TableSpec, Plan]:
     spec = place.table(table)
-    plan = plan_table(
-        spec, place.experiment, place.store, place.seeds(seeds), device_type=place.device_type
-    )
+    plan = plan_table(spec, place.experiment, place.store, seeds, device_type=place.device_type)
     return spec, plan
 
 
-def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
+def _persisted_table(
+    spec: TableSpec, plan: Plan, place: Place, looks: tuple[Look, ...] = ()
+) -> TablePlan:
     experiment = place.experiment
     return persisted_table(
         spec,
@@ -120,6 +180,7 @@ def _persisted_table(spec: TableSpec, plan: Plan, place: Place) -> TablePlan:
             row.row.id: experiment.describe_data(row.config)
             for row in expand_table(spec, experiment)
         },
+        looks=looks,
     )
 
 
@@ -148,22 +209,7 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    known = dict.fromkeys(
-        label
-        for label, device in store.table_labels(name)
-        if device_type in {None, device} and is_label_of(label, data, scale)
-    )
-    if len(known) > 1:
-        listed = ", ".join(f"'{label}'" for label in known)
-        raise SpecError([f"{name}: was run on {listed}; name one by --data and --scale"])
-    plan = None
-    for label in known:
-        plan = store.latest_table_plan(name, label=label, device_type=device_type)
-    if plan is None:
-        fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
-        options = {"--data": data, "--scale": scale, "--device": device_type}
-        asked = "".join(f" {option} {value}" for option, value in options.items() if value)
-        raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
+    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

@@ -1,5 +1,6 @@
 """Collects what is wrong with a file, so that all of it can be told at once."""
 
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -95,7 +96,7 @@ class Section:
         found = {}
         for name, value in self.table(key).items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and value > 0:
+            if is_number and 0 < value <= sys.float_info.max:
                 found[name] = float(value)
             else:
                 self.faults.add(self.place(f"{key}.{name}"), f"must be above 0, got {value!r}")

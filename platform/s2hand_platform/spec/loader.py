@@ -9,7 +9,7 @@ from s2hand_platform.spec.checks import check_metric
 from s2hand_platform.spec.faults import Faults, Section
 from s2hand_platform.spec.overrides import flatten, lay_over
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
-from s2hand_platform.spec.spaces import check_points, read_num_trials, read_space
+from s2hand_platform.spec.spaces import check_points, read_num_trials, read_paper, read_space
 from s2hand_platform.spec.starts import read_start, read_starts
 from s2hand_platform.spec.table_parts import (
     check_rows,
@@ -27,7 +27,7 @@ _TABLE_KEYS = (
 )  # fmt: skip
 _SWEEP_KEYS = (
     "title", "dataset", "notes", "base", "space", "search", "scheduler", "metric", "mode",
-    "num_trials", "starts_from",
+    "num_trials", "paper", "starts_from",
 )  # fmt: skip
 _SCALE_KEYS = ("title", "seeds", "notes", "data", "base", "fixed", "starts")
 
@@ -98,6 +98,7 @@ def load_sweep(name_or_path: str | Path, experiment: Experiment) -> SweepSpec:
         metric=metric,
         mode=cast("Literal['min', 'max']", root.choice("mode", ("min", "max"))),
         num_trials=read_num_trials(root, search, space),
+        paper=read_paper(root, space),
         notes=root.texts("notes"),
         starts_from=read_start(root),
     )

@@ -1,6 +1,6 @@
 """Nested mappings and dotted paths: two ways to write the same overrides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -18,6 +18,17 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+def spread(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield settings one by one, also those in lists of tables, which may have names."""
+    for path, value in settings.items():
+        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value):
+                name = item.get("name", number)
+                yield from spread({f"{path}.{name}.{key}": each for key, each in item.items()})
+        else:
+            yield path, value
 
 
 def lay_over(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

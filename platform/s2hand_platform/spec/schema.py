@@ -52,6 +52,16 @@ class ContrastSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A number of seeds at which contrasts are judged before more are run."""
+
+    seeds: int
+    """So many, from the first on."""
+    level: float
+    """What the p of a contrast may be there at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TableSpec:
     """A table that can be measured."""
 
@@ -157,6 +167,8 @@ class SweepSpec:
     mode: Literal["min", "max"]
     num_trials: int
     """Trials to draw; for a grid, its size."""
+    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The points that the paper chose: what to call one → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
     label: str = ""
     """What is measured on, and at which scale, in the words of the command."""

@@ -7,6 +7,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.spec.expansion import expand_point, grid_points
 from s2hand_platform.spec.faults import Faults, Section
+from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.spec.schema import Choices, Domain, LogUniform, SweepSpec, Uniform
 
 
@@ -27,6 +28,18 @@ def read_space(root: Section) -> dict[str, Domain]:
         else:
             space[path] = domain
     return space
+
+
+def read_paper(root: Section, space: Mapping[str, Domain]) -> dict[str, dict[str, Any]]:
+    """Read the points that the paper chose, by what to call them; each names the whole space."""
+    points = {}
+    for label, entry in root.table("paper").items():
+        point = flatten(entry) if isinstance(entry, dict) else {}
+        if set(point) != set(space):
+            fault = f"must give a value to each of {', '.join(space)}, got {entry!r}"
+            root.faults.add(f"paper.{label}", fault)
+        points[label] = point
+    return points
 
 
 def read_num_trials(root: Section, search: str, space: Mapping[str, Domain]) -> int:

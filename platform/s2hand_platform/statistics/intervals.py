@@ -43,6 +43,8 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Me
         raise ValueError(f"expected at least one finite value, got {list(values)!r}")
     if array.size == 1:
         return MeanInterval(mean=float(array[0]), sd=None, half_width=None, n=1)
+    if array.min() == array.max():  # the mean's rounding would pass for a spread
+        return MeanInterval(mean=float(array[0]), sd=0.0, half_width=0.0, n=array.size)
     sd = float(array.std(ddof=1))
     half_width = _quantile(confidence, array.size) * sd / math.sqrt(array.size)
     return MeanInterval(mean=float(array.mean()), sd=sd, half_width=half_width, n=array.size)

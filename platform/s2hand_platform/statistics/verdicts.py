@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import Expected
+from s2hand_platform.spec.schema import Expected, Look
 from s2hand_platform.statistics.intervals import (
     MeanInterval,
     is_consistent,
@@ -44,9 +44,14 @@ class Decision:
     p: float | None
     """Of the two-sided paired t test; None for fewer than two seeds."""
     p_adjusted: float | None
-    """The same by Holm's procedure, over the declared contrasts."""
+    """The same by Holm's procedure, over the declared contrasts; None under looks."""
     p_equivalence: float | None
-    """Of two one-sided tests for the tolerance, by Holm's procedure too; None without one."""
+    """Of two one-sided tests for the tolerance, by Holm's procedure too where ``p`` has it; None
+    without a tolerance."""
+    look: Look | None = None
+    """Under looks, the one whose p this is: that which decided, or the last one that was taken."""
+    is_open: bool = False
+    """Under looks, whether a later one may still decide what is undecided."""
 
     def __str__(self) -> str:
         """Name the verdict as a reader sees it."""
@@ -86,17 +91,11 @@ def judge_contrasts(
     ):
         differs = p_adjusted is not None and p_adjusted <= ALPHA
         is_within = p_equivalence is not None and p_equivalence <= ALPHA
-        verdict: ContrastVerdict = "undecided"
-        if difference is None:
-            verdict = "not run"
-        elif differs:
-            is_better = (difference.mean > 0) == (direction == "higher")
-            verdict = "reproduced" if is_better == (says == "better") else "reversed"
-        elif is_within:
-            verdict = "equivalent"
         decisions.append(
             Decision(
-                verdict=verdict,
+                verdict=contrast_verdict(
+                    difference, says, direction, differs=differs, is_within=is_within
+                ),
                 is_within_tolerance=is_within,
                 p=p,
                 p_adjusted=p_adjusted,
@@ -104,6 +103,23 @@ def judge_contrasts(
             )
         )
     return decisions
+
+
+def contrast_verdict(
+    difference: MeanInterval | None,
+    expected: Expected,
+    direction: Direction,
+    *,
+    differs: bool,
+    is_within: bool,
+) -> ContrastVerdict:
+    """Put into a word what tests of a difference, and of its equivalence with zero, have shown."""
+    if difference is None:
+        return "not run"
+    if differs:
+        is_better = (difference.mean > 0) == (direction == "higher")
+        return "reproduced" if is_better == (expected == "better") else "reversed"
+    return "equivalent" if is_within else "undecided"
 
 
 def judge_cell(

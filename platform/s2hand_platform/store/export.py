@@ -1,7 +1,14 @@
 """Copies what a table is made of into another store: small enough to stand beside a paper."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
 import pyarrow as pa
 
+from s2hand_platform.identity import canonical_json
 from s2hand_platform.store.attempts import AttemptFiles, Wanted
 from s2hand_platform.store.files import parquet_files, read_whole, write_replacing
 from s2hand_platform.store.results import BASELINES_FOLDER, ResultStore, baselines_begin_with
@@ -14,7 +21,8 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
     """Copy a plan, the attempts at its trials and its baselines.
 
     Predictions and pictures stay behind, and of the values of samples all but those of the primary
-    column, which the table's note on samples needs.
+    column, which the table's note on samples needs. Of folders in configurations the last two names
+    remain: where somebody's data lies is nobody's business.
 
     Returns:
         How many attempts were copied.
@@ -28,6 +36,8 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
     files = AttemptFiles(target.path, SetAsideRoom(target.path))
     lines = AttemptFiles(source.path, SetAsideRoom(source.path)).read(wanted).to_pylist()
     for line in lines:
+        config = _without_folders(json.loads(line["config_json"]))
+        line["config_json"] = canonical_json(config)
         line["samples"] = [
             values
             for values in line["samples"] or ()
@@ -42,5 +52,18 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
             if path.name.startswith(start):
                 copy = target.path / BASELINES_FOLDER / path.name
                 write_replacing(read_whole(path, BASELINES), copy)
-    target.write_plan(plan)
+    rows = tuple(replace(row, settings=_without_folders(row.settings)) for row in plan.rows)
+    target.write_plan(replace(plan, rows=rows))
     return len(lines)
+
+
+def _without_folders(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {name: _without_folders(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_without_folders(inner) for inner in value]
+        case str() if PurePath(value).is_absolute():
+            return str(PurePath("…", *PurePath(value).parts[1:][-2:]))
+        case _:
+            return value

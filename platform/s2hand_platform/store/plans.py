@@ -74,12 +74,30 @@ class PlanFiles:
                 found[key] = None
         return tuple(found)
 
+    def tables(self) -> list[TablePlan]:
+        """Return the latest plan of every table, label and device that can be read."""
+        by_place: dict[tuple[str, ...], list[Path]] = {}
+        paths = [path for path in parquet_files(self._folder) if path.match("*.*.*.*.*.parquet")]
+        for path in sorted(paths, key=_commit_of, reverse=True):
+            by_place.setdefault(tuple(path.name.split(".")[:3]), []).append(path)
+        found = (self._latest_table(paths) for paths in by_place.values())
+        return sorted(filter(None, found), key=lambda plan: (plan.name, plan.label))
+
+    def _latest_table(self, latest_first: list[Path]) -> TablePlan | None:
+        for line in self._lines(latest_first):
+            if line["kind"] != _KINDS[TablePlan]:
+                return None
+            plan = self._parse(TablePlan, line)
+            if plan is not None:
+                return plan
+        return None
+
     def _parse(self, kind: type[P], line: Mapping[str, Any]) -> P | None:
         """Read a plan; one that this program cannot read stays where it is, and is told."""
         try:
             document = json.loads(line["document_json"])
             plan = kind.from_plain(document)
-            if json.loads(json.dumps(plan.to_plain())) == document:
+            if _says_all_of(document, json.loads(json.dumps(plan.to_plain()))):
                 return plan
         except (ValueError, RecursionError):  # pydantic's is a ValueError
             pass
@@ -93,13 +111,25 @@ class PlanFiles:
         wanted = [_short_hash(part) if part is not None else "*" for part in (label, device_type)]
         pattern = f"{'.'.join([_place(kind, name), *wanted])}.*.*.parquet"
         paths = [path for path in parquet_files(self._folder) if path.match(pattern)]
-        for path in sorted(paths, key=_commit_of, reverse=True):
+        return self._lines(sorted(paths, key=_commit_of, reverse=True))
+
+    def _lines(self, paths: list[Path]) -> Iterator[dict[str, Any]]:
+        for path in paths:
             try:
                 yield {**_only_line(path), "path": path}
             except FileNotFoundError:
                 continue  # set aside by another process
             except UnusableFile as fault:
                 self._set_aside.take(fault)
+
+
+def _says_all_of(document: Any, read: Any) -> bool:
+    """Say whether nothing of a document was lost when it was read; what it lacks has a default."""
+    if isinstance(document, dict) and isinstance(read, dict):
+        return all(key in read and _says_all_of(document[key], read[key]) for key in document)
+    if isinstance(document, list) and isinstance(read, list):
+        return len(document) == len(read) and all(map(_says_all_of, document, read))
+    return bool(document == read)
 
 
 class CodeFiles:

@@ -10,6 +10,7 @@ import numpy as np
 
 from s2hand_platform.errors import FailureCause
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
+from s2hand_platform.revision import UNKNOWN, Revision
 
 AttemptStatus = Literal["finished", "failed", "stopped_early"]
 
@@ -55,6 +56,8 @@ class AttemptRecord:
     """Of the training data; None where it cannot be known."""
     code_fingerprint: str | None
     """Of the code that acts in the training; None where it cannot be known."""
+    revision: Revision = UNKNOWN
+    """Of the code, where it was planned."""
     evaluation_fingerprint: str | None = None
     """Of code, data and settings of the evaluation; None where it cannot be known, or where
     nothing was evaluated."""
@@ -108,6 +111,21 @@ class StoredAttempt:
     training_s: float | None
     """See ``AttemptRecord``."""
     evaluation_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackedRun:
+    """Where a tracker shows an attempt; one that fills several rows has a run for each."""
+
+    trial_id: str
+    attempt: int
+    tracker: str
+    """Its address, without names and passwords; empty for the database in the workspace."""
+    group: str
+    """The table or search."""
+    name: str
+    """The row, or the search's point."""
+    run_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

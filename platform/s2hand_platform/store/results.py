@@ -34,12 +34,24 @@ from s2hand_platform.store.lines import (
     nested_frame,
     samples_frame,
 )
+from s2hand_platform.store.origins import (
+    PATCHES_FOLDER,
+    TRACKED_FOLDER,
+    PatchFiles,
+    TrackedFiles,
+)
 from s2hand_platform.store.pictures import FOLDER as PICTURES
 from s2hand_platform.store.pictures import read_pictures, write_pictures
 from s2hand_platform.store.plans import CODE_FOLDER, PLANS_FOLDER, CodeFiles, PlanFiles
 from s2hand_platform.store.predictions import FOLDER as PREDICTIONS
 from s2hand_platform.store.predictions import read_predictions, write_predictions
-from s2hand_platform.store.records import AttemptRecord, Curve, Predictions, StoredAttempt
+from s2hand_platform.store.records import (
+    AttemptRecord,
+    Curve,
+    Predictions,
+    StoredAttempt,
+    TrackedRun,
+)
 from s2hand_platform.store.schema import BASELINES, TRIAL_COLUMNS
 from s2hand_platform.store.set_aside import SetAside, SetAsideRoom
 from s2hand_platform.store.table_plan import SearchPlan, TablePlan
@@ -54,6 +66,8 @@ _FOLDERS = (
     BASELINES_FOLDER,
     PLANS_FOLDER,
     CODE_FOLDER,
+    PATCHES_FOLDER,
+    TRACKED_FOLDER,
     *version1.FOLDERS,
 )
 _STORED = tuple(
@@ -79,6 +93,8 @@ class ResultStore:
         self._files = AttemptFiles(self.path, self._set_aside)
         self._plans = PlanFiles(self.path, self._set_aside)
         self._code = CodeFiles(self.path, self._set_aside)
+        self._patches = PatchFiles(self.path, self._set_aside)
+        self._tracked = TrackedFiles(self.path, self._set_aside)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -302,6 +318,10 @@ class ResultStore:
         """Return under which label and for which device a table was planned, the latest first."""
         return self._plans.table_labels(name)
 
+    def table_plans(self) -> list[TablePlan]:
+        """Return of every table, label and device the latest plan, by name and label."""
+        return self._plans.tables()
+
     def write_code(self, sha256: str, files: Mapping[str, str]) -> None:
         """Keep what a fingerprint was taken of: module → digest."""
         self._code.write(sha256, files)
@@ -309,6 +329,24 @@ class ResultStore:
     def code_files(self, sha256: str) -> dict[str, str] | None:
         """Return what a fingerprint was taken of, or None if that is not known."""
         return self._code.read(sha256)
+
+    def write_patch(self, text: str) -> None:
+        """Keep what differed from a commit, as an attempt's ``code_patch`` names it."""
+        self._patches.write(text)
+
+    def patch(self, sha256: str) -> str | None:
+        """Return what differed from a commit, or None if that is not known."""
+        return self._patches.read(sha256)
+
+    # Trackers
+
+    def write_tracked(self, run: TrackedRun) -> None:
+        """Keep where a tracker shows an attempt."""
+        self._tracked.write(run)
+
+    def tracked(self, trial_ids: Collection[str]) -> list[TrackedRun]:
+        """List where trackers show the attempts at some trials."""
+        return self._tracked.read(trial_ids)
 
     # Upkeep
 

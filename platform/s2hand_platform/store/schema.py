@@ -40,6 +40,9 @@ ATTEMPTS = _schema(
     _column("seed", pa.int64()),
     _column("data_fingerprint", _TEXT, meaning="of the training data"),
     _column("code_fingerprint", _TEXT, meaning="of the code that acts in the training"),
+    _column("code_commit", _TEXT, meaning="of the repository that the code lies in"),
+    _column("code_state", _TEXT, meaning="clean, dirty, untracked or unknown, by that commit"),
+    _column("code_patch", _TEXT, meaning="SHA-256 of what differs from the commit, in patches/"),
     _column("evaluation_fingerprint", _TEXT, meaning="of the evaluation's code, data, settings"),
     _column("data_record_json", _TEXT, meaning="what was evaluated on"),
     _column("device_type", _TEXT, meaning="cpu or cuda"),
@@ -108,4 +111,18 @@ CODE = _schema(
     _column("fingerprint", _TEXT),
     _column("module", _TEXT),
     _column("sha256", _TEXT, meaning="digest of the module"),
+)
+
+PATCHES = _schema(
+    _column("sha256", _TEXT),
+    _column("text", _TEXT, meaning="names of untracked files, then the patch"),
+)
+
+TRACKED = _schema(
+    _column("trial_id", _TEXT),
+    _column("attempt", pa.int32()),
+    _column("tracker", _TEXT, meaning="its address; empty for the workspace's own database"),
+    _column("group", _TEXT, meaning="table or search"),
+    _column("name", _TEXT, meaning="row, or point of a search"),
+    _column("run_id", _TEXT, meaning="the tracker's own"),
 )

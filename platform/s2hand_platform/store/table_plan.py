@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import ContrastSpec
+from s2hand_platform.spec.schema import ContrastSpec, Look
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,16 +70,23 @@ class TablePlan:
     contrasts: tuple[ContrastSpec, ...] = ()
     primary_column: str = ""
     """Label of the column that decides contrasts."""
+    looks: tuple[Look, ...] = ()
+    """Numbers of seeds at which contrasts are judged until they are decided; without them they are
+    judged once, by Holm's procedure."""
     printed: tuple[PrintedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that contrasts are between rows of the table.
+        """Check that contrasts are between rows of the table, and decided in a column of it.
 
         Raises:
             ValueError: if one is not.
         """
         known = {row.id for row in self.rows}
+        if self.contrasts and self.primary_column not in {each.label for each in self.columns}:
+            raise ValueError(
+                f"the primary column must be one of the table's, got '{self.primary_column}'"
+            )
         for contrast in self.contrasts:
             if not {contrast.row, contrast.baseline} <= known:
                 raise ValueError(f"a contrast must be between rows of the table, got {contrast}")
@@ -127,7 +134,20 @@ class SearchPlan:
     """Dotted configuration path → what to call it."""
     points: Mapping[str, Mapping[str, Any]]
     """Trial → dotted configuration path → value."""
+    paper: Mapping[str, Mapping[str, Any]]
+    """The points that the paper chose: what to call one → dotted configuration path → value."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that points have a value on every axis.
+
+        Raises:
+            ValueError: if one has not.
+        """
+        for point in (*self.points.values(), *self.paper.values()):
+            if set(point) != set(self.axes):
+                axes = ", ".join(self.axes)
+                raise ValueError(f"a point must have a value of each of {axes}, got {dict(point)}")
 
     def to_plain(self) -> dict[str, Any]:
         """Dump as JSON types."""

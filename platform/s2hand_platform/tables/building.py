@@ -132,18 +132,24 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
 def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
     """Say what a contrast's verdict rests on, and what is controlled."""
     primary = next(each for each in plan.columns if each.label == plan.primary_column)
+    rule = "at the same looks and levels" if plan.looks else "Holm's procedure"
     yield (
         f"Contrasts are decided in one column, {primary.label}: reproduced (reversed) where the "
         "paired difference over seeds is on the side that the paper says (the other one). The "
         f"chance of any wrong claim among the {len(plan.contrasts)} declared contrasts is at most "
-        f"{100 * ALPHA:.0f} % (two-sided t tests, Holm's procedure); undecided means that these "
+        f"{100 * ALPHA:.0f} % ({_procedure(plan)}); undecided means that these "
         "seeds do not tell. Intervals are 95 % each, and those of other columns claim nothing."
     )
+    if plan.looks:
+        yield (
+            "A contrast is decided at the first of these looks where its p is at most the level, "
+            "and stays so; its interval is of all seeds that were run, and is not corrected for "
+            "looking. A look is taken when all its seeds have run."
+        )
     if primary.tolerance:
         yield (
             f"A difference of less than {primary.tolerance:g} {primary.unit} was declared not to "
-            "matter: equivalent is what is shown to be smaller (two one-sided tests, Holm's "
-            "procedure)."
+            f"matter: equivalent is what is shown to be smaller (two one-sided tests, {rule})."
         )
     if num_seeds >= MIN_SEEDS_BY_SYMMETRY:
         yield (
@@ -154,6 +160,17 @@ def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
         "An undecided contrast names the seeds that find a difference of the measured size in "
         f"{100 * POWER:.0f} % of cases, if the spread is as measured, which few seeds tell "
         f"roughly; without a number they are more than {MAX_SEEDS}, or the spread is not known."
+    )
+
+
+def _procedure(plan: TablePlan) -> str:
+    """Name the procedure that keeps the chance of wrong claims."""
+    if not plan.looks:
+        return "two-sided t tests, Holm's procedure"
+    looks = ", ".join(f"{look.seeds} seeds at level {look.level:.2g}" for look in plan.looks)
+    return (
+        f"two-sided t tests, looked at with {looks}, so that over all looks each contrast has "
+        f"{100 * ALPHA:.0f} % / {len(plan.contrasts)}: Bonferroni in the place of Holm"
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import RenderableType
 
 from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.statistics.verdicts import Decision
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import building, layout
@@ -77,7 +78,7 @@ class MeasuredTable:
             data=plan.measured_on,
             columns=columns,
             rows=rows,
-            contrasts=contrasts(plan.contrasts, rows, columns),
+            contrasts=contrasts(plan.contrasts, rows, columns, plan.looks),
             margins=tuple(building.margins(rows, plan.primary_column)),
             footnotes=(
                 *building.footnotes(plan, chosen),
@@ -110,13 +111,30 @@ class MeasuredTable:
                     of_row |= numbers
         return found
 
+    def grids(self) -> list[Grid]:
+        """Return what is shown, as texts: the cells, then the contrasts and margins, if any."""
+        header = (f"measured on {self.data}", *(column.header for column in self.columns))
+        rows = tuple(
+            (
+                GridCell(text=row.label),
+                *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
+            )
+            for row in self.rows
+        )
+        grids = [Grid(title=f"{self.name}: {self.title}", header=header, rows=rows)]
+        if self.contrasts:
+            grids.append(self._contrast_grid())
+        if self.margins:
+            grids.append(self._margin_grid())
+        return grids
+
     def to_markdown(self) -> str:
         """Write the table, its contrasts and footnotes as Markdown."""
-        return layout.to_markdown(self._grids(), self.footnotes)
+        return layout.to_markdown(self.grids(), self.footnotes)
 
     def to_latex(self) -> str:
         """Write booktabs tables."""
-        return layout.to_latex(self._grids(), self.footnotes)
+        return layout.to_latex(self.grids(), self.footnotes)
 
     def to_csv(self) -> str:
         """Write one line per cell, numbers unrounded."""
@@ -124,11 +142,11 @@ class MeasuredTable:
 
     def to_rich(self) -> RenderableType:
         """Draw the table for the terminal."""
-        return layout.to_rich(self._grids(), self.footnotes)
+        return layout.to_rich(self.grids(), self.footnotes)
 
     def to_html(self) -> str:
         """Write plain HTML tables."""
-        return layout.to_html(self._grids(), self.footnotes)
+        return layout.to_html(self.grids(), self.footnotes)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -166,22 +184,6 @@ class MeasuredTable:
             "published": str(cell.published) if cell.published else None,
             "verdict": cell.verdict,
         }
-
-    def _grids(self) -> list[Grid]:
-        header = (f"measured on {self.data}", *(column.header for column in self.columns))
-        rows = tuple(
-            (
-                GridCell(text=row.label),
-                *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
-            )
-            for row in self.rows
-        )
-        grids = [Grid(title=f"{self.name}: {self.title}", header=header, rows=rows)]
-        if self.contrasts:
-            grids.append(self._contrast_grid())
-        if self.margins:
-            grids.append(self._margin_grid())
-        return grids
 
     def _contrast_grid(self) -> Grid:
         lines: dict[tuple[str, str, str], dict[str, GridCell]] = {}
@@ -257,7 +259,7 @@ def _shown_verdict(contrast: TableContrast) -> GridCell:
     needed = f" (≈ {contrast.seeds_to_decide} seeds)" if contrast.seeds_to_decide else ""
     asides = []
     if decision.p is not None:
-        asides.append(f"p {decision.p:.2g}, Holm {decision.p_adjusted:.2g}")
+        asides.append(f"p {decision.p:.2g}{_against(decision)}")
     if decision.p_equivalence is not None:
         asides.append(f"equal {decision.p_equivalence:.2g}")
     if tests is not None:
@@ -266,6 +268,13 @@ def _shown_verdict(contrast: TableContrast) -> GridCell:
             f"(smallest {tests.smallest_p:.2g})"
         )
     return GridCell(text=f"{decision}{needed}", aside="; ".join(asides))
+
+
+def _against(decision: Decision) -> str:
+    """Write what the raw p is held against."""
+    if decision.look is not None:
+        return f" at {decision.look.seeds} seeds (level {decision.look.level:.2g})"
+    return f", Holm {decision.p_adjusted:.2g}"
 
 
 def _shown_printed(contrast: TableContrast) -> GridCell:
@@ -288,6 +297,8 @@ def _contrast_line(contrast: TableContrast) -> dict[str, Any]:
         "p": decision.p if decision else None,
         "p_adjusted": decision.p_adjusted if decision else None,
         "p_equivalence": decision.p_equivalence if decision else None,
+        "look_seeds": decision.look.seeds if decision and decision.look else None,
+        "look_level": decision.look.level if decision and decision.look else None,
         "signed_rank_p": tests.signed_rank_p if tests else None,
         "sign_flip_p": tests.sign_flip_p if tests else None,
         "printed_low": printed.low if printed else None,

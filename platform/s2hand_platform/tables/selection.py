@@ -67,8 +67,8 @@ def select_results(
     attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
     if seeds is not None:
         attempts = attempts[attempts["seed"].isin(list(seeds))]
-    of_row = {row.id: _of_row(attempts, plan, row) for row in plan.rows}
-    counted = {row.id: _counted(of_row[row.id], row) for row in plan.rows}
+    of_row = {row.id: attempts_of_row(attempts, plan, row) for row in plan.rows}
+    counted = {row.id: counted_attempts(of_row[row.id], row) for row in plan.rows}
     evaluator = _evaluator(attempts, counted)
     others = {row.id: _others(attempts, row, counted[row.id], evaluator) for row in plan.rows}
     chosen = {
@@ -103,7 +103,7 @@ def select_results(
     )
 
 
-def _of_row(attempts: pd.DataFrame, plan: TablePlan, row: PlanRow) -> pd.DataFrame:
+def attempts_of_row(attempts: pd.DataFrame, plan: TablePlan, row: PlanRow) -> pd.DataFrame:
     """Return the attempts at the row's trials, of all seeds, also those planned at other times."""
     as_planned = (
         (attempts["config_hash"] == row.config_hash)
@@ -115,7 +115,8 @@ def _of_row(attempts: pd.DataFrame, plan: TablePlan, row: PlanRow) -> pd.DataFra
     return attempts[as_planned | attempts["trial_id"].isin(row.trial_ids.values())]
 
 
-def _counted(attempts: pd.DataFrame, row: PlanRow) -> pd.DataFrame:
+def counted_attempts(attempts: pd.DataFrame, row: PlanRow) -> pd.DataFrame:
+    """Choose from a row's attempts those whose numbers stand in its cells: one per seed."""
     if row.evaluation is not None:
         return measured_attempts(attempts, row.evaluation)
     own = attempts[attempts["trial_id"].isin(row.trial_ids.values())]

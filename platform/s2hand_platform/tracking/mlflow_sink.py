@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -29,7 +30,8 @@ from mlflow.exceptions import InvalidUrlException, MlflowException  # noqa: E402
 from PIL import Image  # noqa: E402
 from sqlalchemy.exc import DBAPIError  # noqa: E402
 
-from s2hand_platform.errors import SpecError  # noqa: E402
+from s2hand_platform.errors import SpecError, StoreError  # noqa: E402
+from s2hand_platform.store.records import TrackedRun  # noqa: E402
 from s2hand_platform.store.results import ResultStore  # noqa: E402
 from s2hand_platform.tracking.spool import Operation, Spool, TrackerAwayError  # noqa: E402
 from s2hand_platform.tracking.writer import SpoolingSink, first_line  # noqa: E402
@@ -135,6 +137,8 @@ class MlflowRuns:
         self._reused: dict[tuple[str, str], int] | None = None
         self._pictures: dict[str, set[tuple[str, int]]] = {}
         self._without_pictures: set[str] = set()
+        self._kept_runs: set[str] = set()
+        self._store_takes_runs = True
 
     def check(self) -> None:
         """Look whether MLflow can be there.
@@ -403,7 +407,28 @@ class MlflowRuns:
         if not is_row:
             described["search.point"] = operation["name"]
         name = f"{operation['name']} seed {operation['seed']}"
-        return self._run(operation["group"], tags, described, name)
+        run = self._run(operation["group"], tags, described, name)
+        self._keep_run(run.info.run_id, operation)
+        return run
+
+    def _keep_run(self, run_id: str, operation: Operation) -> None:
+        """Note in the store which run shows an attempt; the tracker never waits for the store."""
+        if run_id in self._kept_runs or not self._store_takes_runs:
+            return
+        tracked = TrackedRun(
+            trial_id=operation["trial"],
+            attempt=int(operation["attempt"]),
+            tracker="" if self.uri == self._workspace.mlflow_uri else _address(self.uri),
+            group=operation["group"],
+            name=operation["name"],
+            run_id=run_id,
+        )
+        try:
+            ResultStore(self._workspace.store_dir).write_tracked(tracked)
+        except StoreError as error:
+            self._say(f"the store does not take MLflow's run ids: {first_line(error)}")
+            self._store_takes_runs = False
+        self._kept_runs.add(run_id)
 
     def _run(
         self, group: str, tags: Mapping[str, str], described: Mapping[str, str], name: str
@@ -473,6 +498,12 @@ def _is_wrong_address(error: Exception) -> bool:
     return isinstance(error, InvalidUrlException) or (
         isinstance(error, MlflowException) and error.error_code in _WRONG_ADDRESS
     )
+
+
+def _address(uri: str) -> str:
+    """Return a tracker's address without what opens it."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _key(tags: Mapping[str, str]) -> _Key:

@@ -141,6 +141,7 @@ def _identity(trial: PlannedTrial, experiment: Experiment) -> dict[str, Any]:
         "device_type": trial.identity.device_type,
         "data_fingerprint": trial.identity.data,
         "code_fingerprint": trial.identity.code,
+        "revision": trial.revision,
         "units": {name: info.unit for name, info in experiment.metrics.items()},
     }
 

@@ -255,3 +255,17 @@ def test_consistency_gradients_reach_both_branches():
     loss(projected, heatmap).backward()
     assert projected.grad.abs().max() > 0
     torch.testing.assert_close(projected.grad, -heatmap.grad)
+
+
+def test_the_knee_lies_at_five_pixels() -> None:
+    """ρ(d) is d²/10 below 5 px and d − 2.5 px from there on, in all three losses."""
+    ours, theirs = torch.zeros(1, 21, 2), torch.zeros(1, 21, 2)
+    theirs[0, 0, 0], theirs[0, 20, 1] = 4.9, 7.0
+    expected = 4.9**2 / 10 + 7.0 - 2.5
+    sure = torch.ones(1, 21)
+    for total in (
+        keypoint_consistency_loss(ours, theirs, px_scale=1.0),
+        keypoint_2d_loss(ours, theirs, sure, px_scale=1.0, form="paper"),
+        heatmap_keypoint_loss(ours[None], theirs, sure, px_scale=1.0, form="paper"),
+    ):
+        assert total.item() == pytest.approx(expected, rel=1e-5)

@@ -20,7 +20,6 @@ from s2hand.metrics.evaluate import (
     Predictions,
     evaluate,
 )
-from s2hand.metrics.evaluator import evaluator_id, in_words
 from s2hand.metrics.f_score import f_scores
 from s2hand.metrics.pck import sample_auc
 
@@ -231,21 +230,6 @@ def test_another_program_s_joints_are_compared_as_they_are():
     of_freihand = replace(table, fingertips=S2HAND_FINGERTIPS)
     other = Predictions(joints=predicted, vertices=vertices, fingertips=None)
     assert evaluate(other, of_freihand).evaluator_id.endswith(" tips=given|s2hand")
-
-
-def test_an_evaluator_s_id_is_told_in_words():
-    table = replace(table_of(2), fingertips=HO3D_FINGERTIPS)
-    told = list(in_words(evaluator_id(table)))
-    assert len(told) == len(evaluator_id(table).split()) - 1
-    assert not any("=" in sentence for sentence in told)
-    assert told[-2:] == [
-        "fingertips of predictions are the method's vertices, those of the truth the method's",
-        "metrics of dataset_tips compare with the fingertips of the truth's file (ho3d)",
-    ]
-    assert list(in_words("s2hand/9 tips=given|ho3d new=rule")) == [
-        "fingertips of predictions are the predicting file's vertices, those of the truth ho3d",
-        "new=rule",
-    ]
 
 
 def test_one_moved_joint_gives_the_root_error_of_its_share():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 
-__all__ = ["COMMANDS", "S2HandExperiment"]
+__all__ = ["COMMANDS", "EVALUATORS", "S2HandExperiment"]
 
 COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": "s2hand_platform.experiments.s2hand.commands:evaluate",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
 }
+
+EVALUATORS = "s2hand_platform.experiments.s2hand.evaluators:describe_evaluator"
 
 
 def __getattr__(name: str) -> Any:

@@ -21,13 +21,13 @@ from s2hand.layouts import LAYOUTS
 from s2hand.metrics.curves import curves_of
 from s2hand.metrics.descriptions import METRICS
 from s2hand.metrics.evaluate import Predictions, SetEvaluation, evaluate
-from s2hand.metrics.evaluator import in_words
 from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE
 from s2hand.starting_weights import open_weights
 from s2hand.submission import read_submission, write_submission
 from s2hand.trained_model import load_model, read_model_record
 from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.s2hand.evaluators import describe_evaluator
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
@@ -81,7 +81,7 @@ class Scored:
             "frames": len(self.table),
             "n": 1,
             "evaluator": found and found.evaluator_id,
-            "evaluator_in_words": list(in_words(found.evaluator_id)) if found else [],
+            "evaluator_in_words": list(describe_evaluator(found.evaluator_id)) if found else [],
             "metrics": {
                 name: {
                     "value": value if isfinite(value) else None,

@@ -1,0 +1,130 @@
+"""Makes the cards of a table's cells, from the store alone."""
+
+from collections.abc import Iterator
+
+from s2hand_platform.cards.arithmetic import about_contrast, about_interval, about_verdict
+from s2hand_platform.cards.card import CellCard, PrintedNumber, RowOrigin
+from s2hand_platform.cards.origin import origin_of
+from s2hand_platform.cards.places import Places, RowPlace
+from s2hand_platform.errors import SpecError, nearest
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import PlanRow, TablePlan
+from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import command_of
+from s2hand_platform.tables.parts import TableCell, TableColumn, TableRow
+
+
+def explain_cell(plan: TablePlan, store: ResultStore, row_id: str, column_label: str) -> CellCard:
+    """Make the card of one cell.
+
+    Args:
+        plan: the table as it was planned, from ``store.latest_table_plan``.
+        store: where results are.
+        row_id: of a row with a recipe.
+        column_label: as it stands in the table's head.
+
+    Raises:
+        SpecError: if the table has no such row or column, with the nearest that it has.
+    """
+    return Cards(plan, store).cell(row_id, column_label)
+
+
+class Cards:
+    """The cards of a planned table."""
+
+    def __init__(self, plan: TablePlan, store: ResultStore) -> None:
+        """Read what all cells have in common."""
+        self._plan = plan
+        self._store = store
+        self._table = MeasuredTable.build(plan, store)
+        self._places = Places(plan, store)
+        self._origins: dict[str, RowOrigin] = {}
+
+    def cell(self, row_id: str, column_label: str) -> CellCard:
+        """Make the card of a cell; see ``explain_cell``."""
+        plan = self._plan
+        planned = find_row(plan, row_id)
+        check_column(plan, column_label)
+        column = next(each for each in self._table.columns if each.label == column_label)
+        row = next(
+            each for each in self._table.rows if each.kind == "measured" and each.id == row_id
+        )
+        cell = row.cells[column_label]
+        return CellCard(
+            table=plan.name,
+            title=plan.title,
+            measured_on=planned.measured_on.title,
+            label=plan.label,
+            device_type=plan.device_type,
+            row=row.id,
+            row_label=row.label,
+            column=column.label,
+            metric=column.metric,
+            unit=column.unit,
+            direction=column.direction,
+            values=cell.values,
+            failed=row.failed,
+            interval=cell.interval,
+            verdict=cell.verdict,
+            arithmetic=tuple(self._arithmetic(planned, row, column, cell)),
+            published=self._published(row_id, column_label),
+            remedy="" if cell.values else command_of(plan),
+            trained=self._origin(planned),
+        )
+
+    def _origin(self, row: PlanRow) -> RowOrigin:
+        if row.id not in self._origins:
+            place = RowPlace(self._plan, row)
+            self._origins[row.id] = origin_of(place, self._places, self._store)
+        return self._origins[row.id]
+
+    def _arithmetic(
+        self, planned: PlanRow, row: TableRow, column: TableColumn, cell: TableCell
+    ) -> Iterator[str]:
+        if cell.interval is not None:
+            yield from about_interval(cell.interval, column.unit)
+        yield from about_verdict(cell, column, planned.why_not_comparable)
+        for contrast in self._table.contrasts:
+            if contrast.column == column.label and row.id in {contrast.row, contrast.baseline}:
+                yield about_contrast(contrast, len(self._plan.contrasts), self._plan.primary_column)
+
+    def _published(self, row_id: str, column_label: str) -> PrintedNumber | None:
+        printed = self._plan.printed_cell(row_id, column_label)
+        if printed is None:
+            return None
+        row = next(each for each in self._plan.printed if each.id == row_id)
+        return PrintedNumber(
+            text=str(printed),
+            decimals=printed.decimals,
+            low=printed.value - printed.half_width,
+            high=printed.value + printed.half_width,
+            table=self._plan.title,
+            row=row.label,
+        )
+
+
+def find_row(plan: TablePlan, row_id: str) -> PlanRow:
+    """Return a planned row.
+
+    Raises:
+        SpecError: if the table has no recipe for such a row, with the nearest that it has.
+    """
+    rows = {row.id: row for row in plan.rows}
+    if row_id in rows:
+        return rows[row_id]
+    if any(row.id == row_id for row in plan.printed):
+        fault = f"the row '{row_id}' stands in the paper alone; with a recipe: {', '.join(rows)}"
+    else:
+        fault = f"there is no row '{row_id}'; {nearest(row_id, rows)}"
+    raise SpecError([f"{plan.name}: {fault}"])
+
+
+def check_column(plan: TablePlan, label: str) -> None:
+    """Check that a table has a column.
+
+    Raises:
+        SpecError: if not, with the nearest that it has.
+    """
+    labels = [column.label for column in plan.columns]
+    if label not in labels:
+        raise SpecError([f"{plan.name}: there is no column '{label}'; {nearest(label, labels)}"])

@@ -1,0 +1,71 @@
+"""Which of the plans in the store is meant, and the command that it stands for."""
+
+import shlex
+
+from s2hand_platform.errors import SpecError
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import SearchPlan, TablePlan
+
+
+def stored_plan(
+    store: ResultStore,
+    name: str,
+    *,
+    data: str | None = None,
+    scale: str | None = None,
+    device_type: str | None = None,
+) -> TablePlan:
+    """Return how a table was planned last.
+
+    Args:
+        store: where plans are.
+        name: the table's name.
+        data: what it was measured on, as it was run; None where that is clear.
+        scale: the scale, as it was run; None where that is clear.
+        device_type: where its trials ran; None is the latest.
+
+    Raises:
+        SpecError: if it was never planned, or on several kinds of data and none is named.
+    """
+    known = dict.fromkeys(
+        label
+        for label, device in store.table_labels(name)
+        if device_type in {None, device} and is_label_of(label, data, scale)
+    )
+    if len(known) > 1:
+        listed = ", ".join(f"'{label}'" for label in known)
+        raise SpecError([f"{name}: was run on {listed}; name one by --data and --scale"])
+    plan = None
+    for label in known:
+        plan = store.latest_table_plan(name, label=label, device_type=device_type)
+    if plan is None:
+        fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
+        options = {"--data": data, "--scale": scale, "--device": device_type}
+        asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+        raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
+    return plan
+
+
+def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
+    """Say whether a plan's label tells of this data and this scale; None fits all."""
+    return (data is None or label.startswith(f"{data} (")) and (
+        scale is None or label.endswith(f" ({scale})")
+    )
+
+
+def options_of(label: str) -> str:
+    """Return the options of a command that a plan's label stands for; "" for one of other form."""
+    data, _, scale = label.removesuffix(")").rpartition(" (")
+    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}" if data else ""
+
+
+def command_of(plan: TablePlan | SearchPlan, *, seeds: int | None = None) -> str:
+    """Return the command that measures what a plan lacks."""
+    kind = "run" if isinstance(plan, TablePlan) else "sweep"
+    parts = (
+        f"s2hand {kind} {shlex.quote(plan.name)}",
+        options_of(plan.label),
+        f"--device {plan.device_type}",
+        f"--seeds {seeds}" if seeds else "",
+    )
+    return " ".join(filter(None, parts))
