@@ -90,7 +90,7 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
                 *("hand", "data", "evaluate", "weights"),
             ],
         ),
-        (["-h"], ["plan", "hand"]),
+        (["-h"], ["plan", "hand", "keypoints"]),
         *(
             ([name, "-h"], ["--workspace"])
             for name in ("plan", "run", "sweep", "table", "power", "claims", "ui")
@@ -100,6 +100,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["hand", "show", "-h"], ["--sampled"]),
         (["weights", "-h"], ["hands", "s2hand", "build"]),
         (["weights", "build", "-h"], ["hands|s2hand", "--device", "--workspace"]),
+        (["keypoints", "-h"], ["get-detector", "detect", "convert"]),
+        (["keypoints", "detect", "-h"], ["hands|detect|openpose", "--crops", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
         (["data", "check", "-h"], ["--root", "--json"]),
         (["evaluate", "-h"], ["checkpoint", "--data", "--predictions", "--submission"]),

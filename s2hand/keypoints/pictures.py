@@ -1,0 +1,73 @@
+"""Pictures that detections are of: names, sizes, and what a detector is shown of them."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from s2hand.errors import DataError
+from s2hand.files import what_lies_at
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_WIDE_MODES = ("I", "F")
+"""How the names of Pillow's modes begin that have more than 8 bits a channel."""
+
+
+def list_pictures(place: Path) -> list[Path]:
+    """Return a folder's pictures in the order of their names, or the one picture that is named.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if place.is_file():
+        return [place]
+    paths = sorted(place.iterdir()) if place.is_dir() else []
+    pictures = [path for path in paths if path.suffix.lower() in ENDINGS]
+    if not pictures:
+        raise DataError(
+            f"{place}: must be a picture or a folder of pictures ({', '.join(ENDINGS)}), there is "
+            f"{what_lies_at(place)}{' without any' if place.is_dir() else ''}"
+        )
+    return pictures
+
+
+def picture_sizes(paths: list[Path]) -> dict[str, tuple[int, int]]:
+    """Return width and height by file name, from the files' headers.
+
+    Raises:
+        DataError: If one is no picture.
+    """
+    sizes = {}
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                sizes[path.name] = image.size
+        except (OSError, Image.DecompressionBombError) as error:
+            raise _unreadable(path, error) from error
+    return sizes
+
+
+def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Read a picture as RGB, as it is stored: a turn that its EXIF asks for is not made.
+
+    Raises:
+        DataError: If it cannot be read, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            picture = None if mode.startswith(_WIDE_MODES) else np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
+    if picture is None:
+        raise DataError(
+            f"{path}: a picture must have 8 bits a channel, got the mode {mode}; convert it"
+        )
+    return picture
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: must be a picture, could not be read: {error}; there is {what_lies_at(path)}"
+    )

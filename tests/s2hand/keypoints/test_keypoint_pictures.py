@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from s2hand.errors import DataError
+from s2hand.keypoints.pictures import list_pictures, picture_sizes, read_picture
+
+COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+
+
+def test_pictures_of_a_folder_are_found_by_their_endings(tmp_path):
+    for name in ("b ü.PNG", "a.jpg", "c.txt", "d.json"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b ü.PNG"]
+    assert list_pictures(tmp_path / "c.txt") == [tmp_path / "c.txt"]
+
+
+def test_a_place_without_pictures_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"must be a picture or a folder .* a folder without any$"):
+        list_pictures(tmp_path)
+    with pytest.raises(DataError, match=r"must be a picture or a folder .* there is nothing$"):
+        list_pictures(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "LA", "1"])
+def test_pictures_of_other_modes_become_rgb(tmp_path, mode):
+    image = Image.fromarray(COLOURS).convert(mode)
+    image.save(tmp_path / "a.tif")
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.shape == (6, 9, 3)
+    np.testing.assert_array_equal(picture, np.array(image.convert("RGB")))
+
+
+def test_a_turn_that_exif_asks_for_is_not_made(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), COLOURS)
+    assert picture_sizes([tmp_path / "a.png"]) == {"a.png": (9, 6)}
+
+
+def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
+    Image.fromarray(np.zeros((6, 9), np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep.png: a picture must have 8 bits a channel, got .*I"):
+        read_picture(tmp_path / "deep.png")
+    Image.fromarray(COLOURS).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
+    (tmp_path / "text.png").write_text("<html>")
+    for name in ("cut.png", "text.png", "gone.png"):
+        with pytest.raises(DataError, match=rf"{name}: must be a picture, could not be read: "):
+            read_picture(tmp_path / name)
+    with pytest.raises(DataError, match=r"text.png: must be a picture, .* there is a web page"):
+        picture_sizes([tmp_path / "text.png"])
