@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch, FrameTable
+from s2hand.hand.fingertips import S2HAND_FINGERTIPS
 from s2hand.hand.layer import HandLayer
 from s2hand.inference import Predictor
 from s2hand.metrics.evaluate import (
@@ -85,6 +86,7 @@ def predict_frames(
     found = {name: np.concatenate(values) for name, values in parts.items()}
     return Predictions(
         **{name: found[name] for name in _HAND},
+        fingertips=S2HAND_FINGERTIPS,
         keypoints=KeypointPredictions(
             image_size_px=dataset.image_size_px,
             intrinsics_px=found["intrinsics_px"],

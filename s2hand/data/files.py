@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from s2hand.data.packing import stored_size_px
 from s2hand.errors import DataError
 from s2hand.files import broken_link, is_folder, what_lies_at
 from s2hand.geometry.cameras import project
-from s2hand.keypoints.openpose import Detections
+from s2hand.keypoints.openpose import Detections, read_detections
 from s2hand.layouts import Split
 
 SPLITS: tuple[Split, Split] = ("train", "test")
@@ -113,6 +115,14 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     return images
 
 
+def listable_images(folder: Path) -> dict[str, Path]:
+    """Return what ``images_by_stem`` does; nothing where that refuses the folder."""
+    try:
+        return images_by_stem(folder)
+    except DataError:
+        return {}
+
+
 def find_images(folder: Path, stems: list[str]) -> tuple[Path, ...]:
     """Return the image files of the given names, or say which is missing."""
     present = images_by_stem(folder) if stems else {}
@@ -175,6 +185,19 @@ def _first_misfit(content: list[Any], shape: tuple[int, ...]) -> tuple[int, obje
         if found != shape:
             return index, found
     return 0, "no entry at all"
+
+
+def read_folder_detections(path: Path, images: Sequence[Path], others: Sequence[Path]) -> None:
+    """Read a folder's detections to see whether they can be, as images that open need them.
+
+    Raises:
+        DataError: As :func:`read_detections`.
+    """
+    sizes_px = {}
+    for image in images:
+        with suppress(DataError):
+            sizes_px[image.name] = stored_size_px(image)
+    read_detections(path, sizes_px, others=[image.name for image in others])
 
 
 def detection_notes(read: Collection[Detections]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """FreiHAND: 32 560 photographs of hands, and 3 960 to evaluate on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +14,15 @@ from s2hand.data.files import (
     find_images,
     images_by_stem,
     is_present,
+    listable_images,
     project_truth,
+    read_folder_detections,
     read_json_array,
     refuse_dangling,
     require_folder,
 )
-from s2hand.data.loader import Loader, Survey
-from s2hand.data.packing import stored_size_px, stored_sizes_px
+from s2hand.data.loader import FileCheck, Loader, Survey
+from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -100,7 +103,7 @@ def load_freihand(
     """
     files = _find(root, split, keypoints, max_frames)
     count = len(files.images)
-    sample_ids = tuple(f"{index:08d}" for index in range(count))
+    sample_ids = _sample_ids(count)
     joints, vertices = _truth(files, sample_ids)
     intrinsics_px = files.stored_intrinsics_px[:count]
     require_cameras(intrinsics_px, sample_ids, str(files.intrinsics))
@@ -144,7 +147,7 @@ def survey(root: Path, split: Split) -> Survey:
     in_folder = images_by_stem(root / _FOLDERS[split] / "rgb").values()
     truth = {"joints": files.joints, "vertices": files.vertices}
     return Survey(
-        frames=len(files.images),
+        sample_ids=_sample_ids(len(files.images)),
         sequences=(),
         image_files=len(in_folder),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in in_folder})),
@@ -154,7 +157,41 @@ def survey(root: Path, split: Split) -> Survey:
     )
 
 
-LOADER = Loader(files_read=files_read, load=load_freihand, survey=survey)
+def file_checks(root: Path, split: Split) -> Iterator[FileCheck]:
+    """Name every file of a split with what reads it.
+
+    Where the cameras, which count the images, cannot be read, those that are there are named.
+    """
+    folder = root / _FOLDERS[split] / "rgb"
+    yield FileCheck(kind="folder", path=folder, read=partial(images_by_stem, folder))
+    cameras = root / f"{_FOLDERS[split]}_K.json"
+    yield FileCheck(kind=cameras.name, path=cameras, read=partial(read_json_array, cameras, (3, 3)))
+    present = listable_images(folder)
+    try:
+        count = len(read_json_array(cameras, (3, 3)))
+        stems: Iterable[str] = _sample_ids(count)
+    except DataError:
+        count, stems = None, present
+    for name, shape in {"xyz": (21, 3), "verts": (778, 3), "scale": ()}.items():
+        path = root / f"{_FOLDERS[split]}_{name}.json"
+        if split == "test" or name != "verts":
+            read = partial(read_json_array, path, shape, count=count)
+            yield FileCheck(kind=path.name, path=path, read=read, needed=False)
+    images = [present.get(stem, folder / f"{stem}.jpg") for stem in stems]
+    for image in images:
+        yield FileCheck(kind="images", path=image, read=partial(_require_square, image))
+    detections = root / _DETECTIONS[split]
+    read_all = partial(read_folder_detections, detections, images, list(present.values()))
+    yield FileCheck(kind="detections", path=detections, read=read_all, needed=False)
+
+
+LOADER = Loader(files_read=files_read, load=load_freihand, survey=survey, file_checks=file_checks)
+
+
+def _require_square(image: Path) -> None:
+    width, height = decoded_size_px(image)
+    if width != height:
+        raise DataError(f"{image}: an image of a collection must be square, got {width}x{height}")
 
 
 def _find(
@@ -176,9 +213,14 @@ def _find(
         vertices=vertices if split == "test" and is_present(vertices) else None,
         bones=bones if has_joints and is_present(bones) else None,
         detections=_detections_path(root, split, keypoints, has_joints=has_joints),
-        images=find_images(root / name / "rgb", [f"{index:08d}" for index in range(count)]),
+        images=find_images(root / name / "rgb", list(_sample_ids(count))),
         stored_intrinsics_px=stored_intrinsics_px,
     )
+
+
+def _sample_ids(count: int) -> tuple[str, ...]:
+    """Name the first samples, as their image files are named."""
+    return tuple(f"{index:08d}" for index in range(count))
 
 
 def _detections_path(

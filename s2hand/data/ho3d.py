@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +17,16 @@ from s2hand.data.files import (
     find_images,
     images_by_stem,
     is_present,
+    listable_images,
     number_in,
     project_truth,
+    read_folder_detections,
     read_json_array,
     refuse_dangling,
     require_folder,
 )
-from s2hand.data.loader import Loader, Survey
-from s2hand.data.packing import stored_size_px
+from s2hand.data.loader import FileCheck, Loader, Survey
+from s2hand.data.packing import decoded_size_px, stored_size_px
 from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
 from s2hand.data.postures import posture_share
 from s2hand.data.sample import FrameTable
@@ -201,7 +204,8 @@ def survey(root: Path, split: Split) -> Survey:
     require_folder(root)
     folder = root / _FOLDERS[split]
     stems: dict[str, list[str]] = {}
-    for frame in _read_list(root / f"{_FOLDERS[split]}.txt"):
+    listed = _read_list(root / f"{_FOLDERS[split]}.txt")
+    for frame in listed:
         stems.setdefault(frame.sequence, []).append(frame.stem)
     images = [
         found[stem]
@@ -218,7 +222,7 @@ def survey(root: Path, split: Split) -> Survey:
         paths = {name: root / file for name, file in _TEST_TRUTH.items()}
         truth = tuple(name for name, path in paths.items() if is_present(path))
     return Survey(
-        frames=sum(map(len, stems.values())),
+        sample_ids=tuple(frame.sample_id for frame in listed),
         sequences=tuple(sorted(stems)),
         image_files=len(images),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in images})),
@@ -228,7 +232,58 @@ def survey(root: Path, split: Split) -> Survey:
     )
 
 
-LOADER = Loader(files_read=files_read, load=load_ho3d, survey=survey)
+def file_checks(root: Path, split: Split) -> Iterator[FileCheck]:
+    """Name every file of a split with what reads it; no others, where the list cannot be read."""
+    list_path, folder = root / f"{_FOLDERS[split]}.txt", root / _FOLDERS[split]
+    yield FileCheck(kind="folder", path=folder, read=partial(require_folder, folder))
+    yield FileCheck(kind=list_path.name, path=list_path, read=partial(_read_list, list_path))
+    try:
+        listed = _read_list(list_path)
+    except DataError:
+        return
+    if split == "test":
+        for name, points in {"joints": 21, "vertices": 778}.items():
+            path = root / _TEST_TRUTH[name]
+            read = partial(read_json_array, path, (points, 3), count=len(listed))
+            yield FileCheck(kind=path.name, path=path, read=read, needed=False)
+    sequences: dict[str, list[_Frame]] = {}
+    for frame in listed:
+        sequences.setdefault(frame.sequence, []).append(frame)
+    for frames in sequences.values():
+        yield from _sequence_checks(root, split, frames)
+
+
+def _sequence_checks(root: Path, split: Split, frames: list[_Frame]) -> Iterator[FileCheck]:
+    folder, sequence = root / _FOLDERS[split], frames[0].sequence
+    rgb = folder / sequence / "rgb"
+    yield FileCheck(kind="folders of images", path=rgb, read=partial(images_by_stem, rgb))
+    present = listable_images(rgb)
+    images = [present.get(frame.stem, rgb / f"{frame.stem}.png") for frame in frames]
+    for frame, image in zip(frames, images, strict=True):
+        meta = _meta_path(folder, frame)
+        yield FileCheck(kind="meta files", path=meta, read=partial(_read_fields, meta, split))
+        read = partial(_require_size, image, images[0])
+        yield FileCheck(kind="images", path=image, read=read)
+    detections = _detections_path(root, sequence)
+    read_all = partial(read_folder_detections, detections, images, list(present.values()))
+    yield FileCheck(kind="detections", path=detections, read=read_all, needed=False)
+
+
+LOADER = Loader(files_read=files_read, load=load_ho3d, survey=survey, file_checks=file_checks)
+
+
+def _require_size(image: Path, first: Path) -> None:
+    """Decode an image, which must be as large as the first one of its sequence."""
+    size_px = decoded_size_px(image)
+    try:
+        first_px = stored_size_px(first)
+    except DataError:  # it has a check of its own
+        return
+    if size_px != first_px:
+        raise DataError(
+            f"{image}: the images of a sequence must have one size, got "
+            f"{'x'.join(map(str, size_px))} and {'x'.join(map(str, first_px))} of {first.name}"
+        )
 
 
 def _find(
@@ -295,7 +350,6 @@ def _read_meta(
     folder: Path, listed: list[_Frame], split: Split, max_frames: int
 ) -> tuple[tuple[Path, ...], list[_Frame], list[dict[str, np.ndarray]]]:
     """Return the meta files that were read, the annotated frames, and their fields."""
-    wanted = _TRAIN_FIELDS if split == "train" else _TEST_FIELDS
     limit = max_frames or len(listed)
     read: list[Path] = []
     frames: list[_Frame] = []
@@ -303,17 +357,29 @@ def _read_meta(
     for frame in listed:
         if len(frames) == limit:
             break
-        path = folder / frame.sequence / "meta" / f"{frame.stem}.pkl"
-        content = _load_meta(path)
+        path = _meta_path(folder, frame)
+        fields = _read_fields(path, split)
         read.append(path)
-        if split == "train" and any(content.get(name, 0) is None for name in wanted):
-            continue
-        frames.append(frame)
-        fields = {name: _field(path, content, name, wanted[name]) for name in wanted}
-        columns.append(fields if split == "train" else fields | {"wrist": _wrist(path, content)})
+        if fields is not None:
+            frames.append(frame)
+            columns.append(fields)
     if not frames:
         raise DataError(f"{folder}: none of the {len(listed)} listed frames has an annotation")
     return tuple(read), frames, columns
+
+
+def _meta_path(folder: Path, frame: _Frame) -> Path:
+    return folder / frame.sequence / "meta" / f"{frame.stem}.pkl"
+
+
+def _read_fields(path: Path, split: Split) -> dict[str, np.ndarray] | None:
+    """Read what is needed of a meta file; None: a training frame without annotation."""
+    wanted = _TRAIN_FIELDS if split == "train" else _TEST_FIELDS
+    content = _load_meta(path)
+    if split == "train" and any(content.get(name, 0) is None for name in wanted):
+        return None
+    fields = {name: _field(path, content, name, wanted[name]) for name in wanted}
+    return fields if split == "train" else fields | {"wrist": _wrist(path, content)}
 
 
 def _load_meta(path: Path) -> dict[str, Any]:

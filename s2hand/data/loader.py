@@ -1,6 +1,6 @@
 """What a layout's module offers: the files that it reads, their table, a look at a whole set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +13,9 @@ from s2hand.layouts import Layout, Split
 class Survey:
     """What a split holds, as its lists and folders say, without reading every file."""
 
-    frames: int
-    """Entries of the split, before a configuration or missing annotations leave some out."""
+    sample_ids: tuple[str, ...]
+    """Of every entry, in the order of the split's list, before a configuration or missing
+    annotations leave some out."""
     sequences: tuple[str, ...]
     """Names, sorted; empty in collections."""
     image_files: int
@@ -27,10 +28,32 @@ class Survey:
     detections: bool
     """Whether every image's folder has its file of detected keypoints."""
 
+    @property
+    def frames(self) -> int:
+        """Number of entries."""
+        return len(self.sample_ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileCheck:
+    """A file that a split should have, and what reads it."""
+
+    kind: str
+    """What files are counted by: the file's own name, or what all of its kind are."""
+    path: Path
+    read: Callable[[], object]
+    """Reads it as loading does, alone.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    needed: bool = True
+    """Whether the split cannot be loaded without it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loader:
-    """How a layout is read. All three take the dataset's folder and the split.
+    """How a layout is read. All take the dataset's folder and the split.
 
     ``files_read`` and ``load`` take the layout's ``loader_settings`` as keywords. Both find the
     files by one function of the layout's module, so that what is fingerprinted is what is read.
@@ -40,6 +63,8 @@ class Loader:
     """Name every file that ``load``, and decoding its table's images, opens."""
     load: Callable[..., FrameTable]
     survey: Callable[[Path, Split], Survey]
+    file_checks: Callable[[Path, Split], Iterator[FileCheck]]
+    """Name every file of the whole split with what reads it; first the split's own folder."""
 
 
 def loader_of(layout: Layout) -> Loader:

@@ -35,6 +35,22 @@ def stored_size_px(path: Path) -> tuple[int, int]:
         raise DataError(_unreadable(path, error)) from error
 
 
+def decoded_size_px(path: Path) -> tuple[int, int]:
+    """Decode a whole image; return its width and height.
+
+    Raises:
+        DataError: If it is missing or truncated.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.size
+    except FileNotFoundError as error:
+        raise DataError(_missing(path)) from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(_unreadable(path, error)) from error
+
+
 def pack_images(
     paths: Sequence[Path],
     boxes_px: Float64[np.ndarray, "n 4"],

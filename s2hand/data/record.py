@@ -157,7 +157,7 @@ def describe_datasets(config: S2HandConfig) -> DatasetRecords:
 
 def _describe(source: Source, digests: Mapping[str, str]) -> DatasetRecord:
     layout, survey = source.layout, source.survey()
-    version, why_not_official = _release(source, survey)
+    version, why_not_official = release(source, survey)
     found = find_manifest(source.folder)
     generation = None
     origin: Origin = "own" if why_not_official else "official"
@@ -199,8 +199,8 @@ def _generation(manifest: Manifest, prefix: str, digests: Mapping[str, str]) -> 
     )
 
 
-def _release(source: Source, survey: Survey) -> tuple[str, str]:
-    """Return the release that a split belongs to, or why it belongs to none."""
+def release(source: Source, survey: Survey) -> tuple[str, str]:
+    """Return the published release that a split is, or "" and why it is none."""
     title, versions = source.layout.title, source.layout.versions
     for version in versions:
         published = version.splits[source.split]

@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
+from s2hand.hand.joints import JOINT_NAMES
+
+_MIDDLE = JOINT_NAMES["openpose"].index("middle_1")
 _NORM_EPSILON = 1e-8
 """Added to both norms, as FreiHAND's evaluation does: a collapsed point set stays finite."""
 
@@ -34,6 +37,32 @@ def align_procrustes(
     rotation = left @ right
     scale = singular.sum(axis=1)[:, None, None] * truth_norm
     return predicted_unit @ rotation.transpose(0, 2, 1) * scale + truth_mean
+
+
+def align_scale_translation(
+    predicted: Float[np.ndarray, "n 21 3"], truth: Float[np.ndarray, "n 21 3"]
+) -> Float[np.ndarray, "n 21 3"]:
+    """Scale and move each predicted hand so that one bone has its true length, the wrist its place.
+
+    The bone leads from the wrist to the middle finger's first joint. A prediction in which it has
+    no length is moved and scaled by the true length, as the official script does.
+
+    Args:
+        predicted: Joints in OpenPose order, any unit, turned as the truth is.
+        truth: The same of the true hands; the result is in their unit.
+
+    Returns:
+        The aligned predictions, in float64.
+
+    References:
+        HO-3D ``align_sc_tr``.
+    """
+    predicted, truth = align_root(predicted, predicted), np.asarray(truth, np.float64)
+    lengths, true_lengths = (
+        np.linalg.norm(joints[:, _MIDDLE] - joints[:, 0], axis=-1) for joints in (predicted, truth)
+    )
+    scale = true_lengths / np.where(lengths > 0, lengths, 1)
+    return predicted * scale[:, None, None] + truth[:, :1]
 
 
 def align_root(

@@ -33,7 +33,13 @@ _TRAINING = (
 _EVALUATION = (
     *("trained_model", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.baselines", "metrics.alignment", "metrics.appearance"),
-    *("metrics.errors", "metrics.f_score", "metrics.keypoints_2d", "metrics.pck"),
+    *(
+        "metrics.errors",
+        "metrics.evaluator",
+        "metrics.f_score",
+        "metrics.keypoints_2d",
+        "metrics.pck",
+    ),
     *("metrics.rendering", "metrics.smoothness"),
     *("rendering.rasterise", "rendering.threads", "compiled"),
 )

@@ -86,18 +86,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (
             ["--help"],
             [
-                "plan",
-                "run",
-                "sweep",
-                "table",
-                "claims",
-                "ui",
-                "submit",
-                "hand",
-                "data",
-                "weights",
-                "predict",
-                "export",
+                *("plan", "run", "sweep", "table", "claims", "ui", "submit"),
+                *("hand", "data", "evaluate", "weights", "predict", "export"),
             ],
         ),
         (["-h"], ["plan", "hand", "keypoints"]),
@@ -115,6 +105,8 @@ def test_what_only_prints_needs_no_home_and_compiles_nothing(tmp_path: Path) -> 
         (["keypoints", "-h"], ["get-detector", "detect", "convert"]),
         (["keypoints", "detect", "-h"], ["hands|detect|openpose", "--crops", "--workspace"]),
         (["data", "make", "-h"], ["demo|compact|small|full"]),
+        (["data", "check", "-h"], ["--root", "--json"]),
+        (["evaluate", "-h"], ["checkpoint", "--data", "--predictions", "--submission"]),
     ],
 )
 def test_help_imports_no_slow_package(

@@ -299,7 +299,7 @@ def test_the_same_few_samples_are_pictured_whatever_else_there_is() -> None:
 def test_data_are_not_made_where_a_file_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     made = CliRunner().invoke(
-        command_groups()["data"], ["synthetic", "--workspace", str(tmp_path / "file")]
+        command_groups()["data"], ["make", "synthetic", "--workspace", str(tmp_path / "file")]
     )
     assert isinstance(made.exception, SpecError)
     assert "must be a folder" in str(made.exception)

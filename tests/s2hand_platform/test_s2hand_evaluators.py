@@ -5,7 +5,7 @@ import pytest
 
 from s2hand.data.sample import FrameTable
 from s2hand.hand.fingertips import FINGERTIP_SETS, Fingertips
-from s2hand.metrics.evaluate import evaluator_id
+from s2hand.metrics.evaluator import evaluator_id
 from s2hand_platform.experiments import describe_evaluator
 
 
@@ -63,3 +63,12 @@ def test_an_experiment_without_words_shows_those_of_the_id(
     assert describe_evaluator("s2hand/9 joints=mano") == ("s2hand/9", "joints=mano")
     monkeypatch.setenv("S2HAND_EXPERIMENT", "tiny_experiment:TinyExperiment")
     assert describe_evaluator("s2hand/2 root=wrist") == ("s2hand/2", "root=wrist")
+
+
+def test_predictions_that_do_not_tell_their_fingertips_have_words() -> None:
+    words = describe_evaluator("s2hand/2 tips=given|ho3d")
+    true = ", ".join(map(str, FINGERTIP_SETS["ho3d"]))
+    assert words[1] == (
+        "fingertips: of the prediction those of the predicting file, which does not tell them; of "
+        f"the truth HO-3D's vertices {true}"
+    )

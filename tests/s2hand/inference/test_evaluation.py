@@ -11,7 +11,8 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.errors import DataError
 from s2hand.evaluation import evaluate_model, predict_frames, predictions_from_parameters
 from s2hand.inference import Predictor
-from s2hand.metrics.evaluate import HAND_PARAMETERS, METRICS, evaluate
+from s2hand.metrics.descriptions import METRICS
+from s2hand.metrics.evaluate import HAND_PARAMETERS, evaluate
 from s2hand.trained_model import save_model
 
 

@@ -6,7 +6,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
-from s2hand.metrics.alignment import align_procrustes, align_root
+from s2hand.metrics.alignment import align_procrustes, align_root, align_scale_translation
 
 
 def official_alignment(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -70,3 +70,33 @@ def test_root_alignment_puts_the_wrist_at_zero_and_keeps_differences():
     rooted = align_root(joints, joints)
     assert np.all(rooted[:, 0] == 0)
     np.testing.assert_allclose(rooted[:, 5] - rooted[:, 9], joints[:, 5] - joints[:, 9], atol=1e-6)
+
+
+def official_scale_translation(mtx1: np.ndarray, mtx2: np.ndarray) -> np.ndarray:
+    """HO-3D's second alignment of one hand, from its description, in HO-3D's joint order."""
+    size = np.sqrt(((mtx2[4] - mtx2[0]) ** 2).sum())
+    scaled = mtx2 / size if size > 0 else mtx2
+    scaled = scaled * np.sqrt(((mtx1[4] - mtx1[0]) ** 2).sum())
+    return scaled - scaled[:1] + mtx1[:1]
+
+
+def test_scale_and_translation_are_aligned_as_ho3d_does():
+    random = np.random.default_rng(4)
+    predicted, truth = random.normal(size=(2, 5, 21, 3)) + 3
+    predicted[3] = predicted[3, :1]  # collapsed: a bone without length
+    in_ho3d = [0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3, 4, 8, 12, 16, 20]
+    expected = [
+        official_scale_translation(aim[in_ho3d], points[in_ho3d])
+        for points, aim in zip(predicted, truth, strict=True)
+    ]
+    aligned = align_scale_translation(predicted, truth)
+    np.testing.assert_allclose(aligned[:, in_ho3d], expected, atol=1e-12)
+    np.testing.assert_array_equal(aligned[3], np.broadcast_to(truth[3, 0], (21, 3)))
+
+
+def test_a_scaled_and_moved_hand_fits_and_a_turned_one_does_not():
+    truth = np.random.default_rng(5).normal(size=(3, 21, 3))
+    moved = 2.5 * truth + [0.1, -0.2, 0.3]
+    np.testing.assert_allclose(align_scale_translation(moved, truth), truth, atol=1e-12)
+    turned = align_scale_translation(truth * [-1, -1, 1], truth)
+    assert np.abs(turned - truth).max() > 0.1

@@ -13,9 +13,9 @@ from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS
 from s2hand.hand.layer import HandLayer
 from s2hand.metrics.alignment import align_procrustes
+from s2hand.metrics.descriptions import METRICS
 from s2hand.metrics.errors import point_errors
 from s2hand.metrics.evaluate import (
-    METRICS,
     KeypointPredictions,
     Predictions,
     evaluate,
@@ -96,7 +96,8 @@ def test_truth_as_prediction_is_perfect_in_every_metric():
     # Stored results stand under it: a new one makes them incomparable.
     assert result.evaluator_id == (
         "s2hand/2 joints=openpose root=wrist pa=similarity+reflection,joints|vertices "
-        "auc=0:50mm:100 f=strict acc=wrist-relative,per-sequence quat=n3,i1,16 tips=s2hand|s2hand"
+        "auc=0:50mm:100 f=strict acc=wrist-relative,per-sequence quat=n3,i1,16 "
+        "sta=wrist,middle_1 tips=s2hand|s2hand"
     )
 
 
@@ -200,6 +201,37 @@ def test_shifted_hand_changes_raw_metrics_and_leaves_aligned_ones():
     assert metrics["projected_mpjpe_px"] == pytest.approx(expected_px, rel=1e-4)
 
 
+def test_absolute_errors_are_those_of_the_camera_s_frame():
+    """All points 5 mm along x: the curves rise from 0 to 1 there, a tenth of the way."""
+    table, move = table_of(4), np.array([0.005, 0, 0])
+    metrics = evaluate(predictions_of(table.joints + move, table.vertices + move), table).metrics
+    for kind, letter in (("mpjpe", "j"), ("mpvpe", "v")):
+        assert metrics[f"abs_{kind}_cm"] == pytest.approx(0.5, rel=1e-5)
+        assert metrics[f"abs_auc_{letter}_0_50mm"] == pytest.approx(0.9, abs=0.5 / 99 + 1e-3)
+    assert metrics["sta_mpjpe_cm"] == pytest.approx(0, abs=1e-5)
+    assert metrics["sta_auc_j_0_50mm"] == pytest.approx(1, abs=6e-3)
+
+
+def test_another_program_s_joints_are_compared_as_they_are():
+    """Its fingertips are not known: a file's joints are the truth's of the official script."""
+    predicted, vertices = posed_hand(S2HAND_FINGERTIPS)
+    truth, _ = posed_hand(HO3D_FINGERTIPS)
+    table = replace(table_of(4), joints=truth, vertices=vertices, fingertips=HO3D_FINGERTIPS)
+    ours = evaluate(predictions_of(predicted, vertices), table)
+    given = evaluate(Predictions(joints=predicted, vertices=vertices, fingertips=None), table)
+    for name in ("pa_mpjpe_{}cm", "pa_auc_j_{}0_50mm"):
+        official = ours.metrics[name.format("dataset_tips_")]
+        assert given.metrics[name.format("")] == official != ours.metrics[name.format("")]
+    assert not any("dataset_tips" in name for name in given.metrics)
+    assert given.metrics["acc_err_mm"] > 0
+    assert given.metrics.keys() & {"quaternion_rad", "shape_sd"} == set()
+    assert given.evaluator_id.endswith(" tips=given|ho3d")
+    assert given.evaluator_id.partition(" tips")[0] == ours.evaluator_id.partition(" tips")[0]
+    of_freihand = replace(table, fingertips=S2HAND_FINGERTIPS)
+    other = Predictions(joints=predicted, vertices=vertices, fingertips=None)
+    assert evaluate(other, of_freihand).evaluator_id.endswith(" tips=given|s2hand")
+
+
 def test_one_moved_joint_gives_the_root_error_of_its_share():
     table = table_of(3)
     joints = table.joints.copy()
@@ -218,6 +250,8 @@ def test_metrics_of_vertices_are_those_of_their_modules():
     expected = {
         "pa_mpvpe_cm": 100 * errors_m.mean(axis=1),
         "pa_auc_v_0_50mm": sample_auc(errors_m),
+        "abs_mpvpe_cm": 100 * point_errors(nearer, table.vertices).mean(axis=1),
+        "abs_auc_v_0_50mm": sample_auc(point_errors(nearer, table.vertices)),
         "f_score_5mm": raw[:, 0],
         "f_score_15mm": raw[:, 1],
         "pa_f_score_5mm": of_aligned[:, 0],
@@ -247,13 +281,16 @@ def test_collapsed_prediction_scores_the_spread_of_the_truth():
 def test_only_metrics_with_truth_are_measured():
     table = replace(table_of(4, sequence=""), vertices=None)
     metrics = evaluate(predictions_of(*hand(4, seed=1)), table).metrics
-    joints_only = {"pa_mpjpe_cm", "root_mpjpe_cm", "pa_auc_j_0_50mm", "projected_mpjpe_px"}
+    joints_only = {
+        "pa_mpjpe_cm", "root_mpjpe_cm", "pa_auc_j_0_50mm", "projected_mpjpe_px", "sta_mpjpe_cm",
+        "sta_auc_j_0_50mm", "abs_mpjpe_cm", "abs_auc_j_0_50mm",
+    }  # fmt: skip
     assert set(metrics) == joints_only
     meshes_only = replace(table_of(4, sequence=""), joints=None, fingertips=HO3D_FINGERTIPS)
     metrics = evaluate(predictions_of(*hand(4, seed=1)), meshes_only).metrics
     assert set(metrics) == {
         "pa_mpvpe_cm", "pa_auc_v_0_50mm", "f_score_5mm", "f_score_15mm", "pa_f_score_5mm",
-        "pa_f_score_15mm",
+        "pa_f_score_15mm", "abs_mpvpe_cm", "abs_auc_v_0_50mm",
     }  # fmt: skip
     without_truth = replace(table_of(4), joints=None, vertices=None, fingertips=HO3D_FINGERTIPS)
     keypoints = KeypointPredictions(

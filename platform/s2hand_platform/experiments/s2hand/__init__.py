@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "EVALUATORS", "S2HandExperiment"]
 COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
     "data": "s2hand_platform.experiments.s2hand.commands:data_app",
+    "evaluate": "s2hand_platform.experiments.s2hand.commands:evaluate",
     "keypoints": "s2hand_platform.experiments.s2hand.keypoints:keypoints_app",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
     "predict": "s2hand_platform.experiments.s2hand.predict:predict",

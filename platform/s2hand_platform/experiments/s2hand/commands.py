@@ -1,26 +1,33 @@
-"""The model's own commands: ``s2hand hand …`` and ``s2hand data …``.
+"""The model's own commands: ``s2hand hand …``, ``s2hand data …`` and ``s2hand evaluate``.
 
 The model is imported by the command that needs it: help is shown without.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2hand.layouts import DatasetName
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import (
     STORED_IMAGE_SIZE_PX,
     VALIDATION,
     DetectorName,
     SizeName,
+    sets_under,
     synthetic_folder,
 )
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
+
+if TYPE_CHECKING:
+    from s2hand.data.check import CheckedSplit
 
 hand_app = typer.Typer(help="The hand model.", no_args_is_help=True)
 data_app = typer.Typer(help="The datasets.", no_args_is_help=True)
@@ -85,6 +92,117 @@ def _check_picture_path(path: Path) -> None:
         raise SpecError([f"--output: there is no folder '{path.parent}' for '{path}'; make it"])
 
 
+def evaluate(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A trained model.safetensors, or 's2hand': the project's own.")
+    ] = "",
+    *,
+    data: Annotated[
+        str, typer.Option(metavar="SET=PATH", help="freihand=PATH or ho3d=PATH: what to predict.")
+    ],
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this pred.json or pred.zip instead of a model.")
+    ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(help="Write predictions for the set's server, e.g. pred.zip.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for scores.json, curves.json.")
+    ] = None,
+    hand: HandOption = "",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print scores as JSON.")] = False,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Score a trained model on a set as its official script does, or write what its server takes.
+
+    Without truth a submission is written: to --submission, else into --output or the current
+    folder.
+    """
+    if bool(checkpoint) == bool(predictions):
+        raise SpecError(
+            ["give a CHECKPOINT to predict with, or --predictions to score, one of both"]
+        )
+    if predictions is not None and submission is not None:
+        raise SpecError(["--submission: is written of a model's predictions, give a CHECKPOINT"])
+    if submission is not None and not submission.parent.is_dir():
+        raise SpecError([f"--submission: there is no folder for '{submission}'; make it"])
+    from s2hand_platform.experiments.s2hand import official
+
+    source = official.evaluation_set(data)
+    if predictions is not None:
+        scored = official.score_file(local_path(predictions, "--predictions"), source)
+    else:
+        scored = official.score_model(
+            checkpoint,
+            source,
+            workspace=Workspace.resolve(workspace),
+            hand=hand,
+            device=choose_device_type(device),
+        )
+    written = [] if output is None else scored.write_files(local_path(output, "--output"))
+    if submission is None and scored.evaluation is None:
+        submission = (output or Path()) / official.SUBMISSION_NAME
+    if submission is not None:
+        written.append(local_path(submission, "--submission"))
+        scored.write_submission(written[-1])
+    if as_json:
+        typer.echo(json.dumps(scored.to_plain() | {"written": list(map(str, written))}, indent=1))
+        return
+    for line in (*scored.lines(), *(f"wrote {path}" for path in written)):
+        typer.echo(line)
+
+
+@data_app.command("check")
+def check_data(
+    kind: Annotated[Literal["freihand", "ho3d", "synthetic"], typer.Argument(metavar="SET")],
+    *,
+    root: Annotated[Path, typer.Option(help="Its folder, or the one above.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Name every file, as JSON.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say file by file what of SET (freihand, ho3d, synthetic) is complete, missing or damaged.
+
+    Exit code 1 if a needed file is missing, or a file damaged.
+    """
+    from s2hand_platform.experiments.s2hand import checked
+
+    sets = sets_under(kind, local_path(root, "--root"))
+    with _progress(to_stderr=True) as progress:
+        found = {folder: _check(name, folder, progress) for name, folder in sets}
+    if as_json:
+        plain = {str(path): [each.to_plain() for each in splits] for path, splits in found.items()}
+        typer.echo(json.dumps(plain, indent=1))
+    else:
+        for folder, splits in found.items():
+            for line in checked.lines(folder, splits):
+                typer.echo(line)
+    if not all(each.is_usable for splits in found.values() for each in splits):
+        raise typer.Exit(1)
+
+
+def _check(name: DatasetName, folder: Path, progress: Progress) -> "list[CheckedSplit]":
+    from s2hand.data.check import check_set
+
+    task = progress.add_task(str(folder), total=None)
+    return check_set(
+        folder,
+        name,
+        progress=lambda done, total: progress.update(task, completed=done, total=total),
+    )
+
+
+def _progress(*, to_stderr: bool = False) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=to_stderr))
+
+
 @data_app.command("make")
 def make_data(
     kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
@@ -107,13 +225,7 @@ def make_data(
     from s2hand.synthetic import make_synthetic
 
     root = synthetic_folder(Workspace.resolve(workspace), size, detections)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
+    with _progress() as progress:
         task = progress.add_task(f"{kind} benchmark, {size}", total=None)
         make_synthetic(
             root,

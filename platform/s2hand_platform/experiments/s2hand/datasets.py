@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from s2hand.files import is_folder, what_lies_at
-from s2hand.layouts import LAYOUTS
+from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
@@ -105,6 +105,27 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
         expected = f"--data {data}: expected the {dataset} validation set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()
+
+
+def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
+    """Find the sets that ``s2hand data check`` looks at.
+
+    Args:
+        kind: a layout, or ``synthetic``: every layout that the benchmark has, validation included.
+        root: the set's folder, or that above it; of the benchmark, the folder of its manifest.
+
+    Raises:
+        SpecError: if the benchmark is not there.
+    """
+    if kind != SYNTHETIC:
+        (name,) = (name for name in LAYOUTS if name == kind)
+        return [(name, root / name if is_folder(root / name) else root)]
+    places = [(name, place / name) for place in (root, root / VALIDATION) for name in LAYOUTS]
+    found = [(name, place) for name, place in places if is_folder(place)]
+    if not found:
+        wanted = " or ".join(map(str, LAYOUTS))
+        raise SpecError([f"--root: expected a folder with {wanted} in it, {root} has none"])
+    return found
 
 
 def _how_to_make(size: str) -> str:

@@ -1,4 +1,4 @@
-"""The words of evaluator ids, which ``s2hand.metrics.evaluate`` puts together."""
+"""The words of evaluator ids, which ``s2hand.metrics.evaluator`` puts together."""
 
 import re
 
@@ -16,6 +16,10 @@ _WORDS = {
         "accelerations: of joints about the wrist, over consecutive frames of a sequence"
     ),
     "quat=n3,i1,16": "quaternions: detour of 16 joints' rotations over 3 consecutive frames",
+    "sta=wrist,middle_1": (
+        "scale-and-translation alignment: the wrist gets its true place, the bone from there to "
+        "the middle finger's first joint its true length"
+    ),
 }
 """A token of the id → what it says."""
 _TIPS = {
@@ -24,6 +28,7 @@ _TIPS = {
     "manopth": "manopth's vertices",
     "ho3d": "HO-3D's vertices 744, 333, 444, 555, 672",
     "own": "a set of the truth's own",
+    "given": "those of the predicting file, which does not tell them",
 }
 
 

@@ -23,7 +23,7 @@ from s2hand.errors import (
     SourceError,
 )
 from s2hand.hand.loader import load_hand_model
-from s2hand.metrics.evaluate import METRICS
+from s2hand.metrics.descriptions import METRICS
 from s2hand.source import module_digests, sha256_of
 from s2hand.starting_weights import find_starting_weights
 from s2hand.training.acting_code import evaluation_modules, training_modules
