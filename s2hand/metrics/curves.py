@@ -1,6 +1,5 @@
 """Curves whose areas are metrics: PCK in space, and Figure 6's share of frames in the image."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,14 +19,6 @@ from s2hand.metrics.evaluate import (
 from s2hand.metrics.pck import pck_thresholds_m
 
 _CHUNK_SAMPLES = 512
-_FIGURE_6: tuple[tuple[str, str, str], ...] = (
-    ("detected", "together", "detected"),
-    ("predicted without 2D-3D", "apart", "heatmap"),
-    ("projected without 2D-3D", "apart", "projected"),
-    ("predicted with 2D-3D", "together", "heatmap"),
-    ("projected with 2D-3D", "together", "projected"),
-)
-"""The figure's curves: name, training, curve of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,21 +89,6 @@ def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
         for name, errors_m in _vertex_errors_m(predictions.vertices, table.vertices).items():
             curves[f"{name}_vertices"] = pck_curve(errors_m)
     return curves
-
-
-def figure_6(apart: Mapping[str, Curve], together: Mapping[str, Curve]) -> dict[str, Curve]:
-    """Return the five curves of Figure 6.
-
-    Args:
-        apart: :func:`curves_of` the training whose branches are trained apart, on the images of
-            the figure (FreiHAND's training set).
-        together: The same after fine-tuning both branches together.
-
-    Raises:
-        KeyError: If one of them has no 2D branch, or the set no true joints.
-    """
-    of = {"apart": apart, "together": together}
-    return {name: of[training][curve] for name, training, curve in _FIGURE_6}
 
 
 def _shares(

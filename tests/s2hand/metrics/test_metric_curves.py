@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2hand.data.sample import FrameTable
-from s2hand.metrics.curves import curves_of, figure_6, frames_curve, pck_curve
+from s2hand.metrics.curves import curves_of, frames_curve, pck_curve
 from s2hand.metrics.evaluate import KeypointPredictions, Predictions, evaluate
 
 CAMERA = np.array([[500, 0, 112], [0, 500, 112], [0, 0, 1]], np.float32)
@@ -97,18 +97,3 @@ def test_curves_need_their_truth_and_their_predictions():
     assert curves_of(without, replace(table, vertices=None)).keys() == {
         "pa_joints", "sta_joints", "abs_joints",
     }  # fmt: skip
-
-
-def test_figure_6_has_five_curves_of_two_trainings():
-    (apart, _), (together, table) = set_of(3), set_of(2)
-    first, second = curves_of(apart, set_of(3)[1]), curves_of(together, table)
-    found = figure_6(first, second)
-    expected = {
-        "detected": second["detected"],
-        "predicted without 2D-3D": first["heatmap"],
-        "projected without 2D-3D": first["projected"],
-        "predicted with 2D-3D": second["heatmap"],
-        "projected with 2D-3D": second["projected"],
-    }
-    assert found.keys() == expected.keys()
-    assert all(found[name] is curve for name, curve in expected.items())
