@@ -55,3 +55,9 @@ def test_no_licensed_or_large_file_is_tracked() -> None:
     large = [file for file in files if file.exists() and file.stat().st_size > 1_000_000]
     # Of our own making, from the embedded hand and pictures of it.
     assert set(large) <= {ROOT / "s2hand" / "weights" / f"{name}.safetensors" for name in WEIGHTS}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) > 100
+    assert sorted(set(names)) == sorted(names), "pytest imports them by name alone"
