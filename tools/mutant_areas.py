@@ -127,7 +127,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         threads="draw",
         topology="topology",
     ),
-    "s2hand/submission.py": ["tests/s2hand/test_submission.py"],
+    "s2hand/submission.py": ["tests/s2hand/test_server_submission.py"],
     "s2hand/schedule.py": ["tests/s2hand/test_schedule.py"],
     **_beside(
         "s2hand/synthetic",
