@@ -296,8 +296,8 @@ def test_what_was_never_run_is_told_with_the_command() -> None:
     with pytest.raises(SpecError) as caught:
         check_claims(data="my data", scale="full", device_type="cuda")
     assert str(caught.value).endswith(
-        "has no table of the ledger with --data my data --scale full --device cuda; make one with: "
-        "s2hand run again --data my data --scale full --device cuda"
+        "has no table of the ledger with --data 'my data' --scale full --device cuda; make one "
+        "with: s2hand run again --data 'my data' --scale full --device cuda"
     )
 
 

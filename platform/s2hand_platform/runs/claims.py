@@ -13,7 +13,7 @@ from s2hand_platform.spec import files
 from s2hand_platform.spec.claims import LedgerSpec, load_claims
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
-from s2hand_platform.tables.kept import is_label_of, options_of
+from s2hand_platform.tables.kept import asked_by, is_label_of, options_of
 from s2hand_platform.workspace import Workspace
 
 
@@ -81,8 +81,7 @@ def _choose(
         raise SpecError(
             [f"claims: tables were run on {listed}; name one by --data, --scale and --device"]
         )
-    options = {"--data": data, "--scale": scale, "--device": device_type}
-    asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+    asked = asked_by(data, scale, device_type)
     if not known and asked:
         fault = f"claims: the store at {store.path} has no table of the ledger with{asked}"
         raise SpecError([f"{fault}; make one with: s2hand run {_first(spec)}{asked}"])
