@@ -301,6 +301,19 @@ def test_what_was_never_run_is_told_with_the_command() -> None:
     )
 
 
+def test_no_command_is_named_that_the_scale_refuses(project: Path) -> None:
+    other = AGAIN.replace("[[columns]]", "overrides = { curvature = true }\n[[columns]]")
+    (project / "sweeps/tables/again.toml").write_text(other)
+    scale = 'title = "D"\nseeds = 3\n[fixed]\ncurvature = false\n'
+    (project / "sweeps/scales/demo.toml").write_text(scale)
+    run("tiny")
+    (remark,) = check_claims().remarks
+    assert remark == (
+        "again is not measured: every row sets something else than what the scale 'demo' fixes "
+        "(curvature = False); choose another scale"
+    )
+
+
 @pytest.mark.usefixtures("project")
 def test_a_table_that_was_only_planned_is_not_run() -> None:
     plan_to_show(Place.choose(experiment=TinyExperiment(), device="cpu"), "tiny", seeds=None)
