@@ -12,9 +12,11 @@ from s2hand_dashboards.pages import Page, search_page, table_page
 from s2hand_dashboards.pictures import choose_pictures
 from s2hand_dashboards.rendering import render
 from s2hand_dashboards.searches import read_search
+from s2hand_platform.errors import SpecError
 from s2hand_platform.paths import local_path
+from s2hand_platform.spec import files
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.tables.kept import is_label_of, stored_plan
+from s2hand_platform.tables.kept import asked_by, is_label_of, stored_plan
 from s2hand_platform.workspace import Workspace
 
 
@@ -66,6 +68,12 @@ def _page(
     is_table = bool(store.table_labels(name))
     if search is not None and not is_table and is_label_of(search.label, data, scale):
         return search_page(read_search(search, store))
+    if not is_table and name in files.names("searches"):
+        asked = asked_by(data, scale, device)
+        fault = f"{name}: the store at {store.path} has no plan of this search"
+        raise SpecError(
+            [f"{fault}{asked and ' with'}{asked}; make one with: s2hand sweep {name}{asked}"]
+        )
     plan = stored_plan(store, name, data=data, scale=scale, device_type=device)
     contents = read_contents(plan, store)
     return table_page(contents, choose_pictures(contents, store, with_pictures=with_pictures))

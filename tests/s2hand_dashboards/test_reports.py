@@ -202,6 +202,15 @@ def test_a_table_that_was_never_planned(store: ResultStore, tmp_path: Path) -> N
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.parametrize(("data", "asked"), [(None, ""), ("my data", " --data 'my data'")])
+def test_a_search_that_was_never_planned_is_swept(
+    store: ResultStore, tmp_path: Path, data: str | None, asked: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        report("quaternion", tmp_path / "page.html", data=data, workspace=store.path.parent)
+    assert str(caught.value).endswith(f"make one with: s2hand sweep quaternion{asked}")
+
+
 def test_a_page_that_cannot_be_written(measured: ResultStore, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ReportError, match=r"page\.html: the page cannot be written \(.+\); name"):

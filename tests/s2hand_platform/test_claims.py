@@ -296,8 +296,21 @@ def test_what_was_never_run_is_told_with_the_command() -> None:
     with pytest.raises(SpecError) as caught:
         check_claims(data="my data", scale="full", device_type="cuda")
     assert str(caught.value).endswith(
-        "has no table of the ledger with --data my data --scale full --device cuda; make one with: "
-        "s2hand run again --data my data --scale full --device cuda"
+        "has no table of the ledger with --data 'my data' --scale full --device cuda; make one "
+        "with: s2hand run again --data 'my data' --scale full --device cuda"
+    )
+
+
+def test_no_command_is_named_that_the_scale_refuses(project: Path) -> None:
+    other = AGAIN.replace("[[columns]]", "overrides = { curvature = true }\n[[columns]]")
+    (project / "sweeps/tables/again.toml").write_text(other)
+    scale = 'title = "D"\nseeds = 3\n[fixed]\ncurvature = false\n'
+    (project / "sweeps/scales/demo.toml").write_text(scale)
+    run("tiny")
+    (remark,) = check_claims().remarks
+    assert remark == (
+        "again is not measured: every row sets something else than what the scale 'demo' fixes "
+        "(curvature = False); choose another scale"
     )
 
 
@@ -338,7 +351,7 @@ def test_what_is_shown_of_a_claim() -> None:
         "curved to flat, error_cm: +75 % (+73.4 to +76.5)",
         "flat to curved, error_cm: −0.30 cm (−0.310 to −0.290)",
         "(3) %; ",
-        "once_more to tiny.curved, error_cm: +0.00 ± 0.00 (3) cm",
+        "once_more to tiny.curved, error_cm: +0.000 ± 0.000 (3) cm",
         "tiny.quoted: quoted by the paper from another publication",
         "the other: contradicted",
         "No value of a curve is printed.",

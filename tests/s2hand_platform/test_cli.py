@@ -494,13 +494,16 @@ def test_unknown_experiment_is_refused(
 def test_ui_serves_the_workspace(
     monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def serve(workspace: Workspace, port: int, ready: Callable[[str], None]) -> None:
+    def serve(workspace: Workspace, port: int, ready: Callable[[str, dict], None]) -> None:
         assert (workspace.root, port) == (project / "workspace", 5001)
-        ready("http://here")
+        ready("http://here", {"tiny": "http://here/view"})
 
     monkeypatch.setattr(mlflow_pages, "serve", serve)
     call(monkeypatch, "ui", "--port", "5001")
-    assert capsys.readouterr().out == "MLflow: http://here (one process; Ctrl-C ends it)\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "MLflow: http://here (one process; Ctrl-C ends it)",
+        "tiny, means and printed values as columns: http://here/view",
+    ]
 
 
 def test_wrong_address_of_the_tracker_is_refused_before_anything_runs(

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from mlflow.entities import ExperimentTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.tracking.mlflow_pages import serve
@@ -21,6 +23,12 @@ def free_port() -> int:
 
 
 def test_pages_are_one_process_on_this_machine_only(tmp_path: Path) -> None:
+    uri, root = Workspace(tmp_path).mlflow_uri, (tmp_path / "mlartifacts").as_uri()
+    tracked = SqlAlchemyStore(uri, root)
+    table = tracked.create_experiment(
+        "tiny", tags=[ExperimentTag("mlflow.sharedViewState.summary", "{}")]
+    )
+    tracked.create_experiment("a search")
     port = free_port()
     command = [sys.executable, "-m", "s2hand_platform.cli", "ui", "--port", str(port)]
     with subprocess.Popen(
@@ -31,8 +39,10 @@ def test_pages_are_one_process_on_this_machine_only(tmp_path: Path) -> None:
     ) as server:
         try:
             address = f"http://127.0.0.1:{port}"
-            line = server.stdout.readline()
+            line, view = server.stdout.readline(), server.stdout.readline()
             assert line == f"MLflow: {address} (one process; Ctrl-C ends it)\n"
+            there = f"{address}/#/experiments/{table}/runs?viewStateShareKey=summary\n"
+            assert view == f"tiny, means and printed values as columns: {there}"
             asked = f"{address}/ajax-api/2.0/mlflow/experiments/get?experiment_id=0"
             with urlopen(asked, timeout=120) as answer:
                 experiment = json.load(answer)["experiment"]

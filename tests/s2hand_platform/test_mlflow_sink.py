@@ -231,6 +231,10 @@ def test_a_tables_files_are_shown_in_a_run_of_its_own(
     assert tags["mlflow.experiment.primaryMetric.name"] == "mean"
     assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
     assert tags["mlflow.experimentKind"] == "custom_model_development"
+    columns = json.loads(tags["mlflow.sharedViewState.summary"])["selectedColumns"]
+    means = ("mean", "ci_low", "ci_high", "n", "published", "delta")
+    assert columns == [f"metrics.`{name}`" for name in means]
+    assert shown.info.end_time >= shown.info.start_time
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_artifacts", pytest.fail)
         assert attach(table="one").info.run_id == shown.info.run_id

@@ -1,5 +1,6 @@
 """Commands beside the measuring: MLflow's pages, and jobs on a cluster."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,12 @@ def ui(
     """Serve MLflow's pages on this machine for the workspace's runs, until Ctrl-C."""
     from s2hand_platform.tracking.mlflow_pages import serve
 
-    serve(
-        Workspace.resolve(workspace),
-        port,
-        lambda address: typer.echo(f"MLflow: {address} (one process; Ctrl-C ends it)"),
-    )
+    def ready(address: str, views: Mapping[str, str]) -> None:
+        typer.echo(f"MLflow: {address} (one process; Ctrl-C ends it)")
+        for table, view in views.items():
+            typer.echo(f"{table}, means and printed values as columns: {view}")
+
+    serve(Workspace.resolve(workspace), port, ready)
 
 
 def submit(

@@ -11,9 +11,10 @@ from s2hand_platform.experiments import default_experiment
 from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.spec import files
 from s2hand_platform.spec.claims import LedgerSpec, load_claims
+from s2hand_platform.spec.loader import load_scale, load_table
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
-from s2hand_platform.tables.kept import is_label_of, options_of
+from s2hand_platform.tables.kept import asked_by, is_label_of, options_of
 from s2hand_platform.workspace import Workspace
 
 
@@ -41,7 +42,8 @@ def check_claims(
         SpecError: with all faults of ``claims.toml``; if nothing was planned on what is named, or
             several kinds of data, scale or device were and none is named.
     """
-    spec = load_claims(experiment or default_experiment())
+    experiment = experiment or default_experiment()
+    spec = load_claims(experiment)
     store = ResultStore(Workspace.resolve(workspace).store_dir)
     chosen = _choose(spec, store, data, scale, device_type)
     if chosen is None:
@@ -58,7 +60,7 @@ def check_claims(
         tables,
         measured_on=label,
         device_type=device,
-        remarks=tuple(_remarks(spec, tables, label)),
+        remarks=tuple(_remarks(spec, tables, label, experiment)),
     )
 
 
@@ -81,8 +83,7 @@ def _choose(
         raise SpecError(
             [f"claims: tables were run on {listed}; name one by --data, --scale and --device"]
         )
-    options = {"--data": data, "--scale": scale, "--device": device_type}
-    asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+    asked = asked_by(data, scale, device_type)
     if not known and asked:
         fault = f"claims: the store at {store.path} has no table of the ledger with{asked}"
         raise SpecError([f"{fault}; make one with: s2hand run {_first(spec)}{asked}"])
@@ -90,7 +91,10 @@ def _choose(
 
 
 def _remarks(
-    spec: LedgerSpec, tables: Mapping[str, Mapping[str, MeasuredRow]], label: str
+    spec: LedgerSpec,
+    tables: Mapping[str, Mapping[str, MeasuredRow]],
+    label: str,
+    experiment: Experiment,
 ) -> Iterator[str]:
     """Name the seeds that failed, and the commands that measure what is missing."""
     for name in spec.tables:
@@ -100,7 +104,17 @@ def _remarks(
                 yield f"Failed: {name}.{row_id}, seed {seed}: {reason}"
         is_measured = any(seeds for row in rows.values() for seeds in row.values.values())
         if name in files.names("tables") and not is_measured:
-            yield f"{name} is not measured: s2hand run {name} {options_of(label)}"
+            yield f"{name} is not measured: {_how_to_measure(name, label, experiment)}"
+
+
+def _how_to_measure(name: str, label: str, experiment: Experiment) -> str:
+    """Return the command, or why there is none at the label's scale."""
+    scale = label.removesuffix(")").rpartition(" (")[2]
+    try:
+        load_table(name, experiment).at(load_scale(scale, experiment))
+    except SpecError as error:
+        return str(error).removeprefix(f"{name}: ")
+    return f"s2hand run {name} {options_of(label)}"
 
 
 def _first(spec: LedgerSpec) -> str:

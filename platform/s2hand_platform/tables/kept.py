@@ -40,10 +40,15 @@ def stored_plan(
         plan = store.latest_table_plan(name, label=label, device_type=device_type)
     if plan is None:
         fault = f"{name}: the store at {store.path} has no plan of it with this data, scale and"
-        options = {"--data": data, "--scale": scale, "--device": device_type}
-        asked = "".join(f" {option} {value}" for option, value in options.items() if value)
+        asked = asked_by(data, scale, device_type)
         raise SpecError([f"{fault} device; make one with: s2hand plan {name}{asked}"])
     return plan
+
+
+def asked_by(data: str | None, scale: str | None, device_type: str | None) -> str:
+    """Write what was named as the options of a command, each after a space."""
+    options = {"--data": data, "--scale": scale, "--device": device_type}
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in options.items() if value)
 
 
 def is_label_of(label: str, data: str | None, scale: str | None) -> bool:

@@ -3,16 +3,16 @@
 import os
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from s2hand_platform.errors import ExecutionError
-from s2hand_platform.tracking.mlflow_sink import database_lock, quieten
+from s2hand_platform.tracking.mlflow_sink import VIEW, VIEW_TAG, database_lock, quieten
 from s2hand_platform.workspace import Workspace
 
 _HOST = "127.0.0.1"
 
 
-def serve(workspace: Workspace, port: int, ready: Callable[[str], None]) -> None:
+def serve(workspace: Workspace, port: int, ready: Callable[[str, Mapping[str, str]], None]) -> None:
     """Serve the pages on this machine until Ctrl-C.
 
     MLflow's own command starts four servers, one that watches them, and a runner of jobs that
@@ -21,7 +21,8 @@ def serve(workspace: Workspace, port: int, ready: Callable[[str], None]) -> None
     Args:
         workspace: holds the database and the artifacts.
         port: to listen on.
-        ready: called with the address once it answers.
+        ready: called once it answers, with the address, and for each table with that of its view
+            in which the rows' means, intervals and printed values are the columns.
 
     Raises:
         ExecutionError: if the port cannot be had.
@@ -35,7 +36,19 @@ def serve(workspace: Workspace, port: int, ready: Callable[[str], None]) -> None
                 f"port {port} of this machine cannot be had ({error.strerror}); "
                 "name another one with --port"
             ) from error
-        _serve(workspace, listening, lambda: ready(f"http://{_HOST}:{port}"))
+        address = f"http://{_HOST}:{port}"
+        _serve(workspace, listening, lambda: ready(address, _views(workspace, address)))
+
+
+def _views(workspace: Workspace, address: str) -> dict[str, str]:
+    from mlflow import MlflowClient
+
+    experiments = MlflowClient(workspace.mlflow_uri).search_experiments(order_by=["name"])
+    return {
+        each.name: f"{address}/#/experiments/{each.experiment_id}/runs?viewStateShareKey={VIEW}"
+        for each in experiments
+        if VIEW_TAG in each.tags
+    }
 
 
 def _serve(workspace: Workspace, listening: socket.socket, ready: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """The one door to MLflow: a run per table row or search, below it a run per attempt."""
 
 import hashlib
+import json
 import logging
 import math
 import os
@@ -76,6 +77,19 @@ _PICTURES = "trial.pictures"
 
 _FILES = "table.files"
 """The tag that says which files a table's run shows: their digest."""
+
+VIEW = "summary"
+"""The name of the view that a table's experiment keeps on MLflow's page."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""The experiment's tag that holds it."""
+VIEW_STATE = json.dumps(
+    {
+        "selectedColumns": [
+            f"metrics.`{name}`" for name in ("mean", "ci_low", "ci_high", "n", "published", "delta")
+        ]
+    }
+)
+"""The columns that it shows; MLflow's own choice is no metric at all."""
 
 _Key = frozenset[tuple[str, str]]
 
@@ -290,6 +304,7 @@ class MlflowRuns:
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": "mean",
             "mlflow.experiment.primaryMetric.greaterIsBetter": str(operation["higher_is_better"]),
+            VIEW_TAG: VIEW_STATE,
         }.items():
             self._client.set_experiment_tag(run.info.experiment_id, name, value)
         run_id = run.info.run_id
@@ -298,7 +313,8 @@ class MlflowRuns:
             self._client.set_tag(run_id, _FILES, digest)
         except Exception as error:  # noqa: BLE001 - every kind of artifact store has its own
             self._say(f"MLflow's run {run_id} lacks the table's files: {first_line(error)}")
-        self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
+        ended_ms = max(operation["time_ms"], run.info.start_time)  # it starts when it is told
+        self._client.set_terminated(run_id, "FINISHED", ended_ms)
         self._forget(run, operation)
 
     def _reused_attempt(self, operation: Operation) -> int | None:
