@@ -136,7 +136,7 @@ def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
     yield (
         f"Contrasts are decided in one column, {primary.label}: reproduced (reversed) where the "
         "paired difference over seeds is on the side that the paper says (the other one). The "
-        f"chance of any wrong claim among the {len(plan.contrasts)} declared contrasts is at most "
+        f"chance of any wrong one among the {len(plan.contrasts)} declared contrasts is at most "
         f"{100 * ALPHA:.0f} % ({_procedure(plan)}); undecided means that these "
         "seeds do not tell. Intervals are 95 % each, and those of other columns claim nothing."
     )
@@ -149,7 +149,8 @@ def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
     if primary.tolerance:
         yield (
             f"A difference of less than {primary.tolerance:g} {primary.unit} was declared not to "
-            f"matter: equivalent is what is shown to be smaller (two one-sided tests, {rule})."
+            f"matter: equivalent is what is shown to be smaller (two one-sided tests, {rule}), "
+            f"with a chance of any wrong one of at most {100 * ALPHA:.0f} % again."
         )
     if num_seeds >= MIN_SEEDS_BY_SYMMETRY:
         yield (
