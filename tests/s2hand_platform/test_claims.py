@@ -351,7 +351,7 @@ def test_what_is_shown_of_a_claim() -> None:
         "curved to flat, error_cm: +75 % (+73.4 to +76.5)",
         "flat to curved, error_cm: −0.30 cm (−0.310 to −0.290)",
         "(3) %; ",
-        "once_more to tiny.curved, error_cm: +0.000 ± 0.000 (3) cm",
+        "once_more to tiny.curved, error_cm: +0.00 ± 0.00 (3) cm",
         "tiny.quoted: quoted by the paper from another publication",
         "the other: contradicted",
         "No value of a curve is printed.",

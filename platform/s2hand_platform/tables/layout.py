@@ -51,7 +51,7 @@ def format_interval(interval: MeanInterval, decimals: int, *, signed: bool = Fal
         decimals: shown at least; those of the printed cell, for instance.
         signed: write a plus before positive means.
     """
-    shown = max(decimals, _DECIMALS_WITHOUT_INTERVAL)
+    shown = decimals or _DECIMALS_WITHOUT_INTERVAL
     if interval.half_width:
         shown = max(decimals, min(6, 1 - math.floor(math.log10(interval.half_width))))
     mean = f"{interval.mean:+.{shown}f}" if signed else f"{interval.mean:.{shown}f}"

@@ -125,7 +125,8 @@ def test_whole_numbers_become_floats_where_floats_are_meant():
 def test_values_are_checked_by_the_dataclass_itself():
     stage = _plain(CONFIG)["stages"][0] | {"name": "a", "learning_rate": 0.0}
     with pytest.raises(
-        ConfigurationError, match=r"stages.a.learning_rate must be positive, got learning_rate=0.0"
+        ConfigurationError,
+        match=r"stages.a.learning_rate must be finite and positive, got learning_rate=0.0",
     ):
         from_plain(StageConfig, stage, "stage")
 
