@@ -553,6 +553,21 @@ def test_html_is_escaped(measured: ResultStore) -> None:
 
 
 @pytest.mark.parametrize(
+    ("looks", "share"),
+    [((), "of at most 5 % again."), (LOOKS, "within that of the differences.")],
+    ids=["at once", "at looks"],
+)
+def test_a_table_says_how_often_an_equivalence_is_wrong(
+    measured: ResultStore, looks: tuple[Look, ...], share: str
+) -> None:
+    columns = (replace(PLAN.columns[0], tolerance=0.25), PLAN.columns[1])
+    table = build(measured, replace(SYNTHETIC, columns=columns, looks=looks))
+    (note,) = [each for each in table.footnotes if "declared not to matter" in each]
+    assert note.startswith("A difference of less than 0.25 cm was declared")
+    assert note.endswith(f"a chance of any wrong one {share}")
+
+
+@pytest.mark.parametrize(
     ("mean", "half_width", "decimals", "signed", "text"),
     [
         (1.14159, 0.0567, 2, False, "1.142 ± 0.057 (3)"),
