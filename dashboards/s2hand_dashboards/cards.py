@@ -71,7 +71,8 @@ def _card(lines: Lines, heading: str = "") -> tuple[Part, ...]:
 def _cell_without_training(row: TableRow, column: TableColumn) -> Lines:
     cell = row.cells[column.label]
     if cell.interval is not None:
-        yield "measured", f"{cell.interval.mean:.6g}, without a training"
+        of = "of somebody's predictions" if row.kind == "imported" else "without a training"
+        yield "measured", f"{cell.interval.mean:.6g}, {of}"
     if row.kind == "quoted":
         yield "measured", "never here: the paper quotes it from elsewhere"
     if row.kind == "published":

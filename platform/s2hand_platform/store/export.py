@@ -18,7 +18,7 @@ from s2hand_platform.store.table_plan import TablePlan
 
 
 def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> int:
-    """Copy a plan, the attempts at its trials and its baselines.
+    """Copy a plan, the attempts at its trials, its baselines and what was imported for it.
 
     Predictions and pictures stay behind, and of the values of samples all but those of the primary
     column, which the table's note on samples needs. Of folders in configurations the last two names
@@ -52,6 +52,8 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
             if path.name.startswith(start):
                 copy = target.path / BASELINES_FOLDER / path.name
                 write_replacing(read_whole(path, BASELINES), copy)
+    for imported in source.imported(plan.experiment, plan.name):
+        target.write_imported(imported)
     rows = tuple(replace(row, settings=_without_folders(row.settings)) for row in plan.rows)
     target.write_plan(replace(plan, rows=rows))
     return len(lines)
