@@ -53,6 +53,8 @@ class ModelRecord:
     """Fingerprint of the hand model that the weights belong to."""
     data: Mapping[str, Any]
     """Record of the dataset that it was trained on; empty where it is not known."""
+    extra_data: tuple[Mapping[str, Any], ...] = ()
+    """Records of what it was trained on besides."""
     initial_weights: Mapping[str, Any]
     """Where the first weights of a part came from, by part: ``name`` of the published file and its
     ``sha256``, or the name ``none``. Those of other parts were random."""

@@ -188,6 +188,20 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
     assert verdicts["verdict"].tolist()[1:] == ["not run", ""]  # of the primary column alone
 
 
+def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> None:
+    moved = {"measured_on": replace(MADE, dataset="line"), "evaluation": "e" * 64}
+    plan = replace(SYNTHETIC, rows=(SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved)))
+    plan = replace(plan, contrasts=())
+    other = Evaluation(metrics={"test/error": 8.0}, samples={}, sample_ids={}, evaluator_id="t")
+    measured.write_baseline("tiny", "zero", "e" * 64, other, {"error": "cm"})
+    table = build(measured, plan, other_code=True)
+    zeros = {row.label: row.cells["error_cm"] for row in table.rows if row.kind == "baseline"}
+    assert {label: found.interval.mean for label, found in zeros.items()} == {
+        "zero (curve)": 2.0, "zero (line)": 8.0
+    }  # fmt: skip
+    assert {(each.row, each.baseline) for each in table.margins} == {("full", "zero (curve)")}
+
+
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:
     margins = build(measured).margins
     assert [(margin.row, margin.baseline, margin.column) for margin in margins] == [

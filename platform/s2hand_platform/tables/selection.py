@@ -35,8 +35,8 @@ class Selection:
     """The results of a table, and what was left out."""
 
     rows: tuple[RowResults, ...]
-    baselines: Mapping[str, Mapping[str, float]]
-    """Label → ``split/metric`` → value."""
+    baselines: Mapping[tuple[str, str], Mapping[str, float]]
+    """Dataset and label → ``split/metric`` → value."""
     evaluator_ids: tuple[str, ...]
     environments: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -175,11 +175,12 @@ def _stages(line: Any) -> frozenset[tuple[str, str]]:
     return frozenset((stage.name, stage.stage_id) for stage in stages)
 
 
-def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for evaluation in dict.fromkeys(row.evaluation for row in plan.rows if row.evaluation):
+def _baselines(store: ResultStore, plan: TablePlan) -> dict[tuple[str, str], dict[str, float]]:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    evaluations = {row.evaluation: row.measured_on.dataset for row in plan.rows if row.evaluation}
+    for evaluation, dataset in evaluations.items():
         for line in store.baselines(plan.experiment, evaluation).itertuples():
-            of_label = found.setdefault(line.label, {})
+            of_label = found.setdefault((dataset, line.label), {})
             of_label.setdefault(f"{line.split}/{line.metric}", float(line.value))
     return found
 
