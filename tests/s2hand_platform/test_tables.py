@@ -268,7 +268,17 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
                 samples={"test": {"error": shifted}},
                 sample_ids={"test": ["x0", "x1", "x2"]},
             )
-            measure(row, 0.0, seed=seed, evaluation=evaluation)
+            measure(row, 0.0, seed=seed, evaluation=evaluation, attempt=1)
+    # The trials were evaluated before, by other rules; and one of them later, by others again.
+    other = make_evaluation(
+        samples={"test": {"error": [0.0, 50.0, 900.0]}},
+        sample_ids={"test": ["x0", "x1", "x2"]},
+    )
+    for seed in range(3):
+        before = {"attempt": 0, "evaluation_fingerprint": "9" * 64}
+        measure("straight", 0.0, seed=seed, evaluation=other, **before)
+    later = {"attempt": 2, "evaluation_fingerprint": "8" * 64}
+    measure("straight", 0.0, seed=0, evaluation=other, **later)
     (note,) = [note for note in build(store).footnotes if note.startswith("Seeds are the unit")]
     # Both spreads are 1; t(2, 0.975) / √3 = 2.48.
     assert "straight minus full is known to ± 2.5 over 3 of them" in note
