@@ -18,6 +18,7 @@ from tiny_experiment import TinyExperiment
 
 from s2hand_platform.claims import ClaimLedger
 from s2hand_platform.errors import SpecError, StoreError
+from s2hand_platform.experiments.protocol import ThresholdCurve
 from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.planner import plan_table
@@ -138,7 +139,8 @@ def whole(store: ResultStore, make_record: Any, make_evaluation: Any, tiny: Tiny
         metrics=tiny.metrics,
         data={"full": tiny.describe_data(tiny.build_config({}))},
     )
-    evaluation = make_evaluation()
+    pck = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
+    evaluation = make_evaluation(threshold_curves={"test": {"pck": pck}})
     store.write_attempt(make_record("a" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_attempt(make_record("b" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_baseline("tiny", "zero", "f" * 64, evaluation, {"error": "cm"})
@@ -176,6 +178,7 @@ def read_all(path: Path) -> int:
     attempts = store.trials()
     store.metrics(attempts)
     store.curves(["a" * 64])
+    store.threshold_curves(attempts)
     store.samples(["a" * 64], split="test", metric="error")
     store.last_attempt("a" * 64)
     store.baselines("tiny", "f" * 64)

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport, ThresholdCurve
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
@@ -531,18 +531,25 @@ def test_an_export_does_not_tell_where_data_lies(
     }  # fmt: skip
 
 
-def test_an_export_leaves_samples_of_other_columns_behind(
+def test_an_export_leaves_samples_of_other_columns_behind_and_takes_curves(
     store: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
 ) -> None:
     samples = {"test": {"error": [1.0, 2.0], "score": [0.5, 0.4]}, "train": {"error": [1.0]}}
     ids = {"test": ["x0", "x1"], "train": ["y0"]}
-    measure("full", 1.5, seed=0, evaluation=make_evaluation(samples=samples, sample_ids=ids))
+    pck = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
+    curves = {"test": {"pck": pck}, "train": {"pck": pck}}
+    evaluation = make_evaluation(samples=samples, sample_ids=ids, threshold_curves=curves)
+    measure("full", 1.5, seed=0, evaluation=evaluation)
     target = ResultStore(tmp_path / "export")
     export_table(PLAN, store, target)
     name = [trial_id("full", 0)]
     assert target.samples(name, split="test", metric="error")["value"].tolist() == [1.0, 2.0]
     assert target.samples(name, split="test", metric="score").empty
     assert target.samples(name, split="train", metric="error").empty
+    copied = target.threshold_curves(target.trials())
+    assert copied[["split", "share"]].to_numpy().tolist() == [
+        ["test", 0.25], ["test", 1.0], ["train", 0.25], ["train", 1.0],
+    ]  # fmt: skip
 
 
 def test_latex(measured: ResultStore, golden: Callable[[str, str], None]) -> None:

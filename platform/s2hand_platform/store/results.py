@@ -33,6 +33,7 @@ from s2hand_platform.store.lines import (
     metric_lines,
     nested_frame,
     samples_frame,
+    threshold_curves_frame,
 )
 from s2hand_platform.store.origins import (
     PATCHES_FOLDER,
@@ -206,6 +207,18 @@ class ResultStore:
     def curves(self, trial_ids: Collection[str]) -> pd.DataFrame:
         """Return what some trials reported over their epochs."""
         return nested_frame(self._of_trials(trial_ids, "curves"), "curves")
+
+    def threshold_curves(self, attempts: pd.DataFrame) -> pd.DataFrame:
+        """Return the threshold curves of some lines of ``trials()`` or ``attempts()``.
+
+        Returns:
+            A line per point: ``trial_id``, ``attempt``, ``split``, ``curve``, ``says``, ``unit``
+            (of the threshold), ``threshold``, ``share``. None of evaluations that kept none, as
+            those of earlier programs.
+        """
+        pairs = set(zip(attempts["trial_id"], attempts["attempt"], strict=True))
+        lines = self._of_trials({name for name, _ in pairs}, "threshold_curves")
+        return threshold_curves_frame(keep_attempts(lines, pairs))
 
     def predictions(
         self, trial_id: str, split: str, *, evaluation: str | None = None
