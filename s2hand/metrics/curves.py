@@ -21,17 +21,42 @@ from s2hand.metrics.pck import pck_thresholds_m
 
 _CHUNK_SAMPLES = 512
 
+_FIGURE_6 = "Figure 6: frames whose worst keypoint is within the threshold, 224-equivalent pixels"
+
+
+@dataclass(frozen=True, slots=True)
+class CurveDescription:
+    """What a curve is."""
+
+    figure: str
+    """The figure that it is a line of."""
+    says: str
+    """Whose errors are counted."""
+    area_of: str
+    """The metric that is the area under it."""
+
+
 CURVES = {
-    "pa_joints": "joints, after Procrustes alignment",
-    "sta_joints": "joints, wrists and bones to the middle finger made equal",
-    "abs_joints": "joints, not aligned",
-    "pa_vertices": "vertices, after Procrustes alignment",
-    "abs_vertices": "vertices, not aligned",
-    "detected": "frames by the worst detected keypoint, 224-equivalent pixels (Figure 6)",
-    "projected": "frames by the worst projected joint, 224-equivalent pixels (Figure 6)",
-    "heatmap": "frames by the 2D branch's worst keypoint, 224-equivalent pixels (Figure 6)",
+    "pa_joints": CurveDescription(
+        "PCK of joints, after Procrustes alignment", "joints", "pa_auc_j_0_50mm"
+    ),
+    "pa_vertices": CurveDescription(
+        "PCK of vertices, after Procrustes alignment", "vertices", "pa_auc_v_0_50mm"
+    ),
+    "detected": CurveDescription(_FIGURE_6, "detections", "detected_keypoint_auc"),
+    "projected": CurveDescription(_FIGURE_6, "projected joints", "projected_keypoint_auc"),
+    "heatmap": CurveDescription(_FIGURE_6, "2D branch", "heatmap_keypoint_auc"),
+    "sta_joints": CurveDescription(
+        "PCK of joints, wrists and bones from there to the middle finger made equal",
+        "joints",
+        "sta_auc_j_0_50mm",
+    ),
+    "abs_joints": CurveDescription("PCK of joints, not aligned", "joints", "abs_auc_j_0_50mm"),
+    "abs_vertices": CurveDescription(
+        "PCK of vertices, not aligned", "vertices", "abs_auc_v_0_50mm"
+    ),
 }
-"""Curve → whose share within each threshold it is."""
+"""All curves that there are, the paper's first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +124,7 @@ def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
             point_errors(align_procrustes(some, truth), truth) for some, truth in pairs
         )
         curves["abs_vertices"] = _pck_curve(point_errors(some, truth) for some, truth in pairs)
-    return curves
+    return {name: curves[name] for name in CURVES if name in curves}
 
 
 def _pck_curve(parts: Iterable[Float[np.ndarray, "_ points"]]) -> Curve:

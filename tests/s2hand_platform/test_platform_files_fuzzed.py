@@ -15,10 +15,10 @@ from changed_files import SCALARS, changed_bytes, changed_tree, fuzzed, read_or_
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_experiment import TinyExperiment
+from tiny_tables import PCK
 
 from s2hand_platform.claims import ClaimLedger
 from s2hand_platform.errors import SpecError, StoreError
-from s2hand_platform.experiments.protocol import ThresholdCurve
 from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.planner import plan_table
@@ -139,8 +139,7 @@ def whole(store: ResultStore, make_record: Any, make_evaluation: Any, tiny: Tiny
         metrics=tiny.metrics,
         data={"full": tiny.describe_data(tiny.build_config({}))},
     )
-    pck = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
-    evaluation = make_evaluation(threshold_curves={"test": {"pck": pck}})
+    evaluation = make_evaluation(threshold_curves={"test": {"pck": PCK}})
     store.write_attempt(make_record("a" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_attempt(make_record("b" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_baseline("tiny", "zero", "f" * 64, evaluation, {"error": "cm"})

@@ -18,7 +18,7 @@ from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
 from s2hand.data.sample import FrameTable
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
-from s2hand.metrics.curves import Curve
+from s2hand.metrics.curves import CURVES, Curve
 from s2hand.metrics.evaluate import SetEvaluation
 from s2hand.synthetic.detector import DETECTORS
 from s2hand.training.context import LocalContext
@@ -296,11 +296,12 @@ def test_notes_and_curves_of_every_set_reach_the_result(
     }
     assert measured == ["test", "validation"]
     assert found.pictures == {split: {split: pictures} for split in measured}
-    says = "frames by the worst projected joint, 224-equivalent pixels (Figure 6)"
+    projected = CURVES["projected"]
+    about = {name: getattr(projected, name) for name in ("figure", "says", "area_of")}
     assert found.threshold_curves == {
         split: {
             "projected": ThresholdCurve(
-                says=says, unit="px", thresholds=[0.0, 1.0], shares=[0.0, share]
+                **about, unit="px", thresholds=[0.0, 1.0], shares=[0.0, share]
             )
         }
         for split, share in (("test", 0.5), ("validation", 1.0))

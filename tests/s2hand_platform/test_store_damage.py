@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
-from s2hand_platform.experiments.protocol import DataRecord, ThresholdCurve
+from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.planning.cost import Costs
 from s2hand_platform.store import attempts, files
 from s2hand_platform.store.results import ResultStore
@@ -24,7 +25,6 @@ from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
 
 A, B = "a" * 64, "b" * 64
-PCK = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
 PLAN = TablePlan(
     name="tiny", title="", experiment="tiny", label="made", device_type="cpu", columns=(), rows=()
 )

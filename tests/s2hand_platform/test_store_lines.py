@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
-from s2hand_platform.experiments.protocol import DataRecord, StageReport, ThresholdCurve
+from s2hand_platform.experiments.protocol import DataRecord, StageReport
 from s2hand_platform.revision import Revision
 from s2hand_platform.store.files import UnusableFile
 from s2hand_platform.store.lines import (
@@ -78,12 +79,12 @@ WHOLE: dict[str, Any] = {
     ],
     "threshold_curves": [
         {
-            "split": "test", "curve": "pck", "says": "points", "unit": "mm",
+            "split": "test", "curve": "pck", "figure": "PCK", "says": "points",
+            "area_of": "score", "unit": "mm",
             "points": [{"threshold": 0.0, "share": 0.25}, {"threshold": 5.0, "share": 1.0}],
         },
     ],
 }  # fmt: skip
-PCK = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
 
 
 @pytest.fixture
@@ -233,14 +234,15 @@ def test_entries_of_nested_columns_stand_beside_their_attempt() -> None:
 
 
 def test_threshold_curves_have_a_line_a_point_and_may_be_missing() -> None:
-    flat = {"split": "train", "curve": "flat", "says": "frames", "unit": "px", "points": []}
+    flat = {**WHOLE["threshold_curves"][0], "curve": "flat", "points": []}
     lines = [
         {**WHOLE, "threshold_curves": None},
         {**WHOLE, "attempt": 4, "threshold_curves": []},
         {**WHOLE, "attempt": 5, "threshold_curves": [flat, *WHOLE["threshold_curves"]]},
     ]
     table = pa.Table.from_pylist(lines, schema=ATTEMPTS)
-    curve = {"split": "test", "curve": "pck", "says": "points", "unit": "mm"}
+    (curve,) = ({**each} for each in WHOLE["threshold_curves"])
+    del curve["points"]
     owner = {"trial_id": "a" * 64, "attempt": 5}
     frame = threshold_curves_frame(table)
     assert frame.to_dict("records") == [
@@ -269,7 +271,7 @@ def test_threshold_curves_have_a_line_a_point_and_may_be_missing() -> None:
 def test_what_is_no_threshold_curve_is_refused(
     record: Any, make_evaluation: Any, thresholds: list[float], shares: list[float]
 ) -> None:
-    curve = ThresholdCurve(says="points", unit="mm", thresholds=thresholds, shares=shares)
+    curve = replace(PCK, thresholds=thresholds, shares=shares)
     evaluation = make_evaluation(threshold_curves={"test": {"pck": PCK, "odd": curve}})
     with pytest.raises(StoreError, match="the curve 'test/odd' must have rising thresholds"):
         attempt_line("1" * 32, record, evaluation, ())

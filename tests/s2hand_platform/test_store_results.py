@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
-from s2hand_platform.experiments.protocol import DataRecord, StageReport, ThresholdCurve
+from s2hand_platform.experiments.protocol import DataRecord, StageReport
 from s2hand_platform.store import files
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
@@ -63,9 +64,8 @@ def test_an_attempt_comes_back_whole(
             title="HO-3D v3", dataset="ho3d", version="v3", origin="own", details={"frames": 3}
         ),
     )
-    pck = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
     evaluation = make_evaluation(
-        1.25, notes={"shared": "yes"}, threshold_curves={"test": {"pck": pck}}
+        1.25, notes={"shared": "yes"}, threshold_curves={"test": {"pck": PCK}}
     )
     store.write_attempt(record, evaluation, CURVE)
     settle()
@@ -110,6 +110,7 @@ def test_an_attempt_comes_back_whole(
     ]
     points = store.threshold_curves(store.trials())
     assert points[["threshold", "share"]].to_numpy().tolist() == [[0, 0.25], [5, 1]]
+    assert store.without_threshold_curves(store.trials()).empty
     assert store.last_attempt(record.trial_id).status == "finished"  # type: ignore[union-attr]
     assert store.next_attempt(record.trial_id) == 1
     assert store.remarks == ()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
+from tiny_tables import PCK
 
-from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport, ThresholdCurve
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
@@ -536,8 +537,7 @@ def test_an_export_leaves_samples_of_other_columns_behind_and_takes_curves(
 ) -> None:
     samples = {"test": {"error": [1.0, 2.0], "score": [0.5, 0.4]}, "train": {"error": [1.0]}}
     ids = {"test": ["x0", "x1"], "train": ["y0"]}
-    pck = ThresholdCurve(says="points", unit="mm", thresholds=[0, 5], shares=[0.25, 1])
-    curves = {"test": {"pck": pck}, "train": {"pck": pck}}
+    curves = {"test": {"pck": PCK}, "train": {"pck": PCK}}
     evaluation = make_evaluation(samples=samples, sample_ids=ids, threshold_curves=curves)
     measure("full", 1.5, seed=0, evaluation=evaluation)
     target = ResultStore(tmp_path / "export")

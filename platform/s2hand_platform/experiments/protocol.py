@@ -27,8 +27,12 @@ class MetricInfo:
 class ThresholdCurve:
     """The share of points, or of samples, whose error is within each threshold: PCK, say."""
 
+    figure: str
+    """Heads the figure in which it is drawn, with other curves of this figure."""
     says: str
-    """What is counted, in words: ``joints, after Procrustes alignment``."""
+    """Tells it from those: whose share it is."""
+    area_of: str
+    """The metric (without its split) that is the area under it, over the thresholds' range."""
     unit: str
     """Of the thresholds."""
     thresholds: Sequence[float]

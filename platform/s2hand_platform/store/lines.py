@@ -118,8 +118,8 @@ def _threshold_curves(evaluation: Evaluation) -> list[dict[str, Any]]:
                 {"threshold": threshold, "share": share}
                 for threshold, share in zip(thresholds, shares, strict=True)
             ]
-            about = {"split": split, "curve": name, "says": curve.says, "unit": curve.unit}
-            lines.append({**about, "points": points})
+            about = {each: getattr(curve, each) for each in ("figure", "says", "area_of", "unit")}
+            lines.append({"split": split, "curve": name, **about, "points": points})
     return lines
 
 

@@ -31,7 +31,9 @@ _SAMPLES = _lines(split=_TEXT, metric=_TEXT, unit=_TEXT, values=pa.list_(pa.floa
 _THRESHOLD_CURVES = _lines(
     split=_TEXT,
     curve=_TEXT,
+    figure=_TEXT,
     says=_TEXT,
+    area_of=_TEXT,
     unit=_TEXT,
     points=_lines(threshold=pa.float64(), share=pa.float64()),
 )

@@ -115,7 +115,9 @@ def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, F
 def _shown(curves: Mapping[str, Curve]) -> dict[str, ThresholdCurve]:
     return {
         name: ThresholdCurve(
-            says=CURVES[name],
+            figure=CURVES[name].figure,
+            says=CURVES[name].says,
+            area_of=CURVES[name].area_of,
             unit=curve.unit,
             thresholds=curve.thresholds.tolist(),
             shares=curve.shares.tolist(),
