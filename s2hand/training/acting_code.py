@@ -35,6 +35,7 @@ _EVALUATION = (
     *("trained_model", "plain_data", "inference", "evaluation"),
     *("metrics.evaluate", "metrics.baselines", "metrics.alignment", "metrics.appearance"),
     *(
+        "metrics.curves",
         "metrics.errors",
         "metrics.evaluator",
         "metrics.f_score",

@@ -24,6 +24,24 @@ class MetricInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThresholdCurve:
+    """The share of points, or of samples, whose error is within each threshold: PCK, say."""
+
+    figure: str
+    """Heads the figure in which it is drawn, with other curves of this figure."""
+    says: str
+    """Tells it from those: whose share it is."""
+    area_of: str
+    """The metric (without its split) that is the area under it, over the thresholds' range."""
+    unit: str
+    """Of the thresholds."""
+    thresholds: Sequence[float]
+    """Rising."""
+    shares: Sequence[float]
+    """One per threshold, from 0 to 1, never falling."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """What a trained model achieved."""
 
@@ -39,6 +57,8 @@ class Evaluation:
     predictions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """split → parameter → array whose rows are the samples, in the order of
     ``sample_ids[split]``; kept as float32. Optional."""
+    threshold_curves: Mapping[str, Mapping[str, ThresholdCurve]] = field(default_factory=dict)
+    """split → name → curve; what areas under curves are the metrics of. Optional."""
     pictures: Mapping[str, Mapping[str, Mapping[str, bytes]]] = field(default_factory=dict)
     """split → sample → what is shown → small picture (WebP). Optional."""
 
