@@ -13,9 +13,10 @@ from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
-EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "efficientnet-lite0", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
 HandFrame = Literal["turned_camera", "dataset_camera"]
+Projection = Literal["perspective", "orthographic"]
 
 
 def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
@@ -29,7 +30,8 @@ class ModelConfig:
     """The network and the hand layer."""
 
     encoder: EncoderName = "efficientnet-b0"
-    """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
+    """Image encoder; ``efficientnet-lite0`` is b0 made cheaper, ``convnet`` a plain convolutional
+    network for CPUs and small images."""
     pretrained: Literal["imagenet", "hands", "s2hand", "none"] = "imagenet"
     """Initial weights. ``imagenet``: the published ones of an EfficientNet. ``hands`` and
     ``s2hand``: the project's own for ``convnet``, of the encoder and the geometry head's trunk, or
@@ -55,6 +57,11 @@ class ModelConfig:
     that the network has to tell. ``dataset_camera``: crops are parts of the dataset camera's
     picture and positions are measured in it, as in the released code; for crops the image alone
     cannot tell them."""
+    projection: Projection = "perspective"
+    """How the hand gets into the image, in losses, renderings and metrics. ``perspective``: by the
+    image's camera, which must be known. ``orthographic``: by scaling alone, as in a picture from
+    far away, by what the head's depth means in the reference camera (weak perspective, the models
+    marked * in the paper's Table 8); no camera is read, and where the hand is remains unknown."""
     albedo: Literal["vertex", "face"] = "vertex"
     """What the texture head colours: the 778 vertices (paper) or the 1538 faces (released)."""
     keypoint_stacks: int = 2
@@ -84,6 +91,12 @@ class ModelConfig:
             f"model.pretrained must be 'imagenet' or 'none' for the encoder '{self.encoder}': the "
             "project's own weights are of the encoder 'convnet'",
             pretrained=self.pretrained,
+        )
+        _require(
+            self.projection == "perspective" or self.frame == "turned_camera",
+            "model.projection='orthographic' needs model.frame='turned_camera': without a camera "
+            "a hand has no position in the dataset's",
+            frame=self.frame,
         )
         _require(
             self.keypoint_stacks >= 1,

@@ -13,7 +13,7 @@ from s2hand.source import sha256_of
 
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "image_size_px"),
-    "head": (*("use_mean_shape", "rotation_output", "rotation_centre", "frame"),),
+    "head": ("use_mean_shape", "rotation_output", "rotation_centre", "frame", "projection"),
     "texture_light_head": ("albedo",),
     "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px", "frame"),
 }

@@ -18,11 +18,13 @@ from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
 from s2hand.data.sample import FrameTable
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
+from s2hand.metrics.curves import CURVES, Curve
 from s2hand.metrics.evaluate import SetEvaluation
 from s2hand.synthetic.detector import DETECTORS
 from s2hand.training.context import LocalContext
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
+from s2hand_platform.experiments.protocol import ThresholdCurve
 from s2hand_platform.experiments.s2hand import (
     S2HandExperiment,
     evaluation,
@@ -255,10 +257,10 @@ def test_a_worker_that_verifies_its_data_reads_no_set_twice(
     assert reads == ["training", "others"]
 
 
-def test_notes_on_every_set_reach_the_result(
+def test_notes_and_curves_of_every_set_reach_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those on a collection that is trained on, whose frames are not measured."""
+    """Notes also on a collection that is trained on, whose frames are not measured."""
 
     def table(split: str) -> FrameTable:
         return FrameTable(
@@ -273,19 +275,32 @@ def test_notes_on_every_set_reach_the_result(
 
     class Split:
         def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-            self.notes = table.notes
-            self.frames = self.notes["keypoints found"]
+            self.frames = SimpleNamespace(table=table)
 
-        def evaluate(self, model: object, *, outputs: object) -> SetEvaluation:
-            measured.append(self.notes["keypoints found"])
-            return SetEvaluation(
-                metrics={}, samples={}, sample_ids=("0",), parameters={}, evaluator_id="none"
-            )
+        def predict(self, model: object, *, outputs: object) -> str:
+            measured.append(self.frames.table.notes["keypoints found"])
+            return measured[-1]
+
+    def evaluate(predictions: str, table: FrameTable) -> SetEvaluation:
+        assert table.notes["keypoints found"] == predictions
+        return SetEvaluation(
+            metrics={}, samples={}, sample_ids=("0",), parameters={}, evaluator_id="none"
+        )
+
+    def curves_of(predictions: str, table: FrameTable) -> dict[str, Curve]:
+        assert table.notes["keypoints found"] == predictions
+        half = np.array([0.0, 0.5 if predictions == "test" else 1.0])
+        return {"projected": Curve(unit="px", thresholds=np.array([0.0, 1.0]), shares=half)}
 
     for split in ("train", "test", "validation"):
         monkeypatch.setattr(evaluation, f"load_{split}", lambda _, split=split: table(split))
     monkeypatch.setattr(evaluation, "_Split", Split)
-    monkeypatch.setattr(evaluation, "draw", lambda _, frames: {frames: {"input": b""}})
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "curves_of", curves_of)
+    pictures = {"input": b""}
+    monkeypatch.setattr(
+        evaluation, "draw", lambda _, frames: {frames.table.notes["keypoints found"]: pictures}
+    )
     model = SimpleNamespace(outputs=frozenset(["hand"]))
     monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: model)
     config = S2HandConfig(data=DataConfig(dataset="freihand"))
@@ -295,7 +310,17 @@ def test_notes_on_every_set_reach_the_result(
         f"keypoints found ({split} set)": split for split in ("train", "test", "validation")
     }
     assert measured == ["test", "validation"]
-    assert found.pictures == {split: {split: {"input": b""}} for split in measured}
+    assert found.pictures == {split: {split: pictures} for split in measured}
+    projected = CURVES["projected"]
+    about = {name: getattr(projected, name) for name in ("figure", "says", "area_of")}
+    assert found.threshold_curves == {
+        split: {
+            "projected": ThresholdCurve(
+                **about, unit="px", thresholds=[0.0, 1.0], shares=[0.0, share]
+            )
+        }
+        for split, share in (("test", 0.5), ("validation", 1.0))
+    }
     without = replace(config, runtime=RuntimeConfig(keep_predictions=False))
     assert evaluation.evaluate_training(without, context).pictures == {}
 

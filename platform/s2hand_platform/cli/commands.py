@@ -8,7 +8,6 @@ import typer
 
 from s2hand_platform.cli.endings import exit_if_failed, resumable
 from s2hand_platform.cli.options import (
-    AddressOption,
     ConcurrentOption,
     CpusOption,
     DataOption,
@@ -25,7 +24,12 @@ from s2hand_platform.cli.options import (
     choose_place,
     how_to_run,
 )
-from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import (
+    AddressOption,
+    KeptDataOption,
+    VerboseOption,
+    WorkspaceOption,
+)
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:

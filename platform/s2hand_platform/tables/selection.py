@@ -23,6 +23,8 @@ class RowResults:
     """``split/metric`` → seed → value."""
     trial_ids: Mapping[int, str]
     """Seed → trial."""
+    attempts: Mapping[int, int]
+    """Seed → the attempt at it whose numbers these are."""
     of_other_code: frozenset[int]
     """Seeds whose results are of other code, data, device or evaluation than planned."""
     failed: Mapping[int, str]
@@ -170,6 +172,7 @@ def _row_results(
         row=row,
         values={metric: dict(sorted(found.items())) for metric, found in values.items()},
         trial_ids={seed: trial_id for (trial_id, _), seed in seed_of.items()},
+        attempts={seed: attempt for (_, attempt), seed in seed_of.items()},
         of_other_code=others & frozenset(seed_of.values()),
         failed={seed: reason for seed, reason in failed.items() if seed not in seed_of.values()},
         stages={int(line.seed): _stages(line) for line in own.itertuples()},
