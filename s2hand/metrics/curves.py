@@ -72,6 +72,8 @@ def frames_curve(errors_px: Float[np.ndarray, "n 21"]) -> Curve:
 def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
     """Return every curve that a set's truth and predictions allow.
 
+    Of hands without a place there is none that compares places.
+
     Returns:
         By name: ``pa_joints``, ``sta_joints``, ``abs_joints``, ``pa_vertices``, ``abs_vertices``
         in millimetres; ``detected``, ``projected`` and ``heatmap`` keypoints in 224-equivalent
@@ -88,6 +90,8 @@ def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
     if table.vertices is not None:
         for name, errors_m in _vertex_errors_m(predictions.vertices, table.vertices).items():
             curves[f"{name}_vertices"] = pck_curve(errors_m)
+    if not predictions.is_placed:
+        curves = {name: curve for name, curve in curves.items() if not name.startswith("abs_")}
     return curves
 
 
