@@ -13,7 +13,7 @@ from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
-EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "efficientnet-lite0", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
 HandFrame = Literal["turned_camera", "dataset_camera"]
 Projection = Literal["perspective", "orthographic"]
@@ -30,7 +30,8 @@ class ModelConfig:
     """The network and the hand layer."""
 
     encoder: EncoderName = "efficientnet-b0"
-    """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
+    """Image encoder; ``efficientnet-lite0`` is b0 made cheaper, ``convnet`` a plain convolutional
+    network for CPUs and small images."""
     pretrained: Literal["imagenet", "hands", "s2hand", "none"] = "imagenet"
     """Initial weights. ``imagenet``: the published ones of an EfficientNet. ``hands`` and
     ``s2hand``: the project's own for ``convnet``, of the encoder and the geometry head's trunk, or
@@ -167,6 +168,11 @@ class DataConfig:
     root: str = ""
     """Folder of the training set in that layout. Operational, as all roots: what is read there
     enters the identity."""
+    extra_datasets: tuple[DatasetName, ...] = ()
+    """Layouts of further sets to train on: a mixture, in which every frame counts alike, and every
+    sequence of clips. What is held out or measured of the training set is of ``dataset`` alone."""
+    extra_roots: tuple[str, ...] = ()
+    """Folders of ``extra_datasets``, in their order."""
     evaluation_dataset: Literal["", DatasetName] = ""
     """Layout of the evaluation and validation sets; empty: the training set's."""
     evaluation_root: str = ""
@@ -192,7 +198,7 @@ class DataConfig:
     crop_jitter: bool = True
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
-    """Use only the first frames of the training set (0: all)."""
+    """Use only the first frames of each training set (0: all)."""
     validation_fraction: float = 0.0
     """Share of the training sequences (or images) that is held out to validate on; searches steer
     by it. Not beside ``validation_root``."""
@@ -227,6 +233,12 @@ class DataConfig:
             self.max_frames >= 0, "data.max_frames must not be negative", max_frames=self.max_frames
         )
         _require(
+            len(self.extra_roots) in {0, len(self.extra_datasets)},
+            "data.extra_roots must name one folder for each of data.extra_datasets",
+            extra_datasets=self.extra_datasets,
+            extra_roots=self.extra_roots,
+        )
+        _require(
             0 <= self.validation_fraction < 1,
             "data.validation_fraction must lie in 0 up to 1",
             validation_fraction=self.validation_fraction,
@@ -237,6 +249,11 @@ class DataConfig:
             validation_root=self.validation_root,
             validation_fraction=self.validation_fraction,
         )
+
+    @property
+    def training_datasets(self) -> tuple[DatasetName, ...]:
+        """Layouts of all sets that are trained on."""
+        return (self.dataset, *self.extra_datasets)
 
 
 EVALUATION_FIELDS = ("evaluation_dataset", "evaluation_root", "validation_root")
@@ -480,11 +497,14 @@ class S2HandConfig:
         _require(len(names) >= 1, "stages must hold at least one stage", stages=names)
         _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
         samples_clips = any(stage.samples == "clips" for stage in self.stages)
+        without_clips = [
+            name for name in self.data.training_datasets if LAYOUTS[name].kind != "sequences"
+        ]
         _require(
-            not samples_clips or LAYOUTS[self.data.dataset].kind == "sequences",
+            not samples_clips or not without_clips,
             "a stage that samples clips needs a dataset of sequences, "
             f"{', '.join(name for name, layout in LAYOUTS.items() if layout.kind == 'sequences')}",
-            dataset=self.data.dataset,
+            dataset=", ".join(without_clips),
         )
         weights = {
             name: getattr(self.losses.weights, name)
@@ -517,7 +537,7 @@ class S2HandConfig:
 
 OPERATIONAL_FIELDS = frozenset(
     {
-        *("data.root", "data.evaluation_root", "data.validation_root"),
+        *("data.root", "data.extra_roots", "data.evaluation_root", "data.validation_root"),
         *("model.hand_model", "model.weights_dir", "runtime"),
     }
 )
