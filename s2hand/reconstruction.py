@@ -22,7 +22,7 @@ from s2hand.geometry.mirroring import (
     mirror_points,
 )
 from s2hand.inference import Predictor
-from s2hand.model import S2Hand
+from s2hand.model import S2Hand, placed_by_camera
 from s2hand.prediction import Appearance, HandPrediction
 
 _GREY = 0.8
@@ -65,6 +65,8 @@ def reconstruct(
 ) -> PictureHand:
     """Reconstruct the hand in a box of a picture.
 
+    A model that reads no camera sees the hand by scaling alone: its keypoints are where it saw
+    them, and the hand is put where the picture's camera sees it at about this place and size.
     A left hand is mirrored, picture and camera: x ↦ width − 1 − x; what comes out is mirrored back.
 
     Args:
@@ -98,6 +100,9 @@ def reconstruct(
     )
     hand = prediction.hand
     assert hand is not None
+    if predictor.model.config.projection == "orthographic":
+        camera_of_view = (view.intrinsics_px[None].float(), view.rotation[None].float())
+        hand = placed_by_camera(hand, *camera_of_view, predictor.image_size_px)
     keypoints_px = transform_keypoints(
         hand.projected_keypoints_px.double(), torch.linalg.inv(view.pixel_map)[None]
     )[0].numpy()
