@@ -300,6 +300,14 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
     assert "The 3 held-out samples as the unit would give ± 2.5" in note
 
 
+def test_contrasts_have_the_columns_that_any_of_them_is_declared_in(measured: ResultStore) -> None:
+    _, both, _ = build(measured, SYNTHETIC).grids()
+    assert both.header[3:] == ("error_cm ↓", "score ↑")
+    _, one, _ = build(measured, replace(SYNTHETIC, contrasts=SYNTHETIC.contrasts[:1])).grids()
+    assert one.header[3:] == ("error_cm ↓",)
+    assert [len(line) for line in one.rows] == [4]
+
+
 LOOKS = (Look(seeds=3, level=0.02), Look(seeds=5, level=0.02))
 
 
