@@ -13,6 +13,8 @@ from s2hand_platform.workspace import Workspace
 SYNTHETIC = "synthetic"
 VALIDATION = "validation"
 """Folder of the synthetic benchmark's validation set, below the benchmark's own."""
+IN_THE_WILD = "in_the_wild"
+"""Folder of its videos in YouTube-3D-Hands' layout, a set of their own likewise."""
 OFFICIAL = tuple(LAYOUTS)
 """Datasets that ``--data`` may name; each lies in the workspace under its name."""
 
@@ -113,8 +115,9 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         SpecError: if it is not there, with what to do.
     """
     if data == SYNTHETIC:
-        root = synthetic_folder(workspace, size) / dataset
-        remedy = _how_to_make(size)
+        place = synthetic_folder(workspace, size)
+        root = (place / IN_THE_WILD if dataset == "youtube3d" else place) / dataset
+        remedy = _how_to_make(size, "in-the-wild" if dataset == "youtube3d" else SYNTHETIC)
         _refuse_other_version(root, remedy)
     elif data in OFFICIAL:
         root = workspace.data_dir / data
@@ -146,7 +149,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     """Find the sets that ``s2hand data check`` looks at.
 
     Args:
-        kind: a layout, or ``synthetic``: every layout that the benchmark has, validation included.
+        kind: a layout, or ``synthetic``: every layout that the benchmark has, validation and
+            videos in the wild included.
         root: the set's folder, or that above it; of the benchmark, the folder of its manifest.
 
     Raises:
@@ -155,7 +159,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     if kind != SYNTHETIC:
         (name,) = (name for name in LAYOUTS if name == kind)
         return [(name, root / name if is_folder(root / name) else root)]
-    places = [(name, place / name) for place in (root, root / VALIDATION) for name in LAYOUTS]
+    folders = (root, root / VALIDATION, root / IN_THE_WILD)
+    places = [(name, place / name) for place in folders for name in LAYOUTS]
     found = [(name, place) for name, place in places if is_folder(place)]
     if not found:
         wanted = " or ".join(map(str, LAYOUTS))
@@ -163,8 +168,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     return found
 
 
-def _how_to_make(size: str) -> str:
-    return f"make it with: s2hand data make synthetic --size {size}"
+def _how_to_make(size: str, kind: str = SYNTHETIC) -> str:
+    return f"make it with: s2hand data make {kind} --size {size}"
 
 
 def _refuse_other_version(root: Path, remedy: str) -> None:
