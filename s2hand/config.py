@@ -13,7 +13,7 @@ from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
-EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "efficientnet-lite0", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
 HandFrame = Literal["turned_camera", "dataset_camera"]
 
@@ -29,7 +29,8 @@ class ModelConfig:
     """The network and the hand layer."""
 
     encoder: EncoderName = "efficientnet-b0"
-    """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
+    """Image encoder; ``efficientnet-lite0`` is b0 made cheaper, ``convnet`` a plain convolutional
+    network for CPUs and small images."""
     pretrained: Literal["imagenet", "hands", "s2hand", "none"] = "imagenet"
     """Initial weights. ``imagenet``: the published ones of an EfficientNet. ``hands`` and
     ``s2hand``: the project's own for ``convnet``, of the encoder and the geometry head's trunk, or

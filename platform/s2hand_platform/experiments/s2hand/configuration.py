@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from s2hand.config import PRESETS, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
-from s2hand.networks.encoder import WEIGHTS_VARIABLE
+from s2hand.networks.imagenet_weights import WEIGHTS_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.settings import Setting
