@@ -12,6 +12,14 @@ WorkspaceOption = Annotated[
     ),
 ]
 
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
+        "Ray of our own on this machine, as local means."
+    ),
+]
+
 
 class _Once(logging.Filter):
     """Lets a line pass once: a setting may be asked for many times."""

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from s2hand.keypoints.hands import UNKNOWN_SIDE, HandTable
-from s2hand.keypoints.tracks import Fate, HandTracks, TrackSettings
+from s2hand.keypoints.track_settings import TrackSettings
+from s2hand.keypoints.tracks import Fate, HandTracks
 
 _BINS_TO_LIMIT, _BINS_BEYOND = 10, 10
 _OF_HANDS = (Fate.KEPT, Fate.BRIEF, Fate.UNSURE)

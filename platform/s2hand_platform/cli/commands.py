@@ -8,7 +8,6 @@ import typer
 
 from s2hand_platform.cli.endings import exit_if_failed, resumable
 from s2hand_platform.cli.options import (
-    AddressOption,
     ConcurrentOption,
     CpusOption,
     DataOption,
@@ -25,7 +24,7 @@ from s2hand_platform.cli.options import (
     choose_place,
     how_to_run,
 )
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import AddressOption, VerboseOption, WorkspaceOption
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:

@@ -43,13 +43,6 @@ SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="How many seeds; else as many as the scale takes.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
-        "Ray of our own on this machine, as local means."
-    ),
-]
 TrackingOption = Annotated[
     str | None,
     typer.Option(

@@ -1,9 +1,9 @@
 """What the platform asks of an experiment, and all that it knows of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -116,6 +116,36 @@ class TrialContext(Protocol):
 
         Raises:
             ValueError: if ``name`` has other characters than letters, digits, ``_`` and ``-``.
+        """
+
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class MapParts(Protocol):
+    """Does work in parts for a command that an experiment adds: its ``typer.Context.obj``."""
+
+    def __call__(
+        self,
+        work: Callable[[Part], Result],
+        parts: Sequence[Part],
+        done: Callable[[Result], None],
+        *,
+        address: str | None,
+        without_ray: bool,
+    ) -> None:
+        """Call ``work`` with each part, as Ray tasks or here, and ``done`` here with each result.
+
+        Results come in any order. An interruption ends the command and says that it can be run
+        again to go on: what ``done`` was called with should be kept.
+
+        Args:
+            work: picklable; called in many processes, each several times.
+            parts: picklable, each the work of seconds.
+            done: called in this process.
+            address: Ray's, as the option ``--address`` has it.
+            without_ray: in this process.
         """
 
 

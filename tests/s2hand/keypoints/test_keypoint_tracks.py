@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from s2hand.errors import ConfigurationError, DataError
 from s2hand.keypoints.hands import FoundHand, HandTable, table_of
 from s2hand.keypoints.track_report import report_tracks
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.keypoints.tracks import (
     NO_TRACK,
     Fate,
-    TrackSettings,
     frame_numbers,
     hand_extents,
     steps_between,
