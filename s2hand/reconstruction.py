@@ -16,6 +16,12 @@ from s2hand.geometry.cameras import (
     transform_keypoints,
     turned_view,
 )
+from s2hand.geometry.mirroring import (
+    mirror_boxes,
+    mirror_intrinsics,
+    mirror_pixels,
+    mirror_points,
+)
 from s2hand.inference import Predictor
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand
 from s2hand.model import S2Hand
@@ -27,8 +33,6 @@ the one at which the project's own model was the least off (docs/predict.md)."""
 
 _GREY = 0.8
 """Colour of hands whose model has no texture."""
-
-_MIRROR = np.array([-1.0, 1, 1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,8 +161,7 @@ def cut_out(
     seen, camera, seen_box = picture, np.asarray(intrinsics_px, np.float64), box
     if is_left:
         seen = picture[:, ::-1]
-        camera = _mirror_map(width) @ camera @ np.diag(_MIRROR)
-        seen_box = np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
+        camera, seen_box = mirror_intrinsics(camera, width), mirror_boxes(box, width)
     view = _view(model, torch.from_numpy(camera), torch.from_numpy(seen_box))
     return HandView(
         crop=_resampled(seen, view, seen_box, model.config.image_size_px),
@@ -211,13 +214,14 @@ def _put_back(
     keypoints_px = transform_keypoints(
         hand.projected_keypoints_px.double(), torch.linalg.inv(view.camera.pixel_map)[None]
     )[0].numpy()
-    side = np.ones(3)
+    vertices, joints = hand.vertices[0].double().numpy(), hand.joints[0].double().numpy()
     if view.is_left:
-        side, faces = _MIRROR, np.ascontiguousarray(faces[:, ::-1])
-        keypoints_px = keypoints_px * [-1, 1] + [view.picture_width - 1, 0]
+        vertices, joints = mirror_points(vertices), mirror_points(joints)
+        keypoints_px = mirror_pixels(keypoints_px, view.picture_width)
+        faces = np.ascontiguousarray(faces[:, ::-1])
     return PictureHand(
-        vertices=hand.vertices[0].numpy() * side,
-        joints=hand.joints[0].numpy() * side,
+        vertices=vertices,
+        joints=joints,
         keypoints_px=keypoints_px,
         faces=faces,
         colours=colours,
@@ -227,11 +231,6 @@ def _put_back(
         box_px=view.box_px,
         crop=view.crop,
     )
-
-
-def _mirror_map(width: int) -> Float[np.ndarray, "3 3"]:
-    """Return the pixel map x ↦ width − 1 − x."""
-    return np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
 
 
 def _square(

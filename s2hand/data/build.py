@@ -64,13 +64,21 @@ def training_source(config: S2HandConfig) -> Source:
 
 
 def evaluation_source(config: S2HandConfig) -> Source:
-    """Say what a configuration is evaluated on."""
+    """Say what a configuration is evaluated on.
+
+    Raises:
+        DataError: If that has no true hands.
+    """
     data = config.data
     return _evaluated(data.evaluation_root or data.root, data.evaluation_dataset or data.dataset)
 
 
 def validation_source(config: S2HandConfig) -> Source | None:
-    """Say which set of its own a configuration is validated on; None: on none."""
+    """Say which set of its own a configuration is validated on; None: on none.
+
+    Raises:
+        DataError: If that has no true hands.
+    """
     data = config.data
     if not data.validation_root:
         return None
@@ -78,6 +86,7 @@ def validation_source(config: S2HandConfig) -> Source | None:
 
 
 def _evaluated(root: str, dataset: DatasetName) -> Source:
+    _require_truth(dataset, "data.evaluation_dataset")
     folder = dataset_folder(root, dataset)
     return Source(layout=LAYOUTS[dataset], folder=folder, split="test", settings={})
 
@@ -123,6 +132,7 @@ def load_validation(config: S2HandConfig) -> FrameTable | None:
         return source.load()
     if not config.data.validation_fraction:
         return None
+    _require_truth(config.data.dataset, "data.validation_fraction")
     table = training_source(config).load()
     return table.select(np.flatnonzero(_held_out(table, config.data.validation_fraction)))
 
@@ -134,6 +144,17 @@ def load_test(config: S2HandConfig) -> FrameTable:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
     return evaluation_source(config).load()
+
+
+def _require_truth(dataset: DatasetName, setting: str) -> None:
+    """Refuse to measure on a set without true hands."""
+    if not LAYOUTS[dataset].is_measured:
+        measured = " or ".join(name for name, layout in LAYOUTS.items() if layout.is_measured)
+        raise DataError(
+            f"{setting}: {LAYOUTS[dataset].title} has no true hands in metres to measure on, it "
+            f"is trained on; evaluate and validate on {measured}, by data.evaluation_dataset with "
+            "data.evaluation_root or data.validation_root"
+        )
 
 
 def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:

@@ -178,7 +178,7 @@ def _describe(source: Source, digests: Mapping[str, str]) -> DatasetRecord:
         handedness=layout.handedness,
         truth=survey.truth,
         detections=survey.detections,
-        intrinsics=True,
+        intrinsics=survey.intrinsics,
         image_formats=survey.image_suffixes,
         image_size_px=survey.image_size_px,
         generation=generation,
@@ -218,12 +218,15 @@ def _mismatches(
     name = f"{title} {version.name}"
     if survey.image_suffixes != (version.image_suffix,):
         yield f"images are {', '.join(survey.image_suffixes)}; {name} has {version.image_suffix}"
-    if survey.image_size_px != version.image_size_px:
+    size_px = version.image_size_px
+    if size_px is not None and survey.image_size_px != size_px:
         width, height = survey.image_size_px
-        wanted = "x".join(map(str, version.image_size_px))
+        wanted = "x".join(map(str, size_px))
         yield f"images of {width}x{height} px; {name} has {wanted}"
-    if survey.image_files != published.image_files:
+    if published.image_files not in {None, survey.image_files}:
         yield f"{survey.image_files:,} image files; {name} has {published.image_files:,}"
+    if survey.missing_images:
+        yield f"{survey.missing_images:,} images of {name} are missing"
     if published.sequences not in {None, len(survey.sequences)}:
         yield f"{len(survey.sequences)} sequences; {name} has {published.sequences}"
     names = published.sequence_names

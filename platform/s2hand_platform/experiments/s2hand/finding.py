@@ -12,7 +12,6 @@ from s2hand.keypoints.detector.mediapipe import MediaPipeHands
 from s2hand.keypoints.detector.models import HOW
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandDetector
 from s2hand.reconstruction import box_of
-from s2hand_platform.workspace import Workspace
 
 Box = tuple[float, float, float, float]
 
@@ -70,11 +69,6 @@ class HandFinder:
             is_left=own if self.is_left is None else self.is_left,
             confidence=float(hand.confidence.mean()),
         )
-
-
-def detector_folder(workspace: Workspace) -> Path:
-    """Return where the detector's models are kept."""
-    return workspace.root / "detector"
 
 
 def choose_finder(

@@ -17,6 +17,7 @@ from PIL import Image
 
 from s2hand.files import whole_file
 from s2hand.mesh_files import WRITERS
+from s2hand.photos import assumed_intrinsics_px
 from s2hand.picture_drawing import draw_from_side, draw_on_picture
 from s2hand.reconstruction import PictureHand
 from s2hand_platform.experiments.s2hand.finding import HandFinder, Place
@@ -107,12 +108,13 @@ def camera_of(
 ) -> Camera:
     """Take the camera that was given, or the focal length of EXIF, or the picture's longer side."""
     height, width = picture.shape[:2]
-    taken_px = float(max(width, height)) if focal_px is None else focal_px
-    fx, fy, cx, cy = given or (taken_px, taken_px, (width - 1) / 2, (height - 1) / 2)
-    known = "guessed" if focal_px is None else "exif"
+    if given is not None:
+        fx, fy, cx, cy = given
+        camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        return Camera(intrinsics_px=camera, source="given")
     return Camera(
-        intrinsics_px=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]),
-        source="given" if given else known,  # type: ignore[arg-type]
+        intrinsics_px=assumed_intrinsics_px(width, height, focal_px),
+        source="guessed" if focal_px is None else "exif",
     )
 
 

@@ -15,6 +15,7 @@ from s2hand.files import is_file, is_folder, what_lies_at
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.s2hand.keypoints import detector_folder
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
@@ -81,7 +82,7 @@ def predict(
     pictures, videos = _files(local_path(place, "IMAGE|VIDEO|FOLDER"))
     folder = _made(local_path(output, "--output"), [*pictures, *videos][0].parent)
     import s2hand
-    from s2hand_platform.experiments.s2hand.finding import choose_finder, detector_folder
+    from s2hand_platform.experiments.s2hand.finding import choose_finder
     from s2hand_platform.experiments.s2hand.prediction import Setup
 
     finder, told = choose_finder(
