@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ def report(
     table: str,
     path: str | Path,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     workspace: str | Path | None = None,
@@ -59,7 +60,7 @@ def _page(
     store: ResultStore,
     name: str,
     *,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
     device: str | None,
     with_pictures: bool,

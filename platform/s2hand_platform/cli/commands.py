@@ -24,7 +24,12 @@ from s2hand_platform.cli.options import (
     choose_place,
     how_to_run,
 )
-from s2hand_platform.common_options import AddressOption, VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import (
+    AddressOption,
+    KeptDataOption,
+    VerboseOption,
+    WorkspaceOption,
+)
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:
@@ -154,7 +159,7 @@ def sweep(
 def table(
     name: TableNameArgument,
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")

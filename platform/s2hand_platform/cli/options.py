@@ -26,9 +26,11 @@ SearchArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="NAME|PATH", help="A dataset, or its folder; else the experiment's usual one."
+        metavar="NAME|PATH|NAME=PATH",
+        help="A dataset, or its folder; again for each set of several, as NAME=PATH; else the "
+        "experiment's usual one.",
     ),
 ]
 ScaleOption = Annotated[
@@ -65,7 +67,7 @@ WithoutRayOption = Annotated[
 
 
 def choose_place(
-    data: str | None,
+    data: list[str] | None,
     scale: str | None,
     workspace: str | None,
     device: Literal["auto", "cpu", "cuda"],

@@ -1,6 +1,6 @@
 """The ledger of claims, judged by a workspace's store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from s2hand_platform.claims import ClaimLedger
@@ -20,7 +20,7 @@ from s2hand_platform.workspace import Workspace
 
 def check_claims(
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device_type: DeviceType | None = None,
     workspace: str | Path | None = None,
@@ -67,7 +67,7 @@ def check_claims(
 def _choose(
     spec: LedgerSpec,
     store: ResultStore,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
     device_type: str | None,
 ) -> tuple[str, str] | None:

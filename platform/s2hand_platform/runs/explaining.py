@@ -1,6 +1,6 @@
 """From a cell's name, ``TABLE.ROW.COLUMN``, to its card."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from s2hand_platform.cards import CellCard, explain_cell
 from s2hand_platform.cards.explaining import check_column, find_row
@@ -16,7 +16,7 @@ def explain(
     workspace: Workspace,
     cell: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device_type: DeviceType | None = None,
 ) -> CellCard:

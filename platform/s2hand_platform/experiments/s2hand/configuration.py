@@ -67,6 +67,7 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         data=dataclasses.replace(
             data,
             root=_absolute(data.root, "data.root"),
+            extra_roots=tuple(_absolute(root, "data.extra_roots") for root in data.extra_roots),
             evaluation_root=_absolute(data.evaluation_root, "data.evaluation_root"),
             validation_root=_absolute(data.validation_root, "data.validation_root"),
         ),
