@@ -17,7 +17,7 @@ COMMANDS = {
     "keypoints": "s2hand_platform.experiments.s2hand.keypoints:keypoints_app",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
     "predict": "s2hand_platform.experiments.s2hand.predict:predict",
-    "export": "s2hand_platform.experiments.s2hand.predict:export",
+    "export": "s2hand_platform.experiments.s2hand.export:export",
 }
 
 EVALUATORS = "s2hand_platform.experiments.s2hand.evaluators:describe_evaluator"
