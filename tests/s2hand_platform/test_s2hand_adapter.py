@@ -147,8 +147,8 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
     ("data", "message"),
     [
         ("synthetic", "make it with: s2hand data make synthetic --size demo"),
-        ("freihand", "--data: this table is measured on ho3d, got 'freihand'"),
-        ("ho3d", "put the official download there, or give its folder as --data PATH"),
+        ("freihand", "data: this table is measured on ho3d, got 'freihand'"),
+        ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
     ],
 )

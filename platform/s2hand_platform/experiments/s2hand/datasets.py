@@ -81,13 +81,13 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         _refuse_other_version(root, remedy)
     elif data in OFFICIAL:
         if data != dataset:
-            raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
+            raise SpecError([f"data: this table is measured on {dataset}, got {data!r}"])
         root = workspace.data_dir / data
-        remedy = "put the official download there, or give its folder as --data PATH"
+        remedy = "put the official download there, or give its folder in the place of the name"
     else:
-        root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
+        root, remedy = local_path(data, "data"), "give a folder in the dataset's official layout"
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} set at {root}"
+        expected = f"data {data}: expected the {dataset} set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
     return root.resolve()
 
@@ -102,7 +102,7 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
         return None
     root = synthetic_folder(workspace, size) / VALIDATION / dataset
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} validation set at {root}"
+        expected = f"data {data}: expected the {dataset} validation set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()
 
@@ -140,7 +140,7 @@ def _refuse_other_version(root: Path, remedy: str) -> None:
     if found is not None and found[0].generator_version != GENERATOR_VERSION:
         version = found[0].generator_version
         fault = (
-            f"--data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
+            f"data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
             f"{GENERATOR_VERSION} is measured on now; delete {root.parent} or keep it elsewhere, "
             f"then {remedy}"
         )
