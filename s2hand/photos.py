@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from s2hand.errors import DataError
@@ -54,6 +54,34 @@ def read_photo(path: Path) -> Photo:
             f"{what_lies_at(path)}"
         ) from error
     return Photo(pixels=pixels, focal_px=focal_px)
+
+
+def exif_focal_px(path: Path) -> float | None:
+    """Return the focal length that a picture's EXIF tells, as in ``read_photo``; None: nothing.
+
+    Raises:
+        DataError: If the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return _focal_px(image)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path}: must be a picture, could not be read: {error}; there is {what_lies_at(path)}"
+        ) from error
+
+
+def assumed_intrinsics_px(
+    width_px: int, height_px: int, focal_px: float | None = None
+) -> Float[np.ndarray, "3 3"]:
+    """Return the camera of a picture of which at most a focal length is known.
+
+    Without one it is the longer side, and every distance from the camera is then wrong by a
+    common factor. The principal point is the picture's middle.
+    """
+    focal = float(max(width_px, height_px)) if focal_px is None else focal_px
+    middle = (width_px - 1) / 2, (height_px - 1) / 2
+    return np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1.0]])
 
 
 def _focal_px(image: Image.Image) -> float | None:

@@ -15,14 +15,18 @@ from s2hand.geometry.cameras import (
     transform_keypoints,
     turned_view,
 )
+from s2hand.geometry.mirroring import (
+    mirror_boxes,
+    mirror_intrinsics,
+    mirror_pixels,
+    mirror_points,
+)
 from s2hand.inference import Predictor
 from s2hand.model import S2Hand
 from s2hand.prediction import Appearance, HandPrediction
 
 _GREY = 0.8
 """Colour of hands whose model has no texture."""
-
-_MIRROR = np.array([-1.0, 1, 1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +86,7 @@ def reconstruct(
     seen, camera, seen_box = picture, np.asarray(intrinsics_px, np.float64), box
     if is_left:
         seen = picture[:, ::-1]
-        camera = _mirror_map(width) @ camera @ np.diag(_MIRROR)
-        seen_box = np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
+        camera, seen_box = mirror_intrinsics(camera, width), mirror_boxes(box, width)
     view = _view(predictor.model, torch.from_numpy(camera), torch.from_numpy(seen_box))
     crop = _cut_out(seen, view, seen_box, predictor.image_size_px)
     outputs = predictor.model.outputs & {"hand", "appearance"}
@@ -99,12 +102,13 @@ def reconstruct(
         hand.projected_keypoints_px.double(), torch.linalg.inv(view.pixel_map)[None]
     )[0].numpy()
     faces = predictor.model.hand_layer.faces.cpu().numpy()
-    side = _MIRROR if is_left else np.ones(3)
+    vertices, joints = hand.vertices[0].double().numpy(), hand.joints[0].double().numpy()
     if is_left:
-        keypoints_px = keypoints_px * [-1, 1] + [width - 1, 0]
+        keypoints_px = mirror_pixels(keypoints_px, width)
+        vertices, joints = mirror_points(vertices), mirror_points(joints)
     return PictureHand(
-        vertices=hand.vertices[0].numpy() * side,
-        joints=hand.joints[0].numpy() * side,
+        vertices=vertices,
+        joints=joints,
         keypoints_px=keypoints_px,
         faces=np.ascontiguousarray(faces[:, ::-1]) if is_left else faces,
         colours=_colours(prediction.appearance, faces),
@@ -114,11 +118,6 @@ def reconstruct(
         box_px=box,
         crop=crop,
     )
-
-
-def _mirror_map(width: int) -> Float[np.ndarray, "3 3"]:
-    """Return the pixel map x ↦ width − 1 − x."""
-    return np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
 
 
 def _square(

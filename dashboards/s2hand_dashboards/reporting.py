@@ -1,6 +1,7 @@
 """From a table's or a search's name to its page on the disk."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ def report(
     table: str,
     path: str | Path,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     workspace: str | Path | None = None,
@@ -58,7 +59,7 @@ def _page(
     store: ResultStore,
     name: str,
     *,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
     device: str | None,
     with_pictures: bool,

@@ -8,7 +8,6 @@ import typer
 
 from s2hand_platform.cli.endings import exit_if_failed, resumable
 from s2hand_platform.cli.options import (
-    AddressOption,
     ConcurrentOption,
     CpusOption,
     DataOption,
@@ -28,7 +27,12 @@ from s2hand_platform.cli.options import (
     how_to_run,
     seeds_until_decided,
 )
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import (
+    AddressOption,
+    KeptDataOption,
+    VerboseOption,
+    WorkspaceOption,
+)
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:
@@ -148,7 +152,7 @@ def sweep(
 def table(
     name: TableNameArgument,
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from s2hand_platform.cli.options import JsonOption
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
 
 
 def explain(
@@ -17,7 +17,7 @@ def explain(
         ),
     ],
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")

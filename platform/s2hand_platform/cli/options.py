@@ -26,9 +26,11 @@ SearchArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="NAME|PATH", help="A dataset, or its folder; else the experiment's usual one."
+        metavar="NAME|PATH|NAME=PATH",
+        help="A dataset, or its folder; again for each set of several, as NAME=PATH; else the "
+        "experiment's usual one.",
     ),
 ]
 ScaleOption = Annotated[
@@ -54,13 +56,6 @@ MaxSeedsOption = Annotated[
     typer.Option(min=2, help="Seeds of the last look of --until-decided; else 12."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
-        "Ray of our own on this machine, as local means."
-    ),
-]
 TrackingOption = Annotated[
     str | None,
     typer.Option(
@@ -83,7 +78,7 @@ WithoutRayOption = Annotated[
 
 
 def choose_place(
-    data: str | None,
+    data: list[str] | None,
     scale: str | None,
     workspace: str | None,
     device: Literal["auto", "cpu", "cuda"],

@@ -1,7 +1,7 @@
 """The ledger of claims, judged by a workspace's store."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from s2hand_platform.claims import ClaimLedger
@@ -21,7 +21,7 @@ from s2hand_platform.workspace import Workspace
 
 def check_claims(
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: DeviceType | None = None,
     workspace: str | Path | None = None,
@@ -68,7 +68,7 @@ def check_claims(
 def _choose(
     spec: LedgerSpec,
     store: ResultStore,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
     device: str | None,
 ) -> tuple[str, str] | None:

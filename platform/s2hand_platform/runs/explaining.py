@@ -1,6 +1,6 @@
 """From a cell's name, ``TABLE.ROW.COLUMN``, to its card."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from s2hand_platform.cards import Cards, CellCard
 from s2hand_platform.cards.explaining import check_column
@@ -16,7 +16,7 @@ def explain(
     workspace: Workspace,
     cell: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: DeviceType | None = None,
 ) -> CellCard:

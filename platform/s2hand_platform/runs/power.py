@@ -1,6 +1,6 @@
 """What more seeds of a table would decide, and cost: from the store alone."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from s2hand_platform.devices import DeviceType
@@ -23,7 +23,7 @@ def table_power(
     *,
     effect: float | Literal["published"],
     seeds: Collection[int],
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: DeviceType | None = None,
 ) -> TablePower:

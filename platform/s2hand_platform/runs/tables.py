@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 def reproduce(
     table: str | Path,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     seeds: int | None = None,
     scale: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -205,7 +205,7 @@ def show_table(
     workspace: Workspace,
     name: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: DeviceType | None = None,
     seeds: Collection[int] | None = None,

@@ -28,6 +28,15 @@ _METRICS = _lines(split=_TEXT, metric=_TEXT, value=pa.float64(), unit=_TEXT)
 _CURVES = _lines(epoch=pa.int32(), metric=_TEXT, value=pa.float64())
 _SAMPLE_IDS = _lines(split=_TEXT, sample_ids=pa.list_(_TEXT))
 _SAMPLES = _lines(split=_TEXT, metric=_TEXT, unit=_TEXT, values=pa.list_(pa.float64()))
+_THRESHOLD_CURVES = _lines(
+    split=_TEXT,
+    curve=_TEXT,
+    figure=_TEXT,
+    says=_TEXT,
+    area_of=_TEXT,
+    unit=_TEXT,
+    points=_lines(threshold=pa.float64(), share=pa.float64()),
+)
 
 ATTEMPTS = _schema(
     _column("commit", _TEXT, meaning="the write that this line belongs to; later ones sort later"),
@@ -65,10 +74,15 @@ ATTEMPTS = _schema(
     _column("curves", _CURVES),
     _column("sample_ids", _SAMPLE_IDS),
     _column("samples", _SAMPLES, meaning="values in the order of sample_ids of the split"),
+    _column(
+        "threshold_curves",
+        _THRESHOLD_CURVES,
+        meaning="share of points or samples within each threshold, which has the unit",
+    ),
 )
 """One line per attempt, with all that belongs to it."""
 
-DETAILS = ("metrics", "curves", "sample_ids", "samples")
+DETAILS = ("metrics", "curves", "sample_ids", "samples", "threshold_curves")
 """The nested columns of ``ATTEMPTS``, read only when asked for."""
 
 REQUIRED = (

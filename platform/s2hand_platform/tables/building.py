@@ -58,6 +58,7 @@ def measured_row(
         id=results.row.id,
         label=results.row.label,
         kind="measured",
+        dataset=results.row.measured_on.dataset,
         trial_ids=results.trial_ids,
         cells=cells,
         failed=results.failed,
@@ -65,8 +66,10 @@ def measured_row(
 
 
 def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterator[TableRow]:
-    """Yield the rows of what needs no training."""
-    for label, metrics in sorted(chosen.baselines.items()):
+    """Yield the rows of what needs no training; a table of several sets has them of each."""
+    several = len({dataset for dataset, _ in chosen.baselines}) > 1
+    for (dataset, name), metrics in sorted(chosen.baselines.items()):
+        label = f"{name} ({dataset})" if several else name
         cells = {}
         for column in columns:
             value = metrics.get(column.metric)
@@ -76,7 +79,9 @@ def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterat
                 published=None,
                 verdict="not run" if value is None else "not comparable",
             )
-        yield TableRow(id=label, label=label, kind="baseline", trial_ids={}, cells=cells)
+        yield TableRow(
+            id=label, label=label, kind="baseline", dataset=dataset, trial_ids={}, cells=cells
+        )
 
 
 def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[TableRow]:
@@ -98,13 +103,17 @@ def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[
 
 
 def margins(rows: Collection[TableRow], label: str) -> Iterator[TableMargin]:
-    """Compare measured rows with baselines in one column; none where ``label`` is empty."""
+    """Compare measured rows with baselines of their dataset in one column.
+
+    None where ``label`` is empty.
+    """
     baselines = [row for row in rows if row.kind == "baseline" and label in row.cells]
     for baseline in baselines:
         reference = baseline.cells[label].interval
         for row in rows:
             values = row.cells[label].planned_values
-            if row.kind == "measured" and values and reference and reference.mean > 0:
+            is_comparable = row.kind == "measured" and row.dataset == baseline.dataset
+            if is_comparable and values and reference and reference.mean > 0:
                 change = mean_interval([value / reference.mean - 1 for value in values.values()])
                 yield TableMargin(row=row.id, baseline=baseline.id, column=label, change=change)
 

@@ -1,19 +1,31 @@
 """Which of the plans in the store is meant, and the command that it stands for."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.spec import files
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import SearchPlan, TablePlan
 
+_BETWEEN = " + "
+
+
+def joined(data: str | Sequence[str]) -> str:
+    """Write what ``--data`` names as one text, whatever its order."""
+    return data if isinstance(data, str) else _BETWEEN.join(sorted(set(data)))
+
+
+def label_of(data: str, scale: str) -> str:
+    """Write a plan's label: what is measured on, as ``joined`` writes it, and at which scale."""
+    return f"{data} ({scale})"
+
 
 def stored_plan(
     store: ResultStore,
     name: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: str | None = None,
 ) -> TablePlan:
@@ -62,15 +74,19 @@ def how_to_plan(name: str, known: Collection[str], asked: str = "") -> str:
     return f"no recipe has this name either; {nearest(name, sorted({*known, *recipes}))}"
 
 
-def asked_by(data: str | None, scale: str | None, device: str | None) -> str:
+def asked_by(data: str | Sequence[str] | None, scale: str | None, device: str | None) -> str:
     """Write what was named as the options of a command, each after a space."""
-    options = {"--data": data, "--scale": scale, "--device": device}
-    return "".join(f" {option} {shlex.quote(value)}" for option, value in options.items() if value)
+    options = [
+        *(("--data", word) for word in (joined(data).split(_BETWEEN) if data else ())),
+        ("--scale", scale),
+        ("--device", device),
+    ]
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in options if value)
 
 
-def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
+def is_label_of(label: str, data: str | Sequence[str] | None, scale: str | None) -> bool:
     """Say whether a plan's label tells of this data and this scale; None fits all."""
-    return (data is None or label.startswith(f"{data} (")) and (
+    return (not data or label.startswith(f"{joined(data)} (")) and (
         scale is None or label.endswith(f" ({scale})")
     )
 
@@ -78,7 +94,7 @@ def is_label_of(label: str, data: str | None, scale: str | None) -> bool:
 def options_of(label: str) -> str:
     """Return the options of a command that a plan's label stands for; "" for one of other form."""
     data, _, scale = label.removesuffix(")").rpartition(" (")
-    return f"--data {shlex.quote(data)} --scale {shlex.quote(scale)}" if data else ""
+    return asked_by(data, scale, None).lstrip() if data else ""
 
 
 def command_of(plan: TablePlan | SearchPlan, *, seeds: int | None = None) -> str:

@@ -64,6 +64,8 @@ class TableRow:
     trial_ids: Mapping[int, str]
     """Seed → the trial whose result stands in the cells."""
     cells: Mapping[str, TableCell]
+    dataset: str = ""
+    """The word of what it is measured on; empty of rows that stand in the paper only."""
     failed: Mapping[int, str] = field(default_factory=dict)
     """Seed → why its training failed or diverged; no cell holds a value of it."""
 

@@ -22,6 +22,8 @@ class RowResults:
     """``split/metric`` → seed → value."""
     trial_ids: Mapping[int, str]
     """Seed → trial."""
+    attempts: Mapping[int, int]
+    """Seed → the attempt at it whose numbers these are."""
     of_other_code: frozenset[int]
     """Seeds whose results are of other code, data, device or evaluation than planned."""
     failed: Mapping[int, str]
@@ -35,8 +37,8 @@ class Selection:
     """The results of a table, and what was left out."""
 
     rows: tuple[RowResults, ...]
-    baselines: Mapping[str, Mapping[str, float]]
-    """Label → ``split/metric`` → value."""
+    baselines: Mapping[tuple[str, str], Mapping[str, float]]
+    """Dataset and label → ``split/metric`` → value."""
     evaluator_ids: tuple[str, ...]
     environments: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -162,6 +164,7 @@ def _row_results(
         row=row,
         values={metric: dict(sorted(found.items())) for metric, found in values.items()},
         trial_ids={seed: trial_id for (trial_id, _), seed in seed_of.items()},
+        attempts={seed: attempt for (_, attempt), seed in seed_of.items()},
         of_other_code=others & frozenset(seed_of.values()),
         failed={seed: reason for seed, reason in failed.items() if seed not in seed_of.values()},
         stages={int(line.seed): _stages(line) for line in own.itertuples()},
@@ -175,11 +178,12 @@ def _stages(line: Any) -> frozenset[tuple[str, str]]:
     return frozenset((stage.name, stage.stage_id) for stage in stages)
 
 
-def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for evaluation in dict.fromkeys(row.evaluation for row in plan.rows if row.evaluation):
+def _baselines(store: ResultStore, plan: TablePlan) -> dict[tuple[str, str], dict[str, float]]:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    evaluations = {row.evaluation: row.measured_on.dataset for row in plan.rows if row.evaluation}
+    for evaluation, dataset in evaluations.items():
         for line in store.baselines(plan.experiment, evaluation).itertuples():
-            of_label = found.setdefault(line.label, {})
+            of_label = found.setdefault((dataset, line.label), {})
             of_label.setdefault(f"{line.split}/{line.metric}", float(line.value))
     return found
 

@@ -156,15 +156,18 @@ def evaluate(
 
 @data_app.command("check")
 def check_data(
-    kind: Annotated[Literal["freihand", "ho3d", "synthetic"], typer.Argument(metavar="SET")],
+    kind: Annotated[
+        Literal["freihand", "ho3d", "youtube3d", "synthetic"], typer.Argument(metavar="SET")
+    ],
     *,
     root: Annotated[Path, typer.Option(help="Its folder, or the one above.")],
     as_json: Annotated[bool, typer.Option("--json", help="Name every file, as JSON.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Say file by file what of SET (freihand, ho3d, synthetic) is complete, missing or damaged.
+    """Say file by file what of a SET is complete, missing or damaged.
 
-    Exit code 1 if a needed file is missing, or a file damaged.
+    SET is freihand, ho3d, youtube3d or synthetic. Exit code 1 if a needed file is missing, or a
+    file damaged.
     """
     from s2hand_platform.experiments.s2hand import checked
 

@@ -37,6 +37,7 @@ from s2hand_platform.experiments.protocol import (
     TrialContext,
 )
 from s2hand_platform.experiments.s2hand import MEAN_POSE, configuration, datasets, evaluation
+from s2hand_platform.experiments.s2hand.datasets import find_dataset, place_of
 from s2hand_platform.workspace import Workspace
 
 
@@ -111,33 +112,46 @@ class S2HandExperiment:
         """Return the number of training workers."""
         return config.optimiser.world_size
 
-    def usual_scale(self, data: str) -> str:
+    def usual_scale(self, data: Sequence[str]) -> str:
         """Return the smallest scale for synthetic data, the paper's training for other."""
         return datasets.usual_scale(data)
 
-    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
-        """Name the dataset in a config."""
-        return {"data.dataset": dataset}
+    def dataset_overrides(self, dataset: str, extra_datasets: Sequence[str]) -> dict[str, Any]:
+        """Name the datasets in a config."""
+        return {"data.dataset": dataset, "data.extra_datasets": list(extra_datasets)}
 
     def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
         """Check that the scale names a size of the synthetic benchmark."""
         return datasets.scale_data_faults(data)
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        datasets: Sequence[str],
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Say where the data lies, as overrides of a config; see ``datasets.find_dataset``."""
-        root = datasets.find_dataset(data, dataset, workspace, scale_data["size"])
+        size = scale_data["size"]
+        root, *extra = (
+            str(find_dataset(place_of(data, name), name, workspace, size)) for name in datasets
+        )
         return {
-            "data.root": str(root),
+            "data.root": root,
+            "data.extra_roots": extra,
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
 
     def search_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        dataset: str,
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Validate searches on synthetic data on its validation set, instead of a held-out part."""
-        root = datasets.find_validation(data, dataset, workspace, scale_data["size"])
+        place = place_of(data, dataset)
+        root = datasets.find_validation(place, dataset, workspace, scale_data["size"])
         if root is None:
             return {}
         return {"data.validation_root": str(root), "data.validation_fraction": 0.0}
@@ -209,7 +223,7 @@ class _Sets:
 def _describe(config: S2HandConfig) -> DataRecord:
     records = describe_datasets(config)
     training, measured = records.training, records.evaluation
-    origins = {training.origin, measured.origin}
+    origins = {each.origin for each in (training, *records.extra, measured)}
     if origins == {"official"} and (training.name, training.version) != (
         measured.name,
         measured.version,
@@ -222,6 +236,7 @@ def _describe(config: S2HandConfig) -> DataRecord:
         origin=next(each for each in ("own", "synthetic", "official") if each in origins),
         details={
             "training": training.to_plain(),
+            "extra": [each.to_plain() for each in records.extra],
             "evaluation": measured.to_plain(),
             "validation": records.validation and records.validation.to_plain(),
         },

@@ -15,7 +15,7 @@ from PIL import Image
 
 from s2hand.files import whole_file
 from s2hand.mesh_files import WRITERS
-from s2hand.photos import Photo
+from s2hand.photos import Photo, assumed_intrinsics_px
 from s2hand.picture_drawing import draw_from_side, draw_on_picture
 from s2hand.reconstruction import PictureHand
 
@@ -69,13 +69,13 @@ class Camera:
 def camera_of(photo: Photo, given: tuple[float, float, float, float] | None) -> Camera:
     """Take the camera that was given, or EXIF's focal length, or the picture's longer side."""
     height, width = photo.pixels.shape[:2]
-    focal_px, source = float(max(width, height)), "guessed"
-    if photo.focal_px is not None:
-        focal_px, source = photo.focal_px, "exif"
-    fx, fy, cx, cy = given or (focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
+    if given is not None:
+        fx, fy, cx, cy = given
+        camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        return Camera(intrinsics_px=camera, source="given")
     return Camera(
-        intrinsics_px=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]),
-        source="given" if given else source,  # type: ignore[arg-type]
+        intrinsics_px=assumed_intrinsics_px(width, height, photo.focal_px),
+        source="guessed" if photo.focal_px is None else "exif",
     )
 
 

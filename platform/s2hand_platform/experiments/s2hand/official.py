@@ -139,9 +139,10 @@ def evaluation_set(data: str) -> Source:
         DataError: If the path is empty.
     """
     name, _, path = data.partition("=")
-    layout = next((each for each in LAYOUTS.values() if each.name == name), None)
+    measured = [each for each in LAYOUTS.values() if each.is_measured]
+    layout = next((each for each in measured if each.name == name), None)
     if layout is None or not path:
-        wanted = " or ".join(f"{each}=PATH" for each in LAYOUTS)
+        wanted = " or ".join(f"{each.name}=PATH" for each in measured)
         raise SpecError([f"--data: must be {wanted}, got {data!r}"])
     folder = dataset_folder(local_path(path, "--data"), layout.name)
     return Source(layout=layout, folder=folder, split="test", settings={})
