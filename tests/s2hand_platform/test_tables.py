@@ -525,8 +525,17 @@ def test_an_export_shows_the_same_table(
 ) -> None:
     measure("waiting", 0.1, seed=0, status="failed", reason="diverged")
     measure("straight", 9.0, seed=0, trial_id="8" * 64, config_hash="of no row of this table")
+    code = {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64}
+    measured.write_code("e" * 64, code)
+    measured.write_code("f" * 64, {"an.evaluation": "3" * 64})
+    measured.write_code("0" * 64, {"of.another.table": "4" * 64})
+    measured.write_patch("what differed")
     target = ResultStore(tmp_path / "export")
     assert export_table(PLAN, measured, target) == 7
+    assert target.code_files("e" * 64) == code
+    assert target.code_files("f" * 64) == {"an.evaluation": "3" * 64}
+    assert target.code_files("0" * 64) is None
+    assert target.patch(hashlib.sha256(b"what differed").hexdigest()) is None
     plan = target.latest_table_plan("t", label="curve")
     assert plan == PLAN
     assert build(target, plan).to_json() == build(measured, PLAN).to_json()

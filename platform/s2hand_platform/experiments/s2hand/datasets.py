@@ -59,20 +59,18 @@ def place_of(data: Sequence[str], dataset: str) -> str:
         elif equals and name.isidentifier():
             expected = f"NAME=FOLDER, NAME one of {', '.join(OFFICIAL)}"
             raise SpecError(
-                [f"--data: must be {expected}, got {word!r}; a folder of this name is ./{word}"]
+                [f"data: must be {expected}, got {word!r}; a folder of this name is ./{word}"]
             )
         else:
             named.setdefault("", []).append(word)
     for words in named.values():
         if len(words) > 1:
             fault = f"{words[0]!r} and {words[1]!r} are both given for one set"
-            raise SpecError([f"--data: {fault}; leave one out, or say NAME=FOLDER of each"])
+            raise SpecError([f"data: {fault}; leave one out, or say NAME=FOLDER of each"])
     found = named.get(dataset) or named.get("")
     if found is None:
         given = ", ".join(sorted(named))
-        raise SpecError(
-            [f"--data: {dataset} is read, and only {given} named; add --data {dataset}=FOLDER"]
-        )
+        raise SpecError([f"data: {dataset} is read, and only {given} named; add {dataset}=FOLDER"])
     return found[0]
 
 
@@ -121,11 +119,11 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         _refuse_other_version(root, remedy)
     elif data in OFFICIAL:
         root = workspace.data_dir / data
-        remedy = "put the official download there, or give its folder as --data PATH"
+        remedy = "put the official download there, or give its folder in the place of the name"
     else:
-        root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
+        root, remedy = local_path(data, "data"), "give a folder in the dataset's official layout"
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} set at {root}"
+        expected = f"data {data}: expected the {dataset} set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
     return root.resolve()
 
@@ -140,7 +138,7 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
         return None
     root = synthetic_folder(workspace, size) / VALIDATION / dataset
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} validation set at {root}"
+        expected = f"data {data}: expected the {dataset} validation set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()
 
@@ -180,7 +178,7 @@ def _refuse_other_version(root: Path, remedy: str) -> None:
     if found is not None and found[0].generator_version != GENERATOR_VERSION:
         version = found[0].generator_version
         fault = (
-            f"--data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
+            f"data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
             f"{GENERATOR_VERSION} is measured on now; delete {root.parent} or keep it elsewhere, "
             f"then {remedy}"
         )
