@@ -73,7 +73,9 @@ def miniature(name: str, root: Path) -> TableSpec:
     return spec.over(MINIATURE | {"data.root": str(root / spec.dataset)})
 
 
-@pytest.mark.parametrize("name", ["table3", "table4", "table5", "table7", "table9", "figure6"])
+@pytest.mark.parametrize(
+    "name", ["table3", "table4", "table5", "table7", "table9", "figure5", "figure6"]
+)
 def test_every_row_trains_and_fills_its_cells(
     name: str, benchmark_root: Path, results: dict[str, Evaluation], tmp_path_factory
 ) -> None:
