@@ -55,7 +55,7 @@ def get_detector(
 
     place = Workspace.resolve(workspace)
     place.require_writable()
-    folder = _detector_folder(place)
+    folder = detector_folder(place)
     if source is None:
         fetch_models(folder)
     else:
@@ -96,7 +96,7 @@ def detect(
 
     target, layout = _free_place(output, layout, "hands")
     paths = list_pictures(local_path(images, "IMAGES").absolute())
-    models = _detector_folder(Workspace.resolve(workspace)).absolute()
+    models = detector_folder(Workspace.resolve(workspace)).absolute()
     look = LookAt(models=models, is_crop=is_crop)
     kept = target.parent / f".{target.name}.parts"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
@@ -183,7 +183,8 @@ def tracks(
     typer.echo(f"wrote tracks.parquet, report.json and contact-sheet.jpg to {output}")
 
 
-def _detector_folder(workspace: Workspace) -> Path:
+def detector_folder(workspace: Workspace) -> Path:
+    """Return where the detector's models are kept."""
     return workspace.root / "detector"
 
 
