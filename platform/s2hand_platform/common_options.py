@@ -20,6 +20,11 @@ AddressOption = Annotated[
     ),
 ]
 
+KeptDataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="NAME|PATH|NAME=PATH", help="As it was run."),
+]
+
 
 class _Once(logging.Filter):
     """Lets a line pass once: a setting may be asked for many times."""

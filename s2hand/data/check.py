@@ -183,7 +183,8 @@ def _judged(source: Source, checked: CheckedSplit) -> CheckedSplit:
     told: tuple[str, ...] = ()
     notes: Mapping[str, str] = {}
     try:
-        notes = source.load().notes
+        notes = dict(source.load().notes)
+        notes |= loader_of(source.layout).compare(source.folder, source.split)
     except DataError as error:
         told = (str(error),)
     return CheckedSplit(

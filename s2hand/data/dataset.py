@@ -83,7 +83,13 @@ class FrameDataset:
         self._confidence = torch.from_numpy(table.detection_confidence)
         boxes_px, side_px = self._plan_packing()
         self._from_packed = torch.linalg.inv(crop_affine(boxes_px, side_px))
-        self._packed = pack_images(table.image_paths, boxes_px.numpy(), side_px, cache_dir)
+        self._packed = pack_images(
+            table.image_paths,
+            boxes_px.numpy(),
+            side_px,
+            cache_dir,
+            is_mirrored=table.is_mirrored,
+        )
 
     @classmethod
     def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":

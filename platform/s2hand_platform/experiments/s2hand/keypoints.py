@@ -57,7 +57,7 @@ def get_detector(
 
     place = Workspace.resolve(workspace)
     place.require_writable()
-    folder = _detector_folder(place)
+    folder = detector_folder(place)
     if source is None:
         fetch_models(folder)
     else:
@@ -117,7 +117,7 @@ def detect(
         if detector
         else partial(
             mediapipe.MediaPipeHands,
-            _detector_folder(Workspace.resolve(workspace)).absolute(),
+            detector_folder(Workspace.resolve(workspace)).absolute(),
             is_crop=is_crop,
             has_joint_confidence=not one_confidence,
         )
@@ -204,7 +204,8 @@ def tracks(
     typer.echo(f"wrote tracks.parquet, report.json and contact-sheet.jpg to {output}")
 
 
-def _detector_folder(workspace: Workspace) -> Path:
+def detector_folder(workspace: Workspace) -> Path:
+    """Return where the detector's models are kept."""
     return workspace.root / "detector"
 
 
