@@ -441,32 +441,3 @@ def test_another_detector_is_named_by_its_module(
         )
     done = keypoints(*command, "--detector", "of_mine:Middle", "--crops")
     assert "goes without --crops" in str(done.exception)
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"keypoints_px": np.zeros((20, 2), np.float32)}, r"shape \(21, 2\) .* got \(20, 2\) and"),
-        ({"confidence": np.ones((21, 1), np.float32)}, r"got \(21, 2\) and \(21, 1\)"),
-        ({"keypoints_px": np.full((21, 2), np.nan, np.float32)}, "must have finite keypoints_px"),
-        (
-            {"confidence": np.full(21, np.nan, np.float32)},
-            "confidences and right from 0 to 1, got n",
-        ),
-        ({"right": 1.5}, "got 0.0"),
-        ({"right": -0.5}, "got -0.5 to"),
-    ],
-)
-def test_what_a_detector_finds_must_be_hands(change: dict[str, Any], told: str) -> None:
-    class Wrong(Counting):
-        def find_hands(self, picture: np.ndarray) -> list[FoundHand]:
-            del picture
-            wrong = object.__new__(FoundHand)
-            right = {"keypoints_px": hand(0).keypoints_px, "confidence": hand(0).confidence}
-            for name, value in ({"right": 1.0} | right | change).items():
-                object.__setattr__(wrong, name, value)
-            return [wrong]
-
-    picture = Path(__file__).parents[1] / "golden/detector/00000004.jpg"
-    with pytest.raises(DataError, match=told):
-        LookAt(open=Wrong)([picture])
