@@ -12,7 +12,8 @@ import pyarrow as pa
 from s2hand.errors import DataError
 from s2hand.files import whole_file
 from s2hand.keypoints.hands import table_of
-from s2hand.keypoints.tracks import TrackSettings, track_hands
+from s2hand.keypoints.track_settings import TrackSettings
+from s2hand.keypoints.tracks import track_hands
 from s2hand.picture_drawing import draw_on_picture
 from s2hand.reconstruction import reconstruct_views
 from s2hand.videos import VideoFrame, VideoReader, VideoWriter
