@@ -10,8 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import Source, evaluation_source, training_source, validation_source
-from s2hand.data.fingerprint import cache_dir_of, content_digests, fingerprint_of
+from s2hand.data.build import (
+    Source,
+    evaluation_source,
+    extra_sources,
+    training_source,
+    validation_source,
+)
+from s2hand.data.fingerprint import (
+    cache_dir_of,
+    content_digests,
+    fingerprint_of,
+    fingerprint_of_training,
+)
 from s2hand.data.loader import Survey
 from s2hand.data.manifest import MANIFEST_NAME, Manifest, find_manifest
 from s2hand.layouts import LAYOUTS, DatasetName, Kind, PublishedSplit, PublishedVersion, Split
@@ -102,25 +113,29 @@ class DatasetRecords:
 
     training: DatasetRecord
     evaluation: DatasetRecord
+    extra: tuple[DatasetRecord, ...] = ()
+    """Of what is trained on besides."""
     validation: DatasetRecord | None = None
     """Of a validation set of its own."""
 
     @property
     def title(self) -> str:
         """Say in a line what was trained and measured on."""
-        training, evaluation = self.training, self.evaluation
-        if evaluation.title == training.title:
-            return training.title
-        return f"{evaluation.title}, trained on {training.title}"
+        trained_on = " and ".join(each.title for each in (self.training, *self.extra))
+        if self.evaluation.title == trained_on:
+            return trained_on
+        return f"{self.evaluation.title}, trained on {trained_on}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
-    """What a training says of its set."""
+    """What a training says of its sets."""
 
     fingerprint: str
     """See ``fingerprint_training_data``."""
     record: DatasetRecord
+    extra: tuple[DatasetRecord, ...] = ()
+    """Of what it trains on besides."""
 
 
 def identify_training_data(config: S2HandConfig) -> TrainingData:
@@ -129,10 +144,14 @@ def identify_training_data(config: S2HandConfig) -> TrainingData:
     Raises:
         DataError: If a list, a folder or a file is missing or cannot be read.
     """
-    source = training_source(config)
-    digests = content_digests(source, cache_dir_of(config))
+    fingerprints, records = [], []
+    for source in (training_source(config), *extra_sources(config)):
+        digests = content_digests(source, cache_dir_of(config))
+        fingerprints.append(fingerprint_of(source, digests))
+        records.append(_describe(source, digests))
+    first, *extra = records
     return TrainingData(
-        fingerprint=fingerprint_of(source, digests), record=_describe(source, digests)
+        fingerprint=fingerprint_of_training(fingerprints), record=first, extra=tuple(extra)
     )
 
 
@@ -153,6 +172,7 @@ def describe_datasets(config: S2HandConfig) -> DatasetRecords:
     return DatasetRecords(
         training=describe(training_source(config)),
         evaluation=describe(evaluation_source(config)),
+        extra=tuple(map(describe, extra_sources(config))),
         validation=None if validation is None else describe(validation),
     )
 

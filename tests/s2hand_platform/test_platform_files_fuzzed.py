@@ -15,6 +15,7 @@ from changed_files import SCALARS, changed_bytes, changed_tree, fuzzed, read_or_
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_experiment import TinyExperiment
+from tiny_tables import PCK
 
 from s2hand_platform.claims import ClaimLedger
 from s2hand_platform.errors import SpecError, StoreError
@@ -138,7 +139,7 @@ def whole(store: ResultStore, make_record: Any, make_evaluation: Any, tiny: Tiny
         metrics=tiny.metrics,
         data={"full": tiny.describe_data(tiny.build_config({}))},
     )
-    evaluation = make_evaluation()
+    evaluation = make_evaluation(threshold_curves={"test": {"pck": PCK}})
     store.write_attempt(make_record("a" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_attempt(make_record("b" * 64), evaluation, [(0, {"loss": 1.0})])
     store.write_baseline("tiny", "zero", "f" * 64, evaluation, {"error": "cm"})
@@ -176,6 +177,7 @@ def read_all(path: Path) -> int:
     attempts = store.trials()
     store.metrics(attempts)
     store.curves(["a" * 64])
+    store.threshold_curves(attempts)
     store.samples(["a" * 64], split="test", metric="error")
     store.last_attempt("a" * 64)
     store.baselines("tiny", "f" * 64)

@@ -1,11 +1,11 @@
 """The adapter of S2HAND: configurations, where data lies, and its commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,11 +18,13 @@ from s2hand.data.manifest import GENERATOR_VERSION, manifest_content
 from s2hand.data.sample import FrameTable
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.loader import load_hand_model
+from s2hand.metrics.curves import CURVES, Curve
 from s2hand.metrics.evaluate import SetEvaluation
 from s2hand.synthetic.detector import DETECTORS
 from s2hand.training.context import LocalContext
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
+from s2hand_platform.experiments.protocol import ThresholdCurve
 from s2hand_platform.experiments.s2hand import (
     S2HandExperiment,
     evaluation,
@@ -36,6 +38,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     synthetic_folder,
 )
 from s2hand_platform.experiments.s2hand.pictures import NUM_SAMPLES, pictured
+from s2hand_platform.spec.overrides import lay_over
 from s2hand_platform.workspace import Workspace
 
 EXPERIMENT = S2HandExperiment()
@@ -100,14 +103,22 @@ def test_where_data_lies(tmp_path: Path) -> None:
     for folder in (made, own, workspace.data_dir / "freihand"):
         folder.mkdir(parents=True)
 
-    def overrides(data: str, dataset: str = "ho3d") -> dict[str, object]:
-        return EXPERIMENT.data_overrides(data, dataset, workspace, {"size": "demo"})
+    def overrides(*data: str, dataset: str = "ho3d", extra: Sequence[str] = ()) -> Any:
+        return EXPERIMENT.data_overrides(data, (dataset, *extra), workspace, {"size": "demo"})
 
     assert overrides("synthetic")["data.root"] == str(made)
     assert overrides(str(own))["data.root"] == str(own)
-    assert overrides("freihand", "freihand")["data.root"] == str(workspace.data_dir / "freihand")
-    config = EXPERIMENT.dataset_overrides("ho3d") | overrides("synthetic")
-    assert config["data.dataset"] == "ho3d"
+    official = str(workspace.data_dir / "freihand")
+    assert overrides("freihand", dataset="freihand")["data.root"] == official
+    for words in (("synthetic", f"freihand={own}"), (f"freihand={own}", "synthetic")):
+        assert overrides(*words)["data.root"] == str(made)
+        assert overrides(*words, dataset="freihand")["data.root"] == str(own)
+    mixed = overrides(f"ho3d={own}", "freihand", extra=["freihand"])
+    assert (mixed["data.root"], mixed["data.extra_roots"]) == (str(own), [official])
+    named = EXPERIMENT.dataset_overrides("ho3d", ["freihand"])
+    data = EXPERIMENT.build_config(lay_over(named, mixed)).data
+    assert data.training_datasets == ("ho3d", "freihand")
+    assert (data.root, data.extra_roots) == (str(own), (official,))
 
 
 def test_searches_on_synthetic_data_are_validated_on_its_own_set(tmp_path: Path) -> None:
@@ -115,7 +126,7 @@ def test_searches_on_synthetic_data_are_validated_on_its_own_set(tmp_path: Path)
     root = workspace.data_dir / "synthetic-demo"
 
     def overrides(data: str) -> dict[str, object]:
-        return EXPERIMENT.search_overrides(data, "ho3d", workspace, {"size": "demo"})
+        return EXPERIMENT.search_overrides([data], "ho3d", workspace, {"size": "demo"})
 
     with pytest.raises(SpecError, match=r"expected the ho3d validation set at .*--size demo"):
         overrides("synthetic")
@@ -138,23 +149,29 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
         content = manifest_content({"generator_version": version}, {"ho3d/train.txt": ""}, {})
         (root / "manifest.json").write_bytes(content)
         if version == GENERATOR_VERSION:
-            EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
+            EXPERIMENT.data_overrides(["synthetic"], ["ho3d"], workspace, {"size": "demo"})
     with pytest.raises(SpecError, match=rf"of version {version} .* make it with: s2hand data make"):
-        EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
+        EXPERIMENT.data_overrides(["synthetic"], ["ho3d"], workspace, {"size": "demo"})
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ("synthetic", "make it with: s2hand data make synthetic --size demo"),
-        ("freihand", "--data: this table is measured on ho3d, got 'freihand'"),
-        ("ho3d", "put the official download there, or give its folder as --data PATH"),
+        ("freihand", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
+        ("freihand=a", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
+        ("ho3d=nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder"),
+        ("ho3d=a ho3d=b", "data: 'a' and 'b' are both given for one set; leave one out"),
+        ("synthetic nowhere", "'synthetic' and 'nowhere' are both given for one set"),
+        ("ho4d=a", "NAME one of freihand, ho3d, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
+        ("ho3d=", "must be NAME=FOLDER"),
+        ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
     ],
 )
 def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        EXPERIMENT.data_overrides(data, "ho3d", Workspace(tmp_path), {"size": "demo"})
+        EXPERIMENT.data_overrides(data.split(), ["ho3d"], Workspace(tmp_path), {"size": "demo"})
     assert message in str(caught.value)
 
 
@@ -180,7 +197,7 @@ def test_data_that_may_not_be_looked_at_is_told(
     folder.mkdir()
     for data in (str(folder / "mine"), "ho3d", "synthetic"):
         with locked(folder), pytest.raises(SpecError, match=r"opened \(Permission denied\); check"):
-            EXPERIMENT.data_overrides(data, "ho3d", workspace, {"size": "demo"})
+            EXPERIMENT.data_overrides([data], ["ho3d"], workspace, {"size": "demo"})
 
 
 def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:
@@ -240,10 +257,10 @@ def test_a_worker_that_verifies_its_data_reads_no_set_twice(
     assert reads == ["training", "others"]
 
 
-def test_notes_on_every_set_reach_the_result(
+def test_notes_and_curves_of_every_set_reach_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those on a collection that is trained on, whose frames are not measured."""
+    """Notes also on a collection that is trained on, whose frames are not measured."""
 
     def table(split: str) -> FrameTable:
         return FrameTable(
@@ -258,19 +275,32 @@ def test_notes_on_every_set_reach_the_result(
 
     class Split:
         def __init__(self, table: FrameTable, config: S2HandConfig) -> None:
-            self.notes = table.notes
-            self.frames = self.notes["keypoints found"]
+            self.frames = SimpleNamespace(table=table)
 
-        def evaluate(self, model: object, *, outputs: object) -> SetEvaluation:
-            measured.append(self.notes["keypoints found"])
-            return SetEvaluation(
-                metrics={}, samples={}, sample_ids=("0",), parameters={}, evaluator_id="none"
-            )
+        def predict(self, model: object, *, outputs: object) -> str:
+            measured.append(self.frames.table.notes["keypoints found"])
+            return measured[-1]
+
+    def evaluate(predictions: str, table: FrameTable) -> SetEvaluation:
+        assert table.notes["keypoints found"] == predictions
+        return SetEvaluation(
+            metrics={}, samples={}, sample_ids=("0",), parameters={}, evaluator_id="none"
+        )
+
+    def curves_of(predictions: str, table: FrameTable) -> dict[str, Curve]:
+        assert table.notes["keypoints found"] == predictions
+        half = np.array([0.0, 0.5 if predictions == "test" else 1.0])
+        return {"projected": Curve(unit="px", thresholds=np.array([0.0, 1.0]), shares=half)}
 
     for split in ("train", "test", "validation"):
         monkeypatch.setattr(evaluation, f"load_{split}", lambda _, split=split: table(split))
     monkeypatch.setattr(evaluation, "_Split", Split)
-    monkeypatch.setattr(evaluation, "draw", lambda _, frames: {frames: {"input": b""}})
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "curves_of", curves_of)
+    pictures = {"input": b""}
+    monkeypatch.setattr(
+        evaluation, "draw", lambda _, frames: {frames.table.notes["keypoints found"]: pictures}
+    )
     model = SimpleNamespace(outputs=frozenset(["hand"]))
     monkeypatch.setattr(evaluation, "load_model", lambda *_, **__: model)
     config = S2HandConfig(data=DataConfig(dataset="freihand"))
@@ -280,7 +310,17 @@ def test_notes_on_every_set_reach_the_result(
         f"keypoints found ({split} set)": split for split in ("train", "test", "validation")
     }
     assert measured == ["test", "validation"]
-    assert found.pictures == {split: {split: {"input": b""}} for split in measured}
+    assert found.pictures == {split: {split: pictures} for split in measured}
+    projected = CURVES["projected"]
+    about = {name: getattr(projected, name) for name in ("figure", "says", "area_of")}
+    assert found.threshold_curves == {
+        split: {
+            "projected": ThresholdCurve(
+                **about, unit="px", thresholds=[0.0, 1.0], shares=[0.0, share]
+            )
+        }
+        for split, share in (("test", 0.5), ("validation", 1.0))
+    }
     without = replace(config, runtime=RuntimeConfig(keep_predictions=False))
     assert evaluation.evaluate_training(without, context).pictures == {}
 

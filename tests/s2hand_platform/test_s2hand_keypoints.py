@@ -13,6 +13,7 @@ from s2hand.keypoints.detector import mediapipe, models
 from s2hand.keypoints.hands import FoundHand
 from s2hand.keypoints.openpose import read_detections
 from s2hand.keypoints.tables import read_table
+from s2hand_platform.cli.mapping import map_parts
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
 
@@ -52,7 +53,9 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def keypoints(*arguments: str | Path) -> Result:
     words = [str(argument) for argument in arguments]
-    return CliRunner().invoke(command_groups()["keypoints"], words, env={"COLUMNS": "200"})
+    return CliRunner().invoke(
+        command_groups()["keypoints"], words, env={"COLUMNS": "200"}, obj=map_parts
+    )
 
 
 def test_hands_are_found_and_written_with_their_detector(pictures: Path, tmp_path: Path) -> None:

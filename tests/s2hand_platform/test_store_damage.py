@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord
@@ -208,6 +209,7 @@ def read_all(store: ResultStore) -> None:
     store.metrics(store.trials())
     store.samples([A], split="test", metric="error")
     store.curves([A])
+    store.threshold_curves(store.trials())
     store.predictions(A, "test")
     store.pictures(A, "test")
     store.table_labels("tiny")
@@ -418,7 +420,8 @@ def compacted(
     monkeypatch.setattr(attempts, "_GROUP_LINES", 2)
     monkeypatch.setattr(files, "_SMALL_BYTES", 0)
     for index in range(8):
-        store.write_attempt(make_record(trial(index)), make_evaluation(index), [(0, {"loss": 1.0})])
+        evaluation = make_evaluation(index, threshold_curves={"test": {"pck": PCK}})
+        store.write_attempt(make_record(trial(index)), evaluation, [(0, {"loss": 1.0})])
     assert store.compact() == 8
     return store
 
@@ -446,6 +449,10 @@ def page_of(path: Path, group: int, column: str) -> int:
         ("metrics.list.element.value", lambda store: store.last_attempt(trial(2))),
         ("metrics.list.element.value", lambda store: store.metrics(store.trials())),
         ("curves.list.element.value", lambda store: store.curves([trial(3)])),
+        (
+            "threshold_curves.list.element.points.list.element.share",
+            lambda store: store.threshold_curves(store.trials()),
+        ),
     ],
 )
 def test_of_a_damaged_compacted_file_only_one_row_group_is_lost(

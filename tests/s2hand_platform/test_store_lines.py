@@ -1,5 +1,6 @@
 """An attempt's line in the store, and the frames that are made of nested columns."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
@@ -20,6 +22,7 @@ from s2hand_platform.store.lines import (
     latest_of_each,
     nested_frame,
     samples_frame,
+    threshold_curves_frame,
 )
 from s2hand_platform.store.records import AttemptRecord
 from s2hand_platform.store.schema import ATTEMPTS
@@ -74,7 +77,14 @@ WHOLE: dict[str, Any] = {
         {"split": "test", "metric": "error", "unit": "cm", "values": [1.0, 2.0]},
         {"split": "test", "metric": "score", "unit": "", "values": [0.5, 0.25]},
     ],
-}
+    "threshold_curves": [
+        {
+            "split": "test", "curve": "pck", "figure": "PCK", "says": "points",
+            "area_of": "score", "unit": "mm",
+            "points": [{"threshold": 0.0, "share": 0.25}, {"threshold": 5.0, "share": 1.0}],
+        },
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -100,6 +110,7 @@ def test_a_line_says_all_that_is_known(record: Any, make_evaluation: Any) -> Non
     evaluation = make_evaluation(
         samples={"test": {"error": [1, 2], "score": [0.5, 0.25]}},
         notes={"second": "2", "first": "1"},
+        threshold_curves={"test": {"pck": PCK}},
     )
     curve = [(0, {"loss/total": 2.0}), (1, {"loss/total": 1.0, "rate": 0.5})]
     line = attempt_line("1" * 32, record, evaluation, curve)
@@ -111,7 +122,7 @@ def test_a_line_without_an_evaluation_says_the_rest(record: Any) -> None:
     (line,) = attempt_line("1" * 32, replace(record, data_record=None), None, ()).to_pylist()
     nothing = {
         "data_record_json": None, "evaluator_id": None, "notes_json": "{}", "metrics": [],
-        "curves": [], "sample_ids": None, "samples": None,
+        "curves": [], "sample_ids": None, "samples": None, "threshold_curves": None,
     }  # fmt: skip
     assert line == {**WHOLE, **nothing}
 
@@ -129,6 +140,7 @@ def test_what_is_not_known_of_an_attempt_is_null(record: Any) -> None:
     unknown = (
         "code_commit", "code_patch", "evaluation_fingerprint", "data_record_json", "device_type",
         "failure", "training_s", "evaluation_s", "evaluator_id", "sample_ids", "samples",
+        "threshold_curves",
     )  # fmt: skip
     nothing = {
         "code_state": "unknown",
@@ -219,6 +231,50 @@ def test_entries_of_nested_columns_stand_beside_their_attempt() -> None:
     curves = nested_frame(lines, "curves")
     assert list(curves.columns) == ["trial_id", "attempt", "epoch", "metric", "value"]
     assert len(curves) == 9
+
+
+def test_threshold_curves_have_a_line_a_point_and_may_be_missing() -> None:
+    flat = {**WHOLE["threshold_curves"][0], "curve": "flat", "points": []}
+    lines = [
+        {**WHOLE, "threshold_curves": None},
+        {**WHOLE, "attempt": 4, "threshold_curves": []},
+        {**WHOLE, "attempt": 5, "threshold_curves": [flat, *WHOLE["threshold_curves"]]},
+    ]
+    table = pa.Table.from_pylist(lines, schema=ATTEMPTS)
+    (curve,) = ({**each} for each in WHOLE["threshold_curves"])
+    del curve["points"]
+    owner = {"trial_id": "a" * 64, "attempt": 5}
+    frame = threshold_curves_frame(table)
+    assert frame.to_dict("records") == [
+        {**owner, **curve, "threshold": 0.0, "share": 0.25},
+        {**owner, **curve, "threshold": 5.0, "share": 1.0},
+    ]
+    none = threshold_curves_frame(table.slice(0, 2))
+    assert list(none.columns) == list(frame.columns)
+    assert str(none.dtypes["share"]) == str(frame.dtypes["share"]) == "float64"
+    assert len(none) == 0
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "shares"),
+    [
+        ([0.0, 1.0], [0.5]),
+        ([0.0, 0.0], [0.5, 0.5]),
+        ([1.0, 0.0], [0.5, 0.5]),
+        ([0.0, math.inf], [0.5, 0.5]),
+        ([0.0, 1.0], [0.5, 0.4]),
+        ([0.0, 1.0], [0.5, 1.01]),
+        ([0.0, 1.0], [-0.01, 1.0]),
+        ([0.0, 1.0], [math.nan, 1.0]),
+    ],
+)
+def test_what_is_no_threshold_curve_is_refused(
+    record: Any, make_evaluation: Any, thresholds: list[float], shares: list[float]
+) -> None:
+    curve = replace(PCK, thresholds=thresholds, shares=shares)
+    evaluation = make_evaluation(threshold_curves={"test": {"pck": PCK, "odd": curve}})
+    with pytest.raises(StoreError, match="the curve 'test/odd' must have rising thresholds"):
+        attempt_line("1" * 32, record, evaluation, ())
 
 
 def test_lines_of_some_attempts_are_kept() -> None:

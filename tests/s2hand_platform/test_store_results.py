@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tiny_tables import PCK
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, StageReport
@@ -38,6 +39,7 @@ def test_an_empty_store_has_all_columns_and_no_lines(store: ResultStore) -> None
     assert tuple(store.trials().columns) == TRIAL_COLUMNS
     assert len(store.metrics(store.trials())) == 0
     assert len(store.curves(["a" * 64])) == 0
+    assert len(store.threshold_curves(store.trials())) == 0
     assert list(store.samples(["a" * 64], split="test", metric="error")["value"]) == []
     assert store.last_attempt("a" * 64) is None
     assert store.predictions("a" * 64, "test") is None
@@ -62,7 +64,10 @@ def test_an_attempt_comes_back_whole(
             title="HO-3D v3", dataset="ho3d", version="v3", origin="own", details={"frames": 3}
         ),
     )
-    store.write_attempt(record, make_evaluation(1.25, notes={"shared": "yes"}), CURVE)
+    evaluation = make_evaluation(
+        1.25, notes={"shared": "yes"}, threshold_curves={"test": {"pck": PCK}}
+    )
+    store.write_attempt(record, evaluation, CURVE)
     settle()
 
     trial = store.trials().iloc[0]
@@ -103,6 +108,9 @@ def test_an_attempt_comes_back_whole(
         (1, "loss", 1.0),
         (1, "rate", 0.1),
     ]
+    points = store.threshold_curves(store.trials())
+    assert points[["threshold", "share"]].to_numpy().tolist() == [[0, 0.25], [5, 1]]
+    assert store.without_threshold_curves(store.trials()).empty
     assert store.last_attempt(record.trial_id).status == "finished"  # type: ignore[union-attr]
     assert store.next_attempt(record.trial_id) == 1
     assert store.remarks == ()

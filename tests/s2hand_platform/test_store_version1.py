@@ -48,6 +48,8 @@ def test_old_results_are_read_and_marked(store: ResultStore, settle: Callable[[]
         assert samples["sample_id"].tolist() == ["x0", "x1", "x2"]
         assert samples["value"].tolist() == [2.5, 3.5, 4.5]
     assert store.curves([A])["epoch"].tolist() == [0, 1]
+    assert store.threshold_curves(trials).empty
+    assert store.without_threshold_curves(trials)["attempt"].tolist() == [0, 1]
     assert store.next_attempt(A) == 2
     last = store.last_attempt(A)
     assert last is not None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
+from tiny_tables import PCK
 
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
@@ -188,6 +189,20 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
     assert verdicts["verdict"].tolist()[1:] == ["not run", ""]  # of the primary column alone
 
 
+def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> None:
+    moved = {"measured_on": replace(MADE, dataset="line"), "evaluation": "e" * 64}
+    plan = replace(SYNTHETIC, rows=(SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved)))
+    plan = replace(plan, contrasts=())
+    other = Evaluation(metrics={"test/error": 8.0}, samples={}, sample_ids={}, evaluator_id="t")
+    measured.write_baseline("tiny", "zero", "e" * 64, other, {"error": "cm"})
+    table = build(measured, plan, other_code=True)
+    zeros = {row.label: row.cells["error_cm"] for row in table.rows if row.kind == "baseline"}
+    assert {label: found.interval.mean for label, found in zeros.items()} == {
+        "zero (curve)": 2.0, "zero (line)": 8.0
+    }  # fmt: skip
+    assert {(each.row, each.baseline) for each in table.margins} == {("full", "zero (curve)")}
+
+
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:
     margins = build(measured).margins
     assert [(margin.row, margin.baseline, margin.column) for margin in margins] == [
@@ -268,11 +283,29 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
                 samples={"test": {"error": shifted}},
                 sample_ids={"test": ["x0", "x1", "x2"]},
             )
-            measure(row, 0.0, seed=seed, evaluation=evaluation)
+            measure(row, 0.0, seed=seed, evaluation=evaluation, attempt=1)
+    # The trials were evaluated before, by other rules; and one of them later, by others again.
+    other = make_evaluation(
+        samples={"test": {"error": [0.0, 50.0, 900.0]}},
+        sample_ids={"test": ["x0", "x1", "x2"]},
+    )
+    for seed in range(3):
+        before = {"attempt": 0, "evaluation_fingerprint": "9" * 64}
+        measure("straight", 0.0, seed=seed, evaluation=other, **before)
+    later = {"attempt": 2, "evaluation_fingerprint": "8" * 64}
+    measure("straight", 0.0, seed=0, evaluation=other, **later)
     (note,) = [note for note in build(store).footnotes if note.startswith("Seeds are the unit")]
     # Both spreads are 1; t(2, 0.975) / √3 = 2.48.
     assert "straight minus full is known to ± 2.5 over 3 of them" in note
     assert "The 3 held-out samples as the unit would give ± 2.5" in note
+
+
+def test_contrasts_have_the_columns_that_any_of_them_is_declared_in(measured: ResultStore) -> None:
+    _, both, _ = build(measured, SYNTHETIC).grids()
+    assert both.header[3:] == ("error_cm ↓", "score ↑")
+    _, one, _ = build(measured, replace(SYNTHETIC, contrasts=SYNTHETIC.contrasts[:1])).grids()
+    assert one.header[3:] == ("error_cm ↓",)
+    assert [len(line) for line in one.rows] == [4]
 
 
 LOOKS = (Look(seeds=3, level=0.02), Look(seeds=5, level=0.02))
@@ -492,8 +525,17 @@ def test_an_export_shows_the_same_table(
 ) -> None:
     measure("waiting", 0.1, seed=0, status="failed", reason="diverged")
     measure("straight", 9.0, seed=0, trial_id="8" * 64, config_hash="of no row of this table")
+    code = {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64}
+    measured.write_code("e" * 64, code)
+    measured.write_code("f" * 64, {"an.evaluation": "3" * 64})
+    measured.write_code("0" * 64, {"of.another.table": "4" * 64})
+    measured.write_patch("what differed")
     target = ResultStore(tmp_path / "export")
     assert export_table(PLAN, measured, target) == 7
+    assert target.code_files("e" * 64) == code
+    assert target.code_files("f" * 64) == {"an.evaluation": "3" * 64}
+    assert target.code_files("0" * 64) is None
+    assert target.patch(hashlib.sha256(b"what differed").hexdigest()) is None
     plan = target.latest_table_plan("t", label="curve")
     assert plan == PLAN
     assert build(target, plan).to_json() == build(measured, PLAN).to_json()
@@ -521,18 +563,24 @@ def test_an_export_does_not_tell_where_data_lies(
     }  # fmt: skip
 
 
-def test_an_export_leaves_samples_of_other_columns_behind(
+def test_an_export_leaves_samples_of_other_columns_behind_and_takes_curves(
     store: ResultStore, measure: Measure, make_evaluation: Any, tmp_path: Path
 ) -> None:
     samples = {"test": {"error": [1.0, 2.0], "score": [0.5, 0.4]}, "train": {"error": [1.0]}}
     ids = {"test": ["x0", "x1"], "train": ["y0"]}
-    measure("full", 1.5, seed=0, evaluation=make_evaluation(samples=samples, sample_ids=ids))
+    curves = {"test": {"pck": PCK}, "train": {"pck": PCK}}
+    evaluation = make_evaluation(samples=samples, sample_ids=ids, threshold_curves=curves)
+    measure("full", 1.5, seed=0, evaluation=evaluation)
     target = ResultStore(tmp_path / "export")
     export_table(PLAN, store, target)
     name = [trial_id("full", 0)]
     assert target.samples(name, split="test", metric="error")["value"].tolist() == [1.0, 2.0]
     assert target.samples(name, split="test", metric="score").empty
     assert target.samples(name, split="train", metric="error").empty
+    copied = target.threshold_curves(target.trials())
+    assert copied[["split", "share"]].to_numpy().tolist() == [
+        ["test", 0.25], ["test", 1.0], ["train", 0.25], ["train", 1.0],
+    ]  # fmt: skip
 
 
 def test_latex(measured: ResultStore, golden: Callable[[str, str], None]) -> None:

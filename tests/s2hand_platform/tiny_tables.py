@@ -4,12 +4,16 @@ from typing import Any
 
 from tiny_experiment import TinyExperiment
 
+from s2hand_platform.experiments.protocol import ThresholdCurve
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.spec.schema import ColumnSpec, RowSpec, TableSpec
 from s2hand_platform.store.table_plan import TablePlan
 
 ERROR = ColumnSpec(label="error_cm", metric="test/error")
+PCK = ThresholdCurve(
+    figure="PCK", says="points", area_of="score", unit="mm", thresholds=[0, 5], shares=[0.25, 1]
+)
 FULL = RowSpec(id="full", label="full")
 STRAIGHT = RowSpec(id="straight", label="straight", overrides={"curvature": False})
 

@@ -27,7 +27,8 @@ def attempt_line(
     """Make the line of one attempt, of the schema ``ATTEMPTS``.
 
     Raises:
-        StoreError: if an evaluation's samples are not one per sample id.
+        StoreError: if an evaluation's samples are not one per sample id, or one of its threshold
+            curves is none.
     """
     line = {
         "commit": commit,
@@ -66,6 +67,7 @@ def attempt_line(
             for name, value in scalars.items()
         ],
         **(_sample_columns(evaluation, record.units) if evaluation else {}),
+        "threshold_curves": _threshold_curves(evaluation) if evaluation else None,
     }
     return pa.Table.from_pylist([line], schema=ATTEMPTS)
 
@@ -102,6 +104,37 @@ def _sample_columns(evaluation: Evaluation, units: Mapping[str, str]) -> dict[st
         for split in evaluation.samples
     ]
     return {"samples": samples, "sample_ids": ids}
+
+
+def _threshold_curves(evaluation: Evaluation) -> list[dict[str, Any]]:
+    lines = []
+    for split, curves in evaluation.threshold_curves.items():
+        for name, curve in curves.items():
+            thresholds, shares = (
+                np.asarray(values, dtype=np.float64) for values in (curve.thresholds, curve.shares)
+            )
+            _check_curve(f"{split}/{name}", thresholds, shares)
+            points = [
+                {"threshold": threshold, "share": share}
+                for threshold, share in zip(thresholds, shares, strict=True)
+            ]
+            about = {each: getattr(curve, each) for each in ("figure", "says", "area_of", "unit")}
+            lines.append({"split": split, "curve": name, **about, "points": points})
+    return lines
+
+
+def _check_curve(name: str, thresholds: np.ndarray, shares: np.ndarray) -> None:
+    if (
+        thresholds.shape != shares.shape
+        or not np.isfinite(thresholds).all()
+        or not (np.diff(thresholds) > 0).all()
+        or not ((shares >= 0) & (shares <= 1)).all()
+        or not (np.diff(shares) >= 0).all()
+    ):
+        raise StoreError(
+            f"the curve '{name}' must have rising thresholds, and for each a share from 0 to 1 "
+            "that never falls"
+        )
 
 
 def check_one_per_sample(evaluation: Evaluation, split: str, name: str, count: int) -> None:
@@ -151,7 +184,7 @@ def nested_frame(lines: pa.Table, column: str, *, beside: Sequence[str] = ()) ->
 
     Args:
         lines: attempts.
-        column: ``metrics`` or ``curves``.
+        column: ``metrics``, ``curves`` or ``threshold_curves``.
         beside: further columns of the attempt to repeat.
     """
     lists = lines[column].combine_chunks()
@@ -188,6 +221,17 @@ def samples_frame(lines: pa.Table, *, split: str, metric: str) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=[*_OWNER, "split", "metric", "sample_id", "value", "unit"])
     return pd.concat(parts, ignore_index=True)
+
+
+def threshold_curves_frame(lines: pa.Table) -> pd.DataFrame:
+    """Give every point of every threshold curve a line, with its attempt."""
+    curves = nested_frame(lines, "threshold_curves").explode("points", ignore_index=True)
+    found = curves[curves["points"].notna()]
+    points = {
+        name: pd.Series([point[name] for point in found["points"]], index=found.index, dtype=float)
+        for name in ("threshold", "share")
+    }
+    return found.drop(columns="points").assign(**points)
 
 
 def keep_attempts(lines: pa.Table, attempts: Collection[tuple[str, int]]) -> pa.Table:

@@ -27,12 +27,14 @@ from s2hand_platform.store.files import (
     temporary_files,
     write_replacing,
 )
+from s2hand_platform.store.imported import IMPORTED_FOLDER, ImportedFiles, ImportedRow
 from s2hand_platform.store.lines import (
     attempt_line,
     keep_attempts,
     metric_lines,
     nested_frame,
     samples_frame,
+    threshold_curves_frame,
 )
 from s2hand_platform.store.origins import (
     PATCHES_FOLDER,
@@ -64,6 +66,7 @@ _FOLDERS = (
     PREDICTIONS,
     PICTURES,
     BASELINES_FOLDER,
+    IMPORTED_FOLDER,
     PLANS_FOLDER,
     CODE_FOLDER,
     PATCHES_FOLDER,
@@ -92,6 +95,7 @@ class ResultStore:
         self._set_aside = SetAsideRoom(self.path)
         self._files = AttemptFiles(self.path, self._set_aside)
         self._plans = PlanFiles(self.path, self._set_aside)
+        self._imported = ImportedFiles(self.path, self._set_aside)
         self._code = CodeFiles(self.path, self._set_aside)
         self._patches = PatchFiles(self.path, self._set_aside)
         self._tracked = TrackedFiles(self.path, self._set_aside)
@@ -194,9 +198,8 @@ class ResultStore:
 
     def metrics(self, attempts: pd.DataFrame) -> pd.DataFrame:
         """Return the metrics of some lines of ``trials()`` or ``attempts()``, one line each."""
-        pairs = set(zip(attempts["trial_id"], attempts["attempt"], strict=True))
-        lines = self._of_trials({name for name, _ in pairs}, "evaluator_id", "metrics")
-        return nested_frame(keep_attempts(lines, pairs), "metrics", beside=["evaluator_id"])
+        lines = self._of_attempts(attempts, "evaluator_id", "metrics")
+        return nested_frame(lines, "metrics", beside=["evaluator_id"])
 
     def samples(self, trial_ids: Collection[str], *, split: str, metric: str) -> pd.DataFrame:
         """Return per-sample values of some trials."""
@@ -206,6 +209,24 @@ class ResultStore:
     def curves(self, trial_ids: Collection[str]) -> pd.DataFrame:
         """Return what some trials reported over their epochs."""
         return nested_frame(self._of_trials(trial_ids, "curves"), "curves")
+
+    def threshold_curves(self, attempts: pd.DataFrame) -> pd.DataFrame:
+        """Return the threshold curves of some lines of ``trials()`` or ``attempts()``.
+
+        Returns:
+            A line per point: ``trial_id``, ``attempt``, ``split``, ``curve``, ``figure``,
+            ``says``, ``area_of``, ``unit`` (of the threshold), ``threshold``, ``share``.
+        """
+        return threshold_curves_frame(self._of_attempts(attempts, "threshold_curves"))
+
+    def without_threshold_curves(self, attempts: pd.DataFrame) -> pd.DataFrame:
+        """Return ``trial_id`` and ``attempt`` of those lines that a program wrote which kept none.
+
+        Another evaluation would have them, if it is of an experiment that has any.
+        """
+        lines = self._of_attempts(attempts, "threshold_curves")
+        unknown = lines.filter(lines["threshold_curves"].is_null())
+        return unknown.select(["trial_id", "attempt"]).to_pandas()
 
     def predictions(
         self, trial_id: str, split: str, *, evaluation: str | None = None
@@ -291,6 +312,21 @@ class ResultStore:
                 except UnusableFile as fault:
                     self._set_aside.take(fault)
         return pa.concat_tables(found).to_pandas()
+
+    # Rows of others
+
+    def write_imported(self, row: ImportedRow) -> Path:
+        """Keep the scores of somebody's predictions; return the file.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        return self._imported.write(row)
+
+    def imported(self, experiment: str, table: str) -> tuple[ImportedRow, ...]:
+        """Return the rows of others that were imported for a table, by label."""
+        found = (row for _, row in self._imported.of_table(experiment, table))
+        return tuple(sorted(found, key=lambda row: row.label))
 
     # Plans and code
 
@@ -394,6 +430,10 @@ class ResultStore:
 
     def _of_trials(self, trial_ids: Collection[str], *columns: str) -> pa.Table:
         return self._files.read(Wanted(columns=columns, trial_ids=frozenset(trial_ids)))
+
+    def _of_attempts(self, attempts: pd.DataFrame, *columns: str) -> pa.Table:
+        pairs = set(zip(attempts["trial_id"], attempts["attempt"], strict=True))
+        return keep_attempts(self._of_trials({name for name, _ in pairs}, *columns), pairs)
 
     def _ordered(self, wanted: Wanted) -> pd.DataFrame:
         order = ("finished", "trial_id", "attempt")

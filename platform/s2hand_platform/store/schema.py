@@ -28,6 +28,15 @@ _METRICS = _lines(split=_TEXT, metric=_TEXT, value=pa.float64(), unit=_TEXT)
 _CURVES = _lines(epoch=pa.int32(), metric=_TEXT, value=pa.float64())
 _SAMPLE_IDS = _lines(split=_TEXT, sample_ids=pa.list_(_TEXT))
 _SAMPLES = _lines(split=_TEXT, metric=_TEXT, unit=_TEXT, values=pa.list_(pa.float64()))
+_THRESHOLD_CURVES = _lines(
+    split=_TEXT,
+    curve=_TEXT,
+    figure=_TEXT,
+    says=_TEXT,
+    area_of=_TEXT,
+    unit=_TEXT,
+    points=_lines(threshold=pa.float64(), share=pa.float64()),
+)
 
 ATTEMPTS = _schema(
     _column("commit", _TEXT, meaning="the write that this line belongs to; later ones sort later"),
@@ -65,10 +74,15 @@ ATTEMPTS = _schema(
     _column("curves", _CURVES),
     _column("sample_ids", _SAMPLE_IDS),
     _column("samples", _SAMPLES, meaning="values in the order of sample_ids of the split"),
+    _column(
+        "threshold_curves",
+        _THRESHOLD_CURVES,
+        meaning="share of points or samples within each threshold, which has the unit",
+    ),
 )
 """One line per attempt, with all that belongs to it."""
 
-DETAILS = ("metrics", "curves", "sample_ids", "samples")
+DETAILS = ("metrics", "curves", "sample_ids", "samples", "threshold_curves")
 """The nested columns of ``ATTEMPTS``, read only when asked for."""
 
 REQUIRED = (
@@ -91,6 +105,23 @@ BASELINES = _schema(
     _column("unit", _TEXT),
     _column("evaluator_id", _TEXT),
 )
+
+IMPORTED = _schema(
+    _column("experiment", _TEXT),
+    _column("table", _TEXT, meaning="the table that the row stands in"),
+    _column("id", _TEXT, meaning="of the row"),
+    _column("label", _TEXT, meaning="whose predictions"),
+    _column("dataset", _TEXT, meaning="the dataset's word in recipes"),
+    _column("data_title", _TEXT, meaning="what was scored on"),
+    _column("data_fingerprint", _TEXT, meaning="SHA-256 of what was scored on"),
+    _column("evaluator_id", _TEXT),
+    _column("file_name", _TEXT, meaning="of the predictions"),
+    _column("file_sha256", _TEXT),
+    _column("metric", _TEXT, meaning="split/metric"),
+    _column("value", pa.float64(), unit="in column 'unit'"),
+    _column("unit", _TEXT),
+)
+"""Predictions that somebody else made: one line per metric."""
 
 PICTURES = _schema(
     _column("sample_id", _TEXT),

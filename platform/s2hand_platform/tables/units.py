@@ -64,8 +64,11 @@ def _samples(
 
 
 def _per_sample(row: RowResults, metric: str, store: ResultStore) -> pd.Series:
-    """Return the mean over seeds of every sample's value."""
+    """Return the mean over seeds of every sample's value, of the attempts that fill the cells."""
     split, _, name = metric.partition("/")
     found = store.samples(set(row.trial_ids.values()), split=split, metric=name)
-    means: pd.Series = found.groupby("sample_id")["value"].mean()
+    counted = {(row.trial_ids[seed], attempt) for seed, attempt in row.attempts.items()}
+    pairs = zip(found["trial_id"], found["attempt"], strict=True)
+    is_counted = pd.Series([pair in counted for pair in pairs], index=found.index, dtype=bool)
+    means: pd.Series = found[is_counted].groupby("sample_id")["value"].mean()
     return means

@@ -52,6 +52,7 @@ def make_prediction() -> Prediction:
             joints=some(FRAMES, 21, 3),
             vertices=some(FRAMES, 778, 3),
             projected_keypoints_px=SIZE_PX * some(FRAMES, 21, 2),
+            camera_px=some(FRAMES, 3, 3),
         ),
         appearance=Appearance(
             texture=some(FRAMES, 778, 3).square() * 9,

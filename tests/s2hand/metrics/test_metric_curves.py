@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2hand.data.sample import FrameTable
-from s2hand.metrics.curves import curves_of, frames_curve, pck_curve
+from s2hand.metrics.curves import CURVES, curves_of, frames_curve, pck_curve
 from s2hand.metrics.evaluate import KeypointPredictions, Predictions, evaluate
 
 CAMERA = np.array([[500, 0, 112], [0, 500, 112], [0, 0, 1]], np.float32)
@@ -79,6 +79,8 @@ def test_areas_under_the_curves_are_the_metrics(monkeypatch):
     predictions, table = set_of(7)
     curves, metrics = curves_of(predictions, table), evaluate(predictions, table).metrics
     assert curves.keys() == AREAS.keys()
+    assert list(curves) == list(CURVES)
+    assert {name: about.area_of for name, about in CURVES.items()} == AREAS
     for name, curve in curves.items():
         assert curve.area == pytest.approx(metrics[AREAS[name]], abs=1e-12), name
         assert curve.to_plain() == {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import s2hand.data.mixture
 import s2hand.training.loop
 from s2hand.config import (
     ClipConfig,
@@ -84,7 +85,7 @@ def config() -> S2HandConfig:
 @pytest.fixture
 def in_tiny_data(monkeypatch: pytest.MonkeyPatch, table: FrameTable) -> None:
     """Let trainings read the tiny table instead of a folder."""
-    monkeypatch.setattr(s2hand.training.loop, "load_train", lambda _config: table)
+    monkeypatch.setattr(s2hand.data.mixture, "load_train", lambda _config: table)
     data = TrainingData(fingerprint=FINGERPRINT, record=RECORD)
     monkeypatch.setattr(s2hand.training.loop, "identify_training_data", lambda _: data)
 

@@ -21,6 +21,7 @@ from s2hand.hand.loader import load_hand_model
 from s2hand.inference import Predictor
 from s2hand.layouts import LAYOUTS
 from s2hand.metrics.baselines import mean_pose_predictions
+from s2hand.metrics.curves import curves_of
 from s2hand.metrics.evaluate import evaluate
 from s2hand.metrics.rendering import true_silhouettes
 from s2hand.model import S2Hand
@@ -194,11 +195,12 @@ def test_what_runs_in_an_evaluation_is_declared(config, make_context, table):
         predictor = Predictor(load_model(context.checkpoint_dir / MODEL_NAME))
         frames = FrameDataset(known, config.model.image_size_px)
         evaluate_model(predictor, frames, batch_size=8, outputs=predictor.model.outputs)
+        curves_of(hands, known)
         evaluate(mean_pose_predictions(load_hand_model(), len(known)), known)
     declared = evaluation_modules(config, "cpu")
     assert (trace.modules | trace.touched) - CANNOT_ACT <= declared
     assert {"s2hand.metrics.evaluate", "s2hand.rendering.cpu"} <= trace.modules
-    assert "s2hand.metrics.baselines" in trace.modules
+    assert {"s2hand.metrics.baselines", "s2hand.metrics.curves"} <= trace.modules
 
 
 def test_every_module_that_is_imported_is_declared_or_known_not_to_act(config):

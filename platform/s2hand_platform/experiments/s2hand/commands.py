@@ -24,6 +24,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     sets_under,
     synthetic_folder,
 )
+from s2hand_platform.experiments.s2hand.frames import frames
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
@@ -206,6 +207,9 @@ def _progress(*, to_stderr: bool = False) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=to_stderr))
+
+
+data_app.command("frames")(frames)
 
 
 @data_app.command("make")

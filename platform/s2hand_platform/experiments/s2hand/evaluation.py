@@ -1,26 +1,27 @@
 """What is measured of a training, and of what needs none."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import load_test, load_train, load_validation
+from s2hand.data.build import load_extra, load_test, load_train, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
-from s2hand.evaluation import evaluate_model
+from s2hand.evaluation import predict_frames
 from s2hand.hand.loader import load_hand_model
 from s2hand.inference import Predictor
 from s2hand.layouts import LAYOUTS
 from s2hand.metrics.baselines import mean_pose_predictions
-from s2hand.metrics.evaluate import SetEvaluation, evaluate
+from s2hand.metrics.curves import CURVES, Curve, curves_of
+from s2hand.metrics.evaluate import Predictions, SetEvaluation, evaluate
 from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE, Output
 from s2hand.schedule import clips_of
 from s2hand.trained_model import MODEL_NAME, load_model
-from s2hand_platform.experiments.protocol import Evaluation, TrialContext
+from s2hand_platform.experiments.protocol import Evaluation, ThresholdCurve, TrialContext
 from s2hand_platform.experiments.s2hand.pictures import draw
 
 KEPT_SPLITS = ("test", "validation")
@@ -39,25 +40,34 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
     held_out = load_validation(config)
     if held_out is not None:
         tables["validation"] = held_out
-    results, drawn = {}, {}
+    results, curves, drawn = {}, {}, {}
     kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
     for split, table in tables.items():
         # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
         outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
         part = _Split(table, config)
-        results[split] = part.evaluate(model, outputs=outputs)
+        predictions = part.predict(model, outputs=outputs)
+        results[split] = evaluate(predictions, part.frames.table)
+        curves[split] = curves_of(predictions, part.frames.table)
         if split in kept:
             drawn[split] = draw(model, part.frames)
-    notes = _clip_notes(config, train)
-    for split, table in {"train": train, **tables}.items():
-        notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
-    return replace(_join(results, notes, kept=kept), pictures=drawn)
+    extra = load_extra(config)
+    notes = _clip_notes(config, (train, *extra))
+    read = {"train": train, **tables}
+    read |= dict(zip(config.data.extra_datasets, extra, strict=True))
+    for name, table in read.items():
+        notes |= {f"{subject} ({name} set)": text for subject, text in table.notes.items()}
+    return replace(
+        join(results, notes, kept=kept),
+        threshold_curves={split: _shown(found) for split, found in curves.items()},
+        pictures=drawn,
+    )
 
 
 def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
     """Evaluate the constant predictor of the hand model's mean pose on the test set."""
     hand = load_hand_model(config.model.hand_model or None)
-    return _join(
+    return join(
         {
             split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
             for split, table in _evaluation_tables(config, with_train=False).items()
@@ -77,8 +87,9 @@ def validation_of(config: S2HandConfig) -> Callable[[S2Hand], dict[str, float]] 
         return _Split(table, config)
 
     def validate(model: S2Hand) -> dict[str, float]:
-        metrics = held_out().evaluate(model, outputs=HAND_ALONE).metrics
-        return {f"validation/{name}": value for name, value in metrics.items()}
+        split = held_out()
+        found = evaluate(split.predict(model, outputs=HAND_ALONE), split.frames.table)
+        return {f"validation/{name}": value for name, value in found.metrics.items()}
 
     return validate
 
@@ -90,8 +101,8 @@ class _Split:
         self.frames = FrameDataset.from_config(table, config)
         self._batch_size = config.runtime.evaluation_batch_size
 
-    def evaluate(self, model: S2Hand, *, outputs: Collection[Output]) -> SetEvaluation:
-        return evaluate_model(
+    def predict(self, model: S2Hand, *, outputs: Collection[Output]) -> Predictions:
+        return predict_frames(
             Predictor(model), self.frames, batch_size=self._batch_size, outputs=outputs
         )
 
@@ -104,23 +115,40 @@ def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, F
     return tables
 
 
-def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
+def _shown(curves: Mapping[str, Curve]) -> dict[str, ThresholdCurve]:
+    return {
+        name: ThresholdCurve(
+            figure=CURVES[name].figure,
+            says=CURVES[name].says,
+            area_of=CURVES[name].area_of,
+            unit=curve.unit,
+            thresholds=curve.thresholds.tolist(),
+            shares=curve.shares.tolist(),
+        )
+        for name, curve in curves.items()
+    }
+
+
+def _clip_notes(config: S2HandConfig, trained_on: Sequence[FrameTable]) -> dict[str, str]:
     """Say which clips only some of the training sequences were long enough for."""
-    every = len(set(train.sequences))
+    every = sum(len(set(table.sequences)) for table in trained_on)
     notes = {}
     for clips in clips_of(config):
-        fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
+        fitting = sum(
+            len(sequences_with_clips(table.sequences, table.frames, clips)) for table in trained_on
+        )
         if fitting < every:
             subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
             notes[subject] = f"{fitting} of {every} training sequences hold one"
     return notes
 
 
-def _join(
+def join(
     results: Mapping[str, SetEvaluation],
     notes: Mapping[str, str] = MappingProxyType({}),
     kept: Collection[str] = (),
 ) -> Evaluation:
+    """Join what was measured of splits."""
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
         metrics={
