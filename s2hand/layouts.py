@@ -74,6 +74,7 @@ _READING = (
     "s2hand.hand.joints",
     "s2hand.geometry.cameras",
     "s2hand.keypoints.openpose",
+    "s2hand.keypoints.rules",
     "s2hand.data.build",
     "s2hand.data.files",
     "s2hand.data.loader",

@@ -24,7 +24,7 @@ from s2hand.geometry.mirroring import (
 )
 from s2hand.inference import Predictor
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand
-from s2hand.model import S2Hand
+from s2hand.model import S2Hand, placed_by_camera
 from s2hand.prediction import Appearance, HandPrediction
 
 ROOM = 1.5
@@ -178,6 +178,9 @@ def reconstruct_views(
 ) -> list[PictureHand]:
     """Reconstruct hands that were cut out, of one picture or of many, in batches.
 
+    A model that reads no camera sees the hand by scaling alone: its keypoints are where it saw
+    them, and the hand is put where the picture's camera sees it at about this place and size.
+
     Args:
         predictor: A trained model, the one that they were cut out for.
         views: Of :func:`cut_out`.
@@ -185,15 +188,20 @@ def reconstruct_views(
     """
     if not views:
         return []
-    prediction = predictor.predict(
-        torch.from_numpy(np.stack([view.crop for view in views])).permute(0, 3, 1, 2) / 255,
+    cameras = (
         torch.stack([view.camera.intrinsics_px for view in views]).float(),
         torch.stack([view.camera.rotation for view in views]).float(),
+    )
+    prediction = predictor.predict(
+        torch.from_numpy(np.stack([view.crop for view in views])).permute(0, 3, 1, 2) / 255,
+        *cameras,
         outputs=predictor.model.outputs & {"hand", "appearance"},
         batch_size=batch_size,
     )
     hand = prediction.hand
     assert hand is not None
+    if predictor.model.config.projection == "orthographic":
+        hand = placed_by_camera(hand, *cameras, predictor.image_size_px)
     faces = predictor.model.hand_layer.faces.cpu().numpy()
     colours = _colours(prediction.appearance, faces, len(views))
     return [_put_back(view, _row(hand, row), faces, colours[row]) for row, view in enumerate(views)]

@@ -13,6 +13,7 @@ from s2hand_dashboards.figures.responses import search_plots
 from s2hand_dashboards.figures.samples import sample_plots
 from s2hand_dashboards.figures.seeds import seed_plots
 from s2hand_dashboards.figures.style import Figure, short
+from s2hand_dashboards.figures.thresholds import threshold_plots
 from s2hand_dashboards.missing import (
     Missing,
     missing_of_search,
@@ -97,6 +98,11 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
             curve_plots,
         ),
         ("Errors over the held-out samples", "", sample_plots),
+        (
+            "Curves over thresholds",
+            "The share whose error is within each threshold: mean over seeds, lowest to highest.",
+            threshold_plots,
+        ),
     )
     for title, about, plots in drawn:
         figures = list(plots(contents))
@@ -202,9 +208,8 @@ def _cells(contents: TableContents) -> Grid:
 
 
 def _kind(kind: str) -> str:
-    return {"baseline": "no training", "published": "the paper's alone", "quoted": "quoted"}.get(
-        kind, ""
-    )
+    words = {"baseline": "no training", "published": "the paper's alone"}
+    return words.get(kind, "" if kind == "measured" else kind)
 
 
 def _contrasts(contents: TableContents) -> Grid:
@@ -221,7 +226,7 @@ def _contrasts(contents: TableContents) -> Grid:
         heads = [_number(text, said, cards.get(primary)) for text in texts[1:3]]
         numbers = [
             _number(text, f"{said}, in {column.label}", cards.get(column.label))
-            for column, text in zip(table.columns, texts[3:], strict=True)
+            for column, text in zip(table.compared_columns, texts[3:], strict=True)
         ]
         lines.append([Number(text=said), *heads, *numbers])
     return Grid(caption=shown.title, header=shown.header, lines=lines)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def _joined(batches: Sequence[Batch], places: Int[np.ndarray, "batch"]) -> Batch
     if not others:
         return first
     order = torch.from_numpy(np.argsort(places))
-    columns = {
+    columns: dict[str, Any] = {
         field.name: torch.cat([getattr(batch, field.name) for batch in batches])[order]
         for field in fields(Batch)
         if isinstance(getattr(first, field.name), Tensor)

@@ -10,7 +10,7 @@ Three rules hold for every file of detections, ``openpose.py``'s included:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from jaxtyping import Float32, Int64, UInt8
 from s2hand.errors import DataError
 from s2hand.keypoints.names import Side
 from s2hand.keypoints.openpose import Detections
+from s2hand.keypoints.rules import image_key, require_ones
 
 UNKNOWN_SIDE = 0.5
 """``right`` where nothing tells."""
@@ -207,7 +208,8 @@ def match_images(
             f"{len(entries)} entries, of images such as {next(iter(entries), 'none')}; detect on "
             "these images, or write their file names"
         )
-    _require_ones(path, [hand for hands in entries.values() for hand in hands])
+    found_in_all = [hand.confidence for hands in entries.values() for hand in hands]
+    require_ones(path, np.array(found_in_all, np.float32).reshape(-1, 21))
     found: dict[str, Sequence[FoundHand]] = dict.fromkeys(images, ())
     for key in known:
         hands = entries[key]
@@ -221,12 +223,6 @@ def match_images(
         num_missing=len(images) - len(known),
         num_unknown=sum(1 for key, hands in entries.items() if hands and key not in names),
     )
-
-
-def image_key(name: str) -> str:
-    """Return what tells an image from the others: no folder, ending or leading zeros."""
-    stem = PurePosixPath(name.replace("\\", "/")).stem
-    return stem.lstrip("0") or stem[:1]
 
 
 def _names_by_key(images: Mapping[str, tuple[int, int]]) -> dict[str, str]:
@@ -243,17 +239,6 @@ def _names_by_key(images: Mapping[str, tuple[int, int]]) -> dict[str, str]:
 
 def _num_above_one(hands: Sequence[FoundHand]) -> int:
     return sum(int((hand.confidence > 1).sum()) for hand in hands)
-
-
-def _require_ones(path: Path, hands: Sequence[FoundHand]) -> None:
-    """Refuse confidences of another scale: a peak above 1 is an exception."""
-    above, found = _num_above_one(hands), sum(int((hand.confidence > 0).sum()) for hand in hands)
-    if 2 * above > found:
-        largest = max(float(hand.confidence.max()) for hand in hands)
-        raise DataError(
-            f"{path}: confidences must go from 0 to 1, got {above} of {found} above 1, the largest "
-            f"{largest:g}; divide them by what stands for certainty (100 in percent)"
-        )
 
 
 def _within_one(hand: FoundHand) -> FoundHand:

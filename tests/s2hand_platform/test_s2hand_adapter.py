@@ -158,14 +158,14 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
     ("data", "message"),
     [
         ("synthetic", "make it with: s2hand data make synthetic --size demo"),
-        ("freihand", "--data: ho3d is read, and only freihand named; add --data ho3d=FOLDER"),
-        ("freihand=a", "--data: ho3d is read, and only freihand named; add --data ho3d=FOLDER"),
+        ("freihand", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
+        ("freihand=a", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
         ("ho3d=nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder"),
-        ("ho3d=a ho3d=b", "--data: 'a' and 'b' are both given for one set; leave one out"),
+        ("ho3d=a ho3d=b", "data: 'a' and 'b' are both given for one set; leave one out"),
         ("synthetic nowhere", "'synthetic' and 'nowhere' are both given for one set"),
         ("ho4d=a", "NAME one of freihand, ho3d, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
         ("ho3d=", "must be NAME=FOLDER"),
-        ("ho3d", "put the official download there, or give its folder as --data PATH"),
+        ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
     ],
 )

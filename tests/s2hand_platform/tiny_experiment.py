@@ -85,6 +85,7 @@ class TinyExperiment:
             dataset=config.points.truth,
             version="v1" if is_official else "",
             origin="official" if is_official else "synthetic",
+            fingerprint=self.fingerprint_evaluation_data(config) or "",
         )
 
     def fingerprint_training_data(self, config: TinyConfig) -> str | None:
@@ -125,6 +126,9 @@ class TinyExperiment:
 
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
+
+    def measure_predictions(self, config: TinyConfig, path: Path) -> Evaluation:
+        return _evaluation(json.loads(path.read_text()), config)
 
     def cause(self, error: BaseException) -> FailureCause | None:
         return "data" if isinstance(error, TinyDataError) else None

@@ -93,6 +93,9 @@ class DataRecord:
     """The release; empty where there are none, or it is unknown."""
     origin: Literal["official", "synthetic", "own"]
     """``official``: counts and lists are those of the published set."""
+    fingerprint: str = ""
+    """SHA-256 of what is evaluated on, by which other predictions of it are known; empty where it
+    cannot be known."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Plain data: counts, truth, cameras, what generated it."""
 
@@ -221,6 +224,16 @@ class Experiment(Protocol):
 
     def evaluate(self, config: Any, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished training found in ``context.checkpoint_dir``."""
+
+    def measure_predictions(self, config: Any, path: Path) -> Evaluation:
+        """Evaluate predictions in a file, whoever made them, of what the config is evaluated on.
+
+        Returns:
+            Metrics of the split ``test``.
+
+        Raises:
+            SpecError: if there is no truth to measure them by.
+        """
 
     def cause(self, error: BaseException) -> FailureCause | None:
         """Name the cause of an error of the experiment's own; None for any other error."""

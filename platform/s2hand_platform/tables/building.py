@@ -6,6 +6,7 @@ from s2hand_platform.statistics.intervals import mean_interval
 from s2hand_platform.statistics.power import MAX_SEEDS, POWER
 from s2hand_platform.statistics.significance import ALPHA, MIN_SEEDS_BY_SYMMETRY
 from s2hand_platform.statistics.verdicts import judge_cell
+from s2hand_platform.store.imported import ImportedRow
 from s2hand_platform.store.table_plan import PlanColumn, TablePlan
 from s2hand_platform.tables.parts import (
     RowKind,
@@ -84,6 +85,30 @@ def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterat
         )
 
 
+def imported_rows(
+    imported: Collection[ImportedRow], columns: Collection[TableColumn]
+) -> Iterator[TableRow]:
+    """Yield the rows of somebody's predictions: one set each, so that nothing is judged."""
+    for row in imported:
+        cells = {}
+        for column in columns:
+            value = row.metrics.get(column.metric)
+            cells[column.label] = TableCell(
+                values={},
+                interval=None if value is None else mean_interval([value]),
+                published=None,
+                verdict="not run" if value is None else "not comparable",
+            )
+        yield TableRow(
+            id=row.id,
+            label=row.label,
+            kind="imported",
+            dataset=row.dataset,
+            trial_ids={},
+            cells=cells,
+        )
+
+
 def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[TableRow]:
     """Yield the paper's rows that have no recipe."""
     measured = {row.id for row in plan.rows}
@@ -133,6 +158,12 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         yield f"Seeds: {', '.join(map(str, chosen.seeds))}."
         yield f"Evaluator: {', '.join(chosen.evaluator_ids)}."
         yield f"Environment: {'; '.join(chosen.environments)}."
+    for row in chosen.imported:
+        yield (
+            f"Imported: '{row.label}' is {row.file_name} (SHA-256 {row.file_sha256[:12]}…), scored "
+            f"here on {row.data_title} by the evaluator {row.evaluator_id}; one set of "
+            "predictions, so no interval and no verdict."
+        )
     if any(row.of_other_code for row in chosen.rows):
         yield f"{OTHER_CODE_MARK} of other code, data, device or evaluation than planned."
     yield from chosen.remarks

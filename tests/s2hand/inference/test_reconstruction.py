@@ -78,6 +78,22 @@ def test_keypoints_are_the_joints_in_the_picture_s_camera(
         assert y0 < centre[1] < y1
 
 
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_hand_seen_without_a_camera_is_put_where_the_picture_s_camera_sees_it(
+    config, make_model, picture, is_left
+):
+    """The perspective model of the same weights, whose depth means the same, sees it there."""
+    flat = replace(config, model=replace(config.model, projection="orthographic"))
+    found, perspective = (
+        reconstruct(Predictor(make_model(each)), picture, CAMERA, box_px=BOX, is_left=is_left)
+        for each in (flat, config)
+    )
+    np.testing.assert_allclose(found.vertices, perspective.vertices, atol=1e-6)
+    np.testing.assert_allclose(found.parameters.transl, perspective.parameters.transl, atol=1e-6)
+    side = BOX[3] - BOX[1]
+    assert 0 < np.abs(found.keypoints_px - perspective.keypoints_px).max() < 0.1 * side
+
+
 def test_a_left_hand_is_the_mirrored_picture_s_right_hand(model, picture):
     left = reconstruct(Predictor(model), picture, CAMERA, box_px=BOX, is_left=True)
     camera = np.array([[300.0, 0, 255 - 130.0], [0, 310.0, 90.0], [0, 0, 1]])

@@ -58,7 +58,7 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
     for name, table in read.items():
         notes |= {f"{subject} ({name} set)": text for subject, text in table.notes.items()}
     return replace(
-        _join(results, notes, kept=kept),
+        join(results, notes, kept=kept),
         threshold_curves={split: _shown(found) for split, found in curves.items()},
         pictures=drawn,
     )
@@ -67,7 +67,7 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
 def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
     """Evaluate the constant predictor of the hand model's mean pose on the test set."""
     hand = load_hand_model(config.model.hand_model or None)
-    return _join(
+    return join(
         {
             split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
             for split, table in _evaluation_tables(config, with_train=False).items()
@@ -143,11 +143,12 @@ def _clip_notes(config: S2HandConfig, trained_on: Sequence[FrameTable]) -> dict[
     return notes
 
 
-def _join(
+def join(
     results: Mapping[str, SetEvaluation],
     notes: Mapping[str, str] = MappingProxyType({}),
     kept: Collection[str] = (),
 ) -> Evaluation:
+    """Join what was measured of splits."""
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
         metrics={

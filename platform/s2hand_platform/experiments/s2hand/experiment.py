@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import s2hand.training.loop
@@ -11,7 +12,12 @@ from s2hand.config import (
     DataConfig,
     S2HandConfig,
 )
-from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
+from s2hand.data.build import evaluation_source
+from s2hand.data.fingerprint import (
+    fingerprint_data,
+    fingerprint_evaluation_data,
+    fingerprint_training_data,
+)
 from s2hand.data.record import describe_datasets
 from s2hand.errors import (
     CheckpointError,
@@ -36,7 +42,13 @@ from s2hand_platform.experiments.protocol import (
     StageReport,
     TrialContext,
 )
-from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation
+from s2hand_platform.experiments.s2hand import (
+    MEAN_POSE,
+    configuration,
+    datasets,
+    evaluation,
+    official,
+)
 from s2hand_platform.experiments.s2hand.datasets import find_dataset, place_of
 from s2hand_platform.workspace import Workspace
 
@@ -176,13 +188,18 @@ class S2HandExperiment:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
         return evaluation.evaluate_training(config, context)
 
+    def measure_predictions(self, config: S2HandConfig, path: Path) -> Evaluation:
+        """Score a ``pred.json``, or an archive that holds one; see ``official.score_file``."""
+        scored = official.score_file(path, evaluation_source(config))
+        return evaluation.join({} if scored.evaluation is None else {"test": scored.evaluation})
+
     def cause(self, error: BaseException) -> FailureCause | None:
         """Name the cause of an error of the model's own."""
         return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), None)
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
-        return {"constant mean pose": evaluation.evaluate_mean_pose(config)}
+        return {MEAN_POSE: evaluation.evaluate_mean_pose(config)}
 
 
 _CAUSES: Mapping[type[S2HandError], FailureCause] = {
@@ -234,6 +251,7 @@ def _describe(config: S2HandConfig) -> DataRecord:
         dataset=measured.name,
         version=measured.version,
         origin=next(each for each in ("own", "synthetic", "official") if each in origins),
+        fingerprint=fingerprint_evaluation_data(config),
         details={
             "training": training.to_plain(),
             "extra": [each.to_plain() for each in records.extra],
