@@ -65,6 +65,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/geometry/test_",
         cameras="cameras",
         mesh="mesh",
+        mirroring="mirroring",
         rotations="rotations",
     ),
     **_beside(
@@ -148,6 +149,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         sizes="generate",
         stage="stage",
         visibility="visibility",
+        videos="videos",
     ),
     "s2hand/synthetic/made_when_used.py": ["tests/s2hand/synthetic/test_made_when_used.py"],
     "s2hand/synthetic": [
