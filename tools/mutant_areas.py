@@ -129,6 +129,9 @@ AREAS: Mapping[str, Sequence[str]] = {
         threads="draw",
         topology="topology",
     ),
+    "s2hand/photos.py": ["tests/s2hand/test_photos.py"],
+    "s2hand/reconstruction.py": ["tests/s2hand/inference/test_reconstruction.py"],
+    "s2hand/videos.py": ["tests/s2hand/test_videos.py"],
     "s2hand/submission.py": ["tests/s2hand/test_server_submission.py"],
     "s2hand/schedule.py": ["tests/s2hand/test_schedule.py"],
     **_beside(
