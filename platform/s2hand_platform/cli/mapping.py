@@ -1,19 +1,19 @@
 """Work in parts, for the commands that an experiment adds: over Ray, or in this process."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from s2hand_platform.cli.endings import resumable
 from s2hand_platform.errors import SpecError
 
-if TYPE_CHECKING:
-    from s2hand_platform.experiments.protocol import Part, Result
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 def map_parts(
-    work: "Callable[[Part], Result]",
-    parts: "Sequence[Part]",
-    done: "Callable[[Result], None]",
+    work: Callable[[Part], Result],
+    parts: Sequence[Part],
+    done: Callable[[Result], None],
     *,
     address: str | None,
     without_ray: bool,
