@@ -90,6 +90,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/losses/test_",
         appearance="appearance_losses what_terms_compare",
         formula="what_terms_compare",
+        joint="joint_loss what_terms_compare",
         keypoint="keypoint_losses what_terms_compare",
         laplacian="laplacian_loss what_terms_compare",
         loss_sum="loss_sum what_terms_compare",
