@@ -89,6 +89,8 @@ _TRACKING = (
     "s2hand.keypoints.hands",
     "s2hand.keypoints.json_files",
     "s2hand.keypoints.tables",
+    "s2hand.keypoints.track_settings",
+    "s2hand.keypoints.tracks",
     "s2hand.photos",
     "s2hand.data.extents",
     "s2hand.data.left_hands",
