@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from s2hand.errors import ConfigurationError
-from s2hand.layouts import LAYOUTS, DatasetName
+from s2hand.layouts import LAYOUTS, Background, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
@@ -181,6 +181,9 @@ class DataConfig:
     """Folder of a set whose evaluation split trainings are validated on; empty: none."""
     keypoints: Literal["detected", "ground_truth"] = "detected"
     """``ground_truth``: projected truth with all confidences 1 (the WSL ablation)."""
+    backgrounds: tuple[Background, ...] = ("gs",)
+    """FreiHAND: which images of a training sample are drawn from, each time anew: the original
+    before the green screen (paper), and its three recomposed copies."""
     train_crop: Literal["truth", "detections"] = "truth"
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
@@ -204,6 +207,11 @@ class DataConfig:
     by it. Not beside ``validation_root``."""
 
     def __post_init__(self) -> None:
+        _require(
+            len(self.backgrounds) >= 1 and len(set(self.backgrounds)) == len(self.backgrounds),
+            "data.backgrounds must name at least one, each once",
+            backgrounds=self.backgrounds,
+        )
         _require(
             0 <= self.rotation_deg <= 180,
             "data.rotation_deg must lie in 0..180",

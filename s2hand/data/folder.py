@@ -22,7 +22,7 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge, require_cameras
 from s2hand.data.sample import FrameTable
 from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
@@ -127,7 +127,7 @@ def survey(root: Path, split: Split) -> Survey:
         sequences=tuple(sorted(each.folder.name for each in found if each.is_video)),
         image_files=len(images),
         image_suffixes=tuple(sorted({image.suffix.lower() for image in images})),
-        image_size_px=stored_size_px(images[0]),
+        image_size_px=first_size_px(images),
         truth=(),
         detections=all(is_present(each.detections) for each in found),
         intrinsics=is_present(root / _INTRINSICS),

@@ -22,7 +22,7 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge
 from s2hand.data.sample import FrameTable
 from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
@@ -141,7 +141,7 @@ def survey(root: Path, split: Split) -> Survey:
         image_files=len(images),
         missing_images=len(listed) - len(images),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in images.values()})),
-        image_size_px=stored_size_px(next(iter(images.values()))),
+        image_size_px=first_size_px(list(images.values())),
         truth=(),
         detections=all(is_present(_detections_path(root, video)) for video in videos),
         intrinsics=False,
