@@ -1,6 +1,7 @@
 """S2Hand: from an image and its camera to a textured hand in camera space, and its picture."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -282,6 +283,36 @@ def reference_to_camera(
     depth = transl[:, 2:] * focal_px.mean(dim=1, keepdim=True) / (image_size_px * REFERENCE_FOCAL)
     sideways = transl[:, :2] + depth * (centre_px - principal_px) / focal_px
     return torch.cat([sideways, depth], dim=1)
+
+
+def placed_by_camera(
+    hand: HandPrediction,
+    intrinsics_px: Float[Tensor, "batch 3 3"],
+    camera_rotation: Float[Tensor, "batch 3 3"],
+    image_size_px: int,
+) -> HandPrediction:
+    """Move an orthographic model's hands to where a camera would see them.
+
+    As :func:`reference_to_camera`: there the camera sees the hand's origin on the pixel where the
+    model does, and what lies at its depth at the same size; the rest in perspective. Projected
+    keypoints stay the model's own.
+
+    Args:
+        hand: of an orthographic model.
+        intrinsics_px: camera of the input, known or assumed.
+        camera_rotation: as in :meth:`S2Hand.forward`, where the hands come from.
+        image_size_px: side of the input.
+    """
+    depth = image_size_px * REFERENCE_FOCAL / hand.camera_px[:, :1, 0]
+    ahead = torch.cat([torch.zeros_like(depth), torch.zeros_like(depth), depth], dim=1)
+    shift = reference_to_camera(ahead, intrinsics_px, image_size_px) - ahead
+    shift = (camera_rotation @ shift[..., None]).mT
+    return replace(
+        hand,
+        transl=hand.transl + shift[:, 0],
+        joints=hand.joints + shift,
+        vertices=hand.vertices + shift,
+    )
 
 
 def orthographic_camera(

@@ -41,8 +41,15 @@ _FORMAT = f"{_FORMAT_PREFIX}1"
 _RESUME_SUFFIX = ".pt"
 _ENVELOPE = {"format", "written_by", "sha256", "record"}
 
-_MEANT_BEFORE: dict[str, object] = {"model.projection": "perspective"}
-"""Field of the configuration that files of earlier versions lack → what they were trained with."""
+_MEANT_BEFORE: dict[str, object] = {
+    "extra_data": [],
+    "config.data.extra_datasets": [],
+    "config.data.extra_roots": [],
+    "config.data.supervision": "2d",
+    "config.losses.weights.joint_3d": 0.0,
+    "config.model.projection": "perspective",
+}
+"""Field of the record that files of earlier versions lack → what it would have held in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,10 +237,10 @@ def _record(envelope: Mapping[str, Any], path: Path) -> ModelRecord:
 
 
 def _with_later_fields(record: Any) -> Any:
-    """Return a record with those fields of its configuration that came after it was written."""
+    """Return a record with the fields that came after it was written."""
     record = copy.deepcopy(record)
     for field, value in _MEANT_BEFORE.items():
-        *path, name = ("config", *field.split("."))
+        *path, name = field.split(".")
         node = record
         for step in path:
             node = node.get(step) if isinstance(node, dict) else None

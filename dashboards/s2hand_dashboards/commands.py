@@ -43,8 +43,7 @@ def report(
     from s2hand_platform.workspace import Workspace
 
     folder = output or Workspace.resolve(workspace).root / "reports"
-    for given in names:
-        name = given.removesuffix(".toml").rpartition("/")[2]
+    for name in dict.fromkeys(each.removesuffix(".toml").rpartition("/")[2] for each in names):
         path = write(
             name,
             folder / f"{name}.html",

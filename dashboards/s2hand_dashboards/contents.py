@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from s2hand_dashboards.judgements import TableClaims, read_claims, read_power
 from s2hand_platform.cards import Cards
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.parts import TableColumn, TableRow
+from s2hand_platform.tables.power import TablePower
+
+_OF_POINT = ("split", "curve", "figure", "says", "area_of", "unit", "threshold")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +31,14 @@ class TableContents:
     samples: pd.DataFrame
     """A line per held-out sample: ``row``, ``seed``, ``sample_id``, ``value`` of the metric of
     ``lead``."""
+    threshold_curves: pd.DataFrame
+    """A line per point of the evaluations' curves: ``row``, ``seed``, ``split``, ``curve``,
+    ``figure``, ``says``, ``area_of``, ``unit``, ``threshold``, ``value``: the share."""
+    without_curves: frozenset[str]
+    """Ids of rows with results of a program that kept none."""
+    claims: TableClaims
+    power: TablePower | None
+    """Of the undecided contrasts."""
 
     @property
     def lead(self) -> TableColumn:
@@ -76,13 +88,20 @@ def read_contents(plan: TablePlan, store: ResultStore) -> TableContents:
     curves = store.curves(trial_ids)
     last = curves["attempt"] == curves.groupby("trial_id")["attempt"].transform("max")
     samples = store.samples(trial_ids, split=split, metric=metric)
-    samples = samples.merge(_counted(plan, store, trial_ids), on=["trial_id", "attempt"])
+    counted = _counted(plan, store, trial_ids)
+    samples = samples.merge(counted, on=["trial_id", "attempt"])
+    points = store.threshold_curves(counted).rename(columns={"share": "value"})
+    without = store.without_threshold_curves(counted)["trial_id"]
     return TableContents(
         plan=plan,
         table=table,
         cards=Cards(plan, store),
         curves=_owned(owners, curves[last], "epoch", "metric"),
         samples=_owned(owners, samples, "sample_id"),
+        threshold_curves=_owned(owners, points, *_OF_POINT),
+        without_curves=frozenset(owners[owners["trial_id"].isin(without)]["row"]),
+        claims=read_claims(plan, store),
+        power=read_power(plan, table, store),
     )
 
 

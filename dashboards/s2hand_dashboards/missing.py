@@ -43,6 +43,14 @@ def missing_of_table(contents: TableContents) -> Iterator[Missing]:
             f"{', '.join(single)}.",
             command=command_of(plan, seeds=_ENOUGH),
         )
+    without = [row for row in measured if row.id in contents.without_curves]
+    if without:
+        labels = ", ".join(row.label for row in without)
+        yield Missing(
+            what=f"No curves over thresholds (PCK) are stored of: {labels}. The program that "
+            "evaluated them kept none; this evaluates again, and trains nothing that is there.",
+            command=command_of(plan, seeds=1 + max(max(row.trial_ids) for row in without)),
+        )
     apart = [each for each in contents.table.contrasts if _has_no_common_seed(each, contents)]
     if apart:
         names = dict.fromkeys(f"{each.row} and {each.baseline}" for each in apart)

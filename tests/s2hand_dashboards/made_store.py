@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from s2hand_platform.experiments.protocol import DataRecord, Evaluation
+from s2hand_platform.experiments.protocol import DataRecord, Evaluation, ThresholdCurve
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec
 from s2hand_platform.store.records import AttemptRecord, Curve, Environment
@@ -128,8 +128,25 @@ def evaluation(
         "sample_ids": {"test": SAMPLES},
         "evaluator_id": "tiny-1",
         "pictures": {"test": pictures} if pictures else {},
+        "threshold_curves": threshold_curves(error),
     }
     return Evaluation(**{**fields, **changes})
+
+
+def threshold_curves(error: float) -> dict[str, dict[str, ThresholdCurve]]:
+    """Lines that are the higher the smaller the error; one that no training changes."""
+    thresholds = [0.0, 5.0, 10.0]
+    better = ThresholdCurve(
+        figure="PCK of points", says="points", area_of="score", unit="mm",
+        thresholds=thresholds, shares=[0.0, 0.25 / error, 0.5 / error],
+    )  # fmt: skip
+    frames = {"figure": "Worst <points>", "area_of": "other", "unit": "px"}
+    same = ThresholdCurve(**frames, says="given", thresholds=thresholds, shares=[0.5, 0.6, 0.9])
+    found = ThresholdCurve(
+        **frames, says="found", thresholds=thresholds, shares=[0.01, 0.02, 0.6 / error]
+    )
+    curves = {"points": better, "given": same, "found": found}
+    return {"train": curves, "test": curves}
 
 
 def write_attempt(

@@ -71,8 +71,8 @@ def opened(browser: Any, path: Path, **context: Any) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize(
     ("name", "plots", "context"),
     [
-        ("tiny", 6, {"color_scheme": "dark", "viewport": WIDE}),
-        ("tiny", 6, {"color_scheme": "light", "viewport": PHONE}),
+        ("tiny", 8, {"color_scheme": "dark", "viewport": WIDE}),
+        ("tiny", 8, {"color_scheme": "light", "viewport": PHONE}),
         ("grid", 3, {"color_scheme": "light", "viewport": PHONE}),
     ],
 )

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_store import write_table
+from made_store import PLAN, write_table
 from page_text import parse
 
+from s2hand_dashboards import report
 from s2hand_platform import cli
 from s2hand_platform.cli import added
+from s2hand_platform.runs import table_files
+from s2hand_platform.runs.table_files import write_table_files
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import MeasuredTable
 
 ROOT = Path(__file__).parents[2]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
@@ -49,7 +53,8 @@ def test_pages_are_written_and_named(
     workspace = str(store.path.parent)
     arguments = ["report", "tiny", "--data", "made", "--scale", "demo", "--workspace", workspace]
     assert call(monkeypatch, *arguments) == 0
-    assert call(monkeypatch, *arguments, "-o", str(tmp_path / "out")) == 0
+    again = ["tiny", "sweeps/tables/tiny.toml", "-o", str(tmp_path / "out")]
+    assert call(monkeypatch, *arguments, *again) == 0  # the same table, so one page
     written = [store.path.parent / "reports" / "tiny.html", tmp_path / "out" / "tiny.html"]
     assert capsys.readouterr().out.split() == [str(path) for path in written]
     first, second = (path.read_text(encoding="utf-8") for path in written)
@@ -57,14 +62,29 @@ def test_pages_are_written_and_named(
     assert parse(first).one("h1").text == "Noise & curvature"
 
 
+def test_a_run_s_files_get_the_same_page(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(store)
+    value = DECLARED[table_files.GROUP]["page"]
+    entry = EntryPoint("page", value, table_files.GROUP)
+    monkeypatch.setattr(table_files, "entry_points", lambda group: [entry])
+    (tmp_path / "recipe.toml").write_text("")
+    table, folder = MeasuredTable.build(PLAN, store), tmp_path / "files"
+    assert write_table_files(table, PLAN, store, tmp_path / "recipe.toml", folder)
+    page = report("tiny", tmp_path / "page.html", workspace=store.path.parent)
+    assert (folder / "page.html").read_bytes() == page.read_bytes()
+    assert (folder / "table.md").exists()
+
+
 def test_a_table_that_is_not_there_is_one_message(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workspace = str(store.path.parent)
-    assert call(monkeypatch, "report", "tiny", "--workspace", workspace) == 2
+    assert call(monkeypatch, "report", "table4", "--workspace", workspace) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert error.startswith("error: tiny: the store at")
-    assert error.endswith("make one with: s2hand plan tiny")
+    assert error.startswith("error: table4: the store at")
+    assert error.endswith("make one with: s2hand plan table4")
 
 
 def test_a_command_that_cannot_be_added_is_told_of(

@@ -29,7 +29,8 @@ from s2hand_dashboards.figures.curves import curve_plots
 from s2hand_dashboards.figures.responses import search_plots
 from s2hand_dashboards.figures.samples import sample_plots
 from s2hand_dashboards.figures.seeds import seed_plots
-from s2hand_dashboards.figures.style import text
+from s2hand_dashboards.figures.style import QUIET, text
+from s2hand_dashboards.figures.thresholds import threshold_plots
 from s2hand_dashboards.searches import SearchContents, read_search
 from s2hand_platform.store.results import ResultStore
 
@@ -50,10 +51,10 @@ def trace(figure: Figure, name: str) -> Any:
 
 
 def test_plotly_knows_every_field(contents: TableContents, search: SearchContents) -> None:
-    drawers = (forest_plots, seed_plots, curve_plots, sample_plots)
+    drawers = (forest_plots, seed_plots, curve_plots, sample_plots, threshold_plots)
     figures = [figure for draw in drawers for figure in draw(contents)]
     figures += search_plots(search)
-    assert len(figures) == 2 + 2 + 1 + 1 + 3
+    assert len(figures) == 2 + 2 + 1 + 1 + 2 + 3
     for figure in figures:
         go.Figure(data=figure.data, layout=figure.layout)  # refuses what it does not know
         assert figure.says
@@ -151,10 +152,57 @@ def test_the_share_of_samples_below_an_error(contents: TableContents) -> None:
     assert high == pytest.approx(np.quantile(np.array(SHARES) * 1.6, 0.99))
 
 
+def test_shares_within_thresholds_are_means_within_their_extremes(
+    contents: TableContents,
+) -> None:
+    first, second = threshold_plots(contents)  # those of the split that the columns are of
+    assert first.title == "PCK of points (test set)"
+    assert (first.is_first, second.is_first) == (True, False)  # `score` is a column, `other` none
+    line = trace(first, "with curvature")
+    assert line["x"] == [0, 5, 10]
+    shares = 0.5 / np.array(ERRORS["full"])
+    assert line["y"] == pytest.approx([0, shares.mean() / 2, shares.mean()], abs=1e-5)
+    (band,) = [each for each in first.data if each.get("fill") and each["legendgroup"] == "0 0"]
+    low, high = shares.min(), shares.max()
+    assert band["y"] == pytest.approx([0, high / 2, high, low, low / 2, 0], abs=1e-5)
+    assert first.layout["xaxis"]["title"]["text"] == "threshold [mm]"
+    assert f"with curvature {shares.mean() / 2:.3g}" in first.says  # a triangle's area
+
+
+def test_curves_of_a_figure_are_drawn_together_and_what_no_training_changes_once(
+    contents: TableContents,
+) -> None:
+    _, figure = threshold_plots(contents)
+    assert figure.title == "Worst <points> (test set)"
+    lines = {each["name"]: each["line"] for each in figure.data if "name" in each}
+    assert list(lines) == ["given", "with curvature: found", "no curvature: found"]
+    assert lines["given"]["color"] == QUIET
+    _, one, other = lines.values()
+    assert one["color"] != other["color"]
+    assert one["dash"] == other["dash"] != lines["given"]["dash"]
+    assert trace(figure, "given")["y"] == [0.5, 0.6, 0.9]
+    one_row = contents.threshold_curves[contents.threshold_curves["row"] == "full"]
+    _, figure = threshold_plots(replace(contents, threshold_curves=one_row))
+    assert "with curvature: given" in [each.get("name") for each in figure.data]
+
+
+def test_figures_of_the_leading_split_come_first_and_one_is_seen(
+    contents: TableContents,
+) -> None:
+    columns = [replace(each, metric=f"train/{each.label}") for each in contents.table.columns]
+    columns = [columns[0], replace(contents.table.columns[1], metric="test/elsewhere")]
+    table = replace(contents.table, columns=tuple(columns))
+    figures = list(threshold_plots(replace(contents, table=table)))
+    assert [figure.title.rpartition(" (")[2] for figure in figures] == [
+        "train set)", "train set)", "test set)", "test set)",
+    ]  # fmt: skip
+    assert [figure.is_first for figure in figures] == [True, False, False, False]
+
+
 def test_without_details_there_are_no_plots_of_them(store: ResultStore) -> None:
     store.write_plan(PLAN)
     empty = read_contents(PLAN, store)
-    for draw in (seed_plots, curve_plots, sample_plots):
+    for draw in (seed_plots, curve_plots, sample_plots, threshold_plots):
         assert not list(draw(empty))
     for figure in forest_plots(empty):
         go.Figure(data=figure.data, layout=figure.layout)

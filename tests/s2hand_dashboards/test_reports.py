@@ -4,10 +4,12 @@ import base64
 import gzip
 import json
 import re
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from made_store import (
     ERRORS,
@@ -116,6 +118,17 @@ def test_a_contrast_says_its_verdict_and_what_it_rests_on(measured: ResultStore)
     assert "Contrasts in error_cm: 1 reproduced, 1 not run." in page.one("header").text
 
 
+def test_contrasts_in_one_column_leave_no_column_empty(store: ResultStore) -> None:
+    in_score = replace(PLAN.contrasts[0], columns=("score",))
+    write_table(store, replace(PLAN, contrasts=(in_score,), primary_column="score"))
+    page = page_of(store)
+    (table,) = [each for each in page.all("table") if "no curvature worse than" in each.text]
+    heads = [each.text for each in table.one("thead").all("th")]
+    assert heads == ["contrast", "verdict (score)", "the paper (score)", "score ↑"]
+    number = table.one("tbody").all("td")[2].one("button").attributes["data-card"]
+    assert "score" in page.one("dialog", id=f"card-{number}").text
+
+
 @pytest.mark.parametrize("name", ["tiny", "grid"])
 def test_a_page_is_small_and_asks_nothing_of_the_network(measured: ResultStore, name: str) -> None:
     page_of(measured, name)
@@ -171,6 +184,20 @@ def test_one_seed_says_nothing_about_the_spread(store: ResultStore) -> None:
     assert cells(page)[1][1].one("button").text == "1.00 (1)"
 
 
+def test_curves_that_an_earlier_program_kept_none_of_are_evaluated_again(
+    measured: ResultStore,
+) -> None:
+    path = next(measured.path.glob(f"attempts/{trial_id('full', 1)}*"))
+    pq.write_table(pq.read_table(path).drop_columns("threshold_curves"), path)
+    checksums = f"00000000{zlib.crc32(path.read_bytes()):08x}"
+    path.rename(path.with_name(re.sub(r"\w+[.]parquet$", f"{checksums}.parquet", path.name)))
+    page = page_of(ResultStore(measured.path))
+    said = "No curves over thresholds (PCK) are stored of: with curvature. The program that"
+    assert said in missing(page)
+    assert f"{RUN} --seeds 3" in missing(page)
+    assert "Curves over thresholds" in [each.text for each in page.all("h2")]
+
+
 def test_a_contrast_without_a_common_seed(store: ResultStore) -> None:
     store.write_plan(PLAN)
     write_row(store, "full", {0: 1.0, 1: 1.2})
@@ -197,8 +224,10 @@ def test_a_store_of_another_evaluator(store: ResultStore) -> None:
 
 
 def test_a_table_that_was_never_planned(store: ResultStore, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="make one with: s2hand plan nothing"):
-        report("nothing", tmp_path / "page.html", workspace=store.path.parent)
+    with pytest.raises(SpecError, match=r"make one with: s2hand plan table4$"):
+        report("table4", tmp_path / "page.html", workspace=store.path.parent)
+    with pytest.raises(SpecError, match="no plan of a table or search of this name; did you mean"):
+        report("quaternoin", tmp_path / "page.html", workspace=store.path.parent)
     assert not (tmp_path / "page.html").exists()
 
 

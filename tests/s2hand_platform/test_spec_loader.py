@@ -226,13 +226,29 @@ def test_a_recipe_that_is_nested_without_end_is_no_recipe(
     assert fault.startswith("mine.toml: expected TOML, but ")
 
 
-def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
+def test_an_unknown_recipe_gives_the_nearest_and_those_there_are(
+    tiny: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (fault,) = faults_of(load_table, "tabel4", tiny)
-    assert fault == "sweeps/tables has no recipe 'tabel4'; did you mean 'table4'?"
+    recipes = f"(recipes here: {', '.join(files.names('tables'))})"
+    assert fault == f"sweeps/tables has no recipe 'tabel4'; did you mean 'table4'? {recipes}"
     (fault,) = faults_of(load_table, "quaternion", tiny)
-    assert fault == "sweeps/tables has no recipe 'quaternion'; sweeps/searches has one"
+    assert fault == f"sweeps/tables has no recipe 'quaternion'; sweeps/searches has one {recipes}"
     (fault,) = faults_of(load_sweep, "table4", tiny)
-    assert fault == "sweeps/searches has no recipe 'table4'; sweeps/tables has one"
+    searches = "(recipes here: loss_weights, quaternion)"
+    assert fault == f"sweeps/searches has no recipe 'table4'; sweeps/tables has one {searches}"
+    (fault,) = faults_of(load_sweep, "nothing", tiny)
+    assert fault == "sweeps/searches has no recipe 'nothing'; known here: loss_weights, quaternion"
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        own = tmp_path / "sweeps" / "published" / "table77.toml"
+        own.parent.mkdir(parents=True)
+        own.write_text("")
+        (fault,) = faults_of(load_table, "table77", tiny)
+        assert fault == (
+            "sweeps/tables has no recipe 'table77'; only what the paper prints of it is known "
+            f"{recipes}"
+        )
     (fault,) = faults_of(load_table, "nowhere/table4.toml", tiny)
     assert fault.startswith("nowhere/table4.toml: no such file")
 
@@ -628,4 +644,7 @@ def test_a_scale_is_read(write: Write, tiny: TinyExperiment) -> None:
         "mine.toml: data.rnage: unknown key 'rnage'",
     ]
     (fault,) = faults_of(load_scale, "smal", tiny)
-    assert fault == "sweeps/scales has no recipe 'smal'; did you mean 'small'?"
+    assert fault == (
+        "sweeps/scales has no recipe 'smal'; did you mean 'small'? "
+        f"(recipes here: {', '.join(files.names('scales'))})"
+    )

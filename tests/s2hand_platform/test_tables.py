@@ -12,6 +12,7 @@ from rich.console import Console
 from scipy import stats
 from tiny_tables import PCK
 
+from s2hand_platform.cards import Cards
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
@@ -191,8 +192,8 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
 
 def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> None:
     moved = {"measured_on": replace(MADE, dataset="line"), "evaluation": "e" * 64}
-    plan = replace(SYNTHETIC, rows=(SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved)))
-    plan = replace(plan, contrasts=())
+    rows = (SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved))
+    plan = replace(SYNTHETIC, rows=rows, contrasts=())
     other = Evaluation(metrics={"test/error": 8.0}, samples={}, sample_ids={}, evaluator_id="t")
     measured.write_baseline("tiny", "zero", "e" * 64, other, {"error": "cm"})
     table = build(measured, plan, other_code=True)
@@ -201,6 +202,8 @@ def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> Non
         "zero (curve)": 2.0, "zero (line)": 8.0
     }  # fmt: skip
     assert {(each.row, each.baseline) for each in table.margins} == {("full", "zero (curve)")}
+    card = Cards(plan, measured).cell("zero (line)", "error_cm")
+    assert (list(card.evaluators), card.measured_on) == (["t"], MADE.title)
 
 
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:
@@ -298,6 +301,14 @@ def test_samples_are_not_the_unit_and_the_table_says_what_they_would_give(
     # Both spreads are 1; t(2, 0.975) / √3 = 2.48.
     assert "straight minus full is known to ± 2.5 over 3 of them" in note
     assert "The 3 held-out samples as the unit would give ± 2.5" in note
+
+
+def test_contrasts_have_the_columns_that_any_of_them_is_declared_in(measured: ResultStore) -> None:
+    _, both, _ = build(measured, SYNTHETIC).grids()
+    assert both.header[3:] == ("error_cm ↓", "score ↑")
+    _, one, _ = build(measured, replace(SYNTHETIC, contrasts=SYNTHETIC.contrasts[:1])).grids()
+    assert one.header[3:] == ("error_cm ↓",)
+    assert [len(line) for line in one.rows] == [4]
 
 
 LOOKS = (Look(seeds=3, level=0.02), Look(seeds=5, level=0.02))
@@ -517,8 +528,17 @@ def test_an_export_shows_the_same_table(
 ) -> None:
     measure("waiting", 0.1, seed=0, status="failed", reason="diverged")
     measure("straight", 9.0, seed=0, trial_id="8" * 64, config_hash="of no row of this table")
+    code = {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64}
+    measured.write_code("e" * 64, code)
+    measured.write_code("f" * 64, {"an.evaluation": "3" * 64})
+    measured.write_code("0" * 64, {"of.another.table": "4" * 64})
+    measured.write_patch("what differed")
     target = ResultStore(tmp_path / "export")
     assert export_table(PLAN, measured, target) == 7
+    assert target.code_files("e" * 64) == code
+    assert target.code_files("f" * 64) == {"an.evaluation": "3" * 64}
+    assert target.code_files("0" * 64) is None
+    assert target.patch(hashlib.sha256(b"what differed").hexdigest()) is None
     plan = target.latest_table_plan("t", label="curve")
     assert plan == PLAN
     assert build(target, plan).to_json() == build(measured, PLAN).to_json()

@@ -22,7 +22,7 @@ def claims(
     from s2hand_platform.cli.shown import wide_console
     from s2hand_platform.runs.claims import check_claims
 
-    ledger = check_claims(data=data, scale=scale, device_type=device, workspace=workspace)
+    ledger = check_claims(data=data, scale=scale, device=device, workspace=workspace)
     if as_json:
         typer.echo(json.dumps(ledger.to_json(), indent=2))
     else:

@@ -32,9 +32,7 @@ def explain(
     from s2hand_platform.runs.explaining import explain as explain_named
     from s2hand_platform.workspace import Workspace
 
-    card = explain_named(
-        Workspace.resolve(workspace), cell, data=data, scale=scale, device_type=device
-    )
+    card = explain_named(Workspace.resolve(workspace), cell, data=data, scale=scale, device=device)
     if as_json:
         typer.echo(json.dumps(card.to_json(), indent=2))
     else:

@@ -47,7 +47,7 @@ def power(
         seeds=_range(seeds),
         data=data,
         scale=scale,
-        device_type=device,
+        device=device,
     )
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))

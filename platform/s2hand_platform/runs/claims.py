@@ -1,10 +1,11 @@
 """The ledger of claims, judged by a workspace's store."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from s2hand_platform.claims import ClaimLedger
-from s2hand_platform.claims.measured import MeasuredRow, measured_rows
+from s2hand_platform.claims.measured import MeasuredRow, measured_tables
 from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import default_experiment
@@ -13,7 +14,6 @@ from s2hand_platform.spec import files
 from s2hand_platform.spec.claims import LedgerSpec, load_claims
 from s2hand_platform.spec.loader import load_scale, load_table
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.kept import asked_by, is_label_of, options_of
 from s2hand_platform.workspace import Workspace
 
@@ -22,7 +22,7 @@ def check_claims(
     *,
     data: str | Sequence[str] | None = None,
     scale: str | None = None,
-    device_type: DeviceType | None = None,
+    device: DeviceType | None = None,
     workspace: str | Path | None = None,
     experiment: Experiment | None = None,
 ) -> ClaimLedger:
@@ -34,7 +34,7 @@ def check_claims(
     Args:
         data: what was measured on, as it was run; None where that is clear.
         scale: the scale, as it was run; None where that is clear.
-        device_type: where trials ran; None where that is clear.
+        device: where trials ran; None where that is clear.
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is the one that the command line runs.
 
@@ -45,21 +45,17 @@ def check_claims(
     experiment = experiment or default_experiment()
     spec = load_claims(experiment)
     store = ResultStore(Workspace.resolve(workspace).store_dir)
-    chosen = _choose(spec, store, data, scale, device_type)
+    chosen = _choose(spec, store, data, scale, device)
     if chosen is None:
         hint = f"Nothing is measured in {store.path}; begin with: s2hand run {_first(spec)}"
         return ClaimLedger.judge(spec, {}, remarks=(hint,))
-    label, device = chosen
-    tables: dict[str, dict[str, MeasuredRow]] = {}
-    for name in spec.tables:
-        plan = store.latest_table_plan(name, label=label, device_type=device)
-        if plan is not None:
-            tables[name] = measured_rows(plan, MeasuredTable.build(plan, store))
+    label, device_type = chosen
+    tables = measured_tables(spec.tables, store, label=label, device_type=device_type)
     return ClaimLedger.judge(
         spec,
         tables,
         measured_on=label,
-        device_type=device,
+        device_type=device_type,
         remarks=tuple(_remarks(spec, tables, label, experiment)),
     )
 
@@ -69,21 +65,21 @@ def _choose(
     store: ResultStore,
     data: str | Sequence[str] | None,
     scale: str | None,
-    device_type: str | None,
+    device: str | None,
 ) -> tuple[str, str] | None:
     """Return the label and the device whose results are taken; None where there are none."""
     known = dict.fromkeys(
-        (label, device)
+        (label, device_type)
         for name in spec.tables
-        for label, device in store.table_labels(name)
-        if device_type in {None, device} and is_label_of(label, data, scale)
+        for label, device_type in store.table_labels(name)
+        if device in {None, device_type} and is_label_of(label, data, scale)
     )
     if len(known) > 1:
-        listed = ", ".join(f"'{label}' on {device}" for label, device in known)
+        listed = ", ".join(f"'{label}' on {device_type}" for label, device_type in known)
         raise SpecError(
-            [f"claims: tables were run on {listed}; name one by --data, --scale and --device"]
+            [f"claims: tables were run on {listed}; name one by data, scale and device"]
         )
-    asked = asked_by(data, scale, device_type)
+    asked = asked_by(data, scale, device)
     if not known and asked:
         fault = f"claims: the store at {store.path} has no table of the ledger with{asked}"
         raise SpecError([f"{fault}; make one with: s2hand run {_first(spec)}{asked}"])
@@ -118,6 +114,8 @@ def _how_to_measure(name: str, label: str, experiment: Experiment) -> str:
 
 
 def _first(spec: LedgerSpec) -> str:
-    """Name a table that can be measured, for an example."""
+    """Name the table with a recipe that most claims are about: it decides most."""
     recipes = files.names("tables")
-    return next((name for name in spec.tables if name in recipes), "TABLE")
+    about = Counter(claim.table for claim in spec.claims if not claim.not_checkable)
+    known = [name for name in spec.tables if name in recipes]
+    return max(known, key=lambda name: about[name], default="TABLE")

@@ -5,10 +5,9 @@ from typing import Literal
 
 from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError
-from s2hand_platform.planning.cost import Costs, Work
+from s2hand_platform.planning.cost import hours_by_seeds
 from s2hand_platform.statistics.power import MAX_SEEDS
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.kept import command_of, stored_plan
 from s2hand_platform.tables.power import TablePower
@@ -25,7 +24,7 @@ def table_power(
     seeds: Collection[int],
     data: str | Sequence[str] | None = None,
     scale: str | None = None,
-    device_type: DeviceType | None = None,
+    device: DeviceType | None = None,
 ) -> TablePower:
     """Say which of a table's contrasts how many seeds would decide.
 
@@ -36,7 +35,7 @@ def table_power(
         seeds: numbers of seeds to look at, rising.
         data: what it was measured on, as it was run; None where that is clear.
         scale: the scale, as it was run; None where that is clear.
-        device_type: where its trials ran; None is the latest.
+        device: where its trials ran; None is the latest.
 
     Raises:
         SpecError: if the table was never planned, declares no contrasts, or no contrast has two
@@ -44,11 +43,11 @@ def table_power(
             seeds outside 2 to 1000.
     """
     if effect == 0:
-        raise SpecError(["--effect: must not be zero, which no number of seeds finds"])
+        raise SpecError(["effect: must not be zero, which no number of seeds finds"])
     if min(seeds, default=0) < 2 or max(seeds) > MAX_SEEDS:
-        raise SpecError([f"--seeds: must be a range within 2..{MAX_SEEDS}, such as 3..20"])
+        raise SpecError([f"seeds: must be a range within 2..{MAX_SEEDS}, such as 3..20"])
     store = ResultStore(workspace.store_dir)
-    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, name, data=data, scale=scale, device=device)
     measured = MeasuredTable.build(plan, store)
     found = [each for each in measured.contrasts if each.column == plan.primary_column]
     if not found:
@@ -56,22 +55,6 @@ def table_power(
     if not any(len(contrast.pairs) > 1 for contrast in found):
         fault = f"{name}: no contrast has two seeds, by which the spread of pairs is known"
         raise SpecError([f"{fault}; get them with: {command_of(plan, seeds=_USEFUL_SEEDS)}"])
-    hours = _hours(plan, measured, store, seeds)
-    return TablePower.build(plan, measured, effect=effect, seeds=seeds, hours=hours)
-
-
-def _hours(
-    plan: TablePlan, measured: MeasuredTable, store: ResultStore, seeds: Collection[int]
-) -> dict[int, float | None]:
-    attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
-    costs = Costs(attempts[attempts["device_type"] == plan.device_type])
     has = {row.id: set(row.trial_ids) for row in measured.rows}
-    return {
-        number: costs.of_work(
-            Work(key=(row.config_hash, row.evaluation), config_hash=row.config_hash, seed=seed)
-            for row in plan.rows
-            for seed in range(number)
-            if seed not in has[row.id]
-        )
-        for number in seeds
-    }
+    hours = hours_by_seeds(plan, store, has=has, seeds=seeds)
+    return TablePower.build(plan, measured, effect=effect, seeds=seeds, hours=hours)

@@ -87,6 +87,12 @@ class MeasuredTable:
             ),
         )
 
+    @property
+    def compared_columns(self) -> tuple[TableColumn, ...]:
+        """The columns in which a contrast is declared."""
+        compared = {contrast.column for contrast in self.contrasts}
+        return tuple(column for column in self.columns if column.label in compared)
+
     def frame(self) -> pd.DataFrame:
         """Return one line per cell."""
         return pd.DataFrame([self._line(row, column) for row, column in self._cells()])
@@ -201,13 +207,16 @@ class MeasuredTable:
                 "contrast",
                 f"verdict ({primary})",
                 f"the paper ({primary})",
-                *(column.header for column in self.columns),
+                *(column.header for column in self.compared_columns),
             ),
             rows=tuple(
                 (
                     GridCell(text=f"{row} {expected} than {baseline}"),
                     *heads[row, expected, baseline],
-                    *(cells.get(column.label, GridCell(text="–")) for column in self.columns),
+                    *(
+                        cells.get(column.label, GridCell(text="–"))
+                        for column in self.compared_columns
+                    ),
                 )
                 for (row, expected, baseline), cells in lines.items()
             ),

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at, whole_file
-from s2hand.keypoints.hands import FoundHand, HandTable, image_key, match_images, parse_hand
+from s2hand.keypoints.hands import FoundHand, HandTable, match_images, parse_hand
 from s2hand.keypoints.names import Side
+from s2hand.keypoints.rules import image_key
 from s2hand.keypoints.tables import read_table, write_table
 from s2hand_platform.experiments.s2hand.layouts import DetectionLayout
 

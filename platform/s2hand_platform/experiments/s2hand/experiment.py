@@ -42,7 +42,13 @@ from s2hand_platform.experiments.protocol import (
     StageReport,
     TrialContext,
 )
-from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation, official
+from s2hand_platform.experiments.s2hand import (
+    MEAN_POSE,
+    configuration,
+    datasets,
+    evaluation,
+    official,
+)
 from s2hand_platform.experiments.s2hand.datasets import find_dataset, place_of
 from s2hand_platform.workspace import Workspace
 
@@ -193,7 +199,7 @@ class S2HandExperiment:
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
-        return {"constant mean pose": evaluation.evaluate_mean_pose(config)}
+        return {MEAN_POSE: evaluation.evaluate_mean_pose(config)}
 
 
 _CAUSES: Mapping[type[S2HandError], FailureCause] = {

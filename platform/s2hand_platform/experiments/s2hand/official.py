@@ -39,6 +39,11 @@ _ONCE = (
     "trainings need seeds"
 )
 
+_PLACELESS = {
+    "places": "an orthographic model reads no camera: its hands have no place, and errors without "
+    "an alignment are left out; so a server's are of no use"
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
@@ -90,7 +95,7 @@ class Scored:
                 }
                 for name, value in _in_order(found.metrics if found else {})
             },
-            "notes": dict(self.table.notes),
+            "notes": {**self.table.notes, **({} if self.predictions.is_placed else _PLACELESS)},
         }
 
     def lines(self) -> Iterator[str]:
