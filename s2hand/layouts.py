@@ -11,7 +11,7 @@ from typing import Literal
 
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS, Fingertips
 
-DatasetName = Literal["freihand", "ho3d", "youtube3d"]
+DatasetName = Literal["freihand", "ho3d", "youtube3d", "folder"]
 Split = Literal["train", "test"]
 Kind = Literal["collection", "sequences"]
 """``collection``: single images, used whole. ``sequences``: frames in time, cropped to the hand."""
@@ -188,7 +188,21 @@ _YOUTUBE3D = Layout(
     is_measured=False,
 )
 
+_FOLDER = Layout(
+    name="folder",
+    title="Folder of images",
+    kind="sequences",
+    loader="s2hand.data.folder",
+    loader_settings=("keypoints", "max_frames"),
+    own_settings=("crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
+    modules=("s2hand.data.folder", *_TRACKING, *_READING),
+    fingertips=S2HAND_FINGERTIPS,
+    versions=(),
+    handedness="both",
+    is_measured=False,
+)
+
 LAYOUTS: Mapping[DatasetName, Layout] = MappingProxyType(
-    {layout.name: layout for layout in (_FREIHAND, _HO3D, _YOUTUBE3D)}
+    {layout.name: layout for layout in (_FREIHAND, _HO3D, _YOUTUBE3D, _FOLDER)}
 )
 """Every layout by its name in ``data.dataset``."""

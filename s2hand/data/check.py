@@ -89,7 +89,8 @@ def check_set(
         DataError: If the folder holds nothing of either split.
     """
     layout = LAYOUTS[dataset]
-    checks = {split: list(loader_of(layout).file_checks(folder, split)) for split in SPLITS}
+    every = {split: list(loader_of(layout).file_checks(folder, split)) for split in SPLITS}
+    checks = {split: listed for split, listed in every.items() if listed}
     found = {split: listed for split, listed in checks.items() if _is_there(listed[0].path)}
     if not found:
         folders = " nor ".join(str(listed[0].path) for listed in checks.values())

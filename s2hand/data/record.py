@@ -83,6 +83,8 @@ class DatasetRecord:
     def title(self) -> str:
         """Say in a line what the set is."""
         layout = LAYOUTS[self.name].title
+        if not LAYOUTS[self.name].versions:
+            return f"{layout.lower()} of one's own"
         if self.origin == "official":
             return f"{layout} {self.version}"
         if self.generation is None:
@@ -222,6 +224,8 @@ def _generation(manifest: Manifest, prefix: str, digests: Mapping[str, str]) -> 
 def release(source: Source, survey: Survey) -> tuple[str, str]:
     """Return the published release that a split is, or "" and why it is none."""
     title, versions = source.layout.title, source.layout.versions
+    if not versions:
+        return "", "nobody publishes it"
     for version in versions:
         published = version.splits[source.split]
         if published.frames == survey.frames:

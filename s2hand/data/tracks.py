@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -159,6 +160,6 @@ def read_hands(path: Path, images: Mapping[str, tuple[int, int]], *, of: Path) -
     if not is_present(path):
         raise DataError(
             f"{path}: file of detected keypoints is missing; make it: "
-            f"s2hand keypoints detect {of} -o {path}"
+            f"s2hand keypoints detect {quote(str(of))} -o {quote(str(path))}"
         )
     return read_table(path, "hands", images)

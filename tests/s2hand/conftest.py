@@ -231,3 +231,35 @@ def make_youtube3d(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Write two pictures and a clip of both hands, with what was detected in them."""
+
+    def make(count: int = 4) -> Path:
+        random = np.random.default_rng(3)
+        root = tmp_path / "my pictures"
+        sizes = {"one.jpg": (100, 60), "two.png": (64, 64)}
+        frames = {f"frame_{number:04d}.jpg": (80, 60) for number in range(7, 7 + count)}
+        rights = {"keypoints.json": ((0.9,), (0.2,)), "keypoints/clip.json": ((0.8, 0.3),) * count}
+        for name, folder, images in (
+            ("keypoints.json", root, sizes),
+            ("keypoints/clip.json", root / "clip", frames),
+        ):
+            hands = []
+            places = random.uniform(0, 25, (2, 21, 2)) + np.array([[[5, 5]], [[45, 25]]])
+            for number, (image, (width, height)) in enumerate(images.items()):
+                write_image(
+                    folder / image, random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+                )
+                for points, right in zip(places, rights[name][number], strict=False):
+                    found = points + random.normal(scale=0.5, size=(21, 2))
+                    points_px = np.column_stack([found, np.full(21, 0.7)])
+                    hand = {"sample": image, "right": right, "points": points_px.ravel().tolist()}
+                    hands.append(hand)
+            content = {"format": "s2hand-keypoints/1", "detector": "made", "version": "1"}
+            write_json(root / name, content | {"samples": list(images), "hands": hands})
+        return root
+
+    return make

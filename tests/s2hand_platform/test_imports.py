@@ -71,6 +71,11 @@ def test_the_command_scores_and_keeps_a_row(
     assert ["Theirs, 2021 (imported)", "0.500"] in [
         [cell.strip() for cell in line[1:3]] for line in lines
     ]
+    assert call(monkeypatch, "explain", "tiny.theirs_2021.error", "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["kind"], card["trained"], card["measured_on"]) == ("imported", None, "made curves")
+    assert list(card["evaluators"]) == ["tiny-1"]
+    assert card["what"][0].startswith("predictions that somebody made elsewhere")
 
 
 def test_a_row_of_one_label_is_replaced_and_another_stands_beside(

@@ -12,6 +12,7 @@ from rich.console import Console
 from scipy import stats
 from tiny_tables import PCK
 
+from s2hand_platform.cards import Cards
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
@@ -191,8 +192,8 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
 
 def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> None:
     moved = {"measured_on": replace(MADE, dataset="line"), "evaluation": "e" * 64}
-    plan = replace(SYNTHETIC, rows=(SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved)))
-    plan = replace(plan, contrasts=())
+    rows = (SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved))
+    plan = replace(SYNTHETIC, rows=rows, contrasts=())
     other = Evaluation(metrics={"test/error": 8.0}, samples={}, sample_ids={}, evaluator_id="t")
     measured.write_baseline("tiny", "zero", "e" * 64, other, {"error": "cm"})
     table = build(measured, plan, other_code=True)
@@ -201,6 +202,8 @@ def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> Non
         "zero (curve)": 2.0, "zero (line)": 8.0
     }  # fmt: skip
     assert {(each.row, each.baseline) for each in table.margins} == {("full", "zero (curve)")}
+    card = Cards(plan, measured).cell("zero (line)", "error_cm")
+    assert (list(card.evaluators), card.measured_on) == (["t"], MADE.title)
 
 
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:

@@ -78,7 +78,9 @@ def placed(row: RowSpec, root: Path) -> dict[str, object]:
     return {"data.root": str(root / row.dataset), "data.extra_roots": extra}
 
 
-@pytest.mark.parametrize("name", [f"table{number}" for number in range(1, 10)] + ["figure6"])
+@pytest.mark.parametrize(
+    "name", [*(f"table{number}" for number in range(1, 10)), "figure5", "figure6"]
+)
 def test_every_row_trains_and_fills_its_cells(
     name: str, benchmark_root: Path, results: dict[str, Evaluation], tmp_path_factory
 ) -> None:

@@ -95,6 +95,7 @@ def change(path: Path) -> bytes:
         {"dataset": "ho3d", "keypoints": "ground_truth"},
         {"dataset": "ho3d", "train_crop": "detections", "max_frames": 3},
         {"dataset": "youtube3d"},
+        {"dataset": "folder"},
     ],
 )
 @pytest.mark.parametrize(

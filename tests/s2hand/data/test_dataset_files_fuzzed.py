@@ -11,6 +11,7 @@ from changed_files import changed_bytes, changed_json, changed_pickle, fuzzed, r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s2hand.data.folder import load_folder
 from s2hand.data.freihand import load_freihand
 from s2hand.data.ho3d import load_ho3d
 from s2hand.data.sample import FrameTable
@@ -119,4 +120,17 @@ def test_youtube3d_is_read_or_refused(youtube3d: Path, name: str, data: st.DataO
     table = load_changed(
         youtube3d / name, data, youtube3d, lambda: load_youtube3d(youtube3d, "train")
     )
+    assert table is None or isinstance(table, FrameTable)
+
+
+@pytest.mark.parametrize("name", ["intrinsics.json", "keypoints/clip.json"])
+@fuzzed
+@given(st.data())
+def test_a_folder_of_images_is_read_or_refused(
+    make_folder: Callable[..., Path], name: str, data: st.DataObject
+) -> None:
+    root = make_folder(count=2)
+    camera = [[90.0, 0, 40], [0, 91, 30], [0, 0, 1]]
+    (root / "intrinsics.json").write_text(json.dumps({"clip": camera, "one.jpg": camera}))
+    table = load_changed(root / name, data, root, lambda: load_folder(root, "train"))
     assert table is None or isinstance(table, FrameTable)

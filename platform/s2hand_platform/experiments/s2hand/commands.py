@@ -159,7 +159,8 @@ def evaluate(
 @data_app.command("check")
 def check_data(
     kind: Annotated[
-        Literal["freihand", "ho3d", "youtube3d", "synthetic"], typer.Argument(metavar="SET")
+        Literal["freihand", "ho3d", "youtube3d", "folder", "synthetic"],
+        typer.Argument(metavar="SET"),
     ],
     *,
     root: Annotated[Path, typer.Option(help="Its folder, or the one above.")],
@@ -168,8 +169,8 @@ def check_data(
 ) -> None:
     """Say file by file what of a SET is complete, missing or damaged.
 
-    SET is freihand, ho3d, youtube3d or synthetic. Exit code 1 if a needed file is missing, or a
-    file damaged.
+    SET is freihand, ho3d, youtube3d, folder or synthetic. Exit code 1 if a needed file is missing,
+    or a file damaged.
     """
     from s2hand_platform.experiments.s2hand import checked
 
