@@ -13,9 +13,10 @@ from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
-EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "convnet"]
+EncoderName = Literal["efficientnet-b0", "efficientnet-b3", "efficientnet-lite0", "convnet"]
 PresetName = Literal["paper", "released-freihand", "released-ho3d", "cpu"]
 HandFrame = Literal["turned_camera", "dataset_camera"]
+Projection = Literal["perspective", "orthographic"]
 
 
 def _require(condition: bool, rule: str, **found: object) -> None:  # noqa: FBT001
@@ -29,7 +30,8 @@ class ModelConfig:
     """The network and the hand layer."""
 
     encoder: EncoderName = "efficientnet-b0"
-    """Image encoder; ``convnet`` is a plain convolutional network for CPUs and small images."""
+    """Image encoder; ``efficientnet-lite0`` is b0 made cheaper, ``convnet`` a plain convolutional
+    network for CPUs and small images."""
     pretrained: Literal["imagenet", "hands", "s2hand", "none"] = "imagenet"
     """Initial weights. ``imagenet``: the published ones of an EfficientNet. ``hands`` and
     ``s2hand``: the project's own for ``convnet``, of the encoder and the geometry head's trunk, or
@@ -55,6 +57,11 @@ class ModelConfig:
     that the network has to tell. ``dataset_camera``: crops are parts of the dataset camera's
     picture and positions are measured in it, as in the released code; for crops the image alone
     cannot tell them."""
+    projection: Projection = "perspective"
+    """How the hand gets into the image, in losses, renderings and metrics. ``perspective``: by the
+    image's camera, which must be known. ``orthographic``: by scaling alone, as in a picture from
+    far away, by what the head's depth means in the reference camera (weak perspective, the models
+    marked * in the paper's Table 8); no camera is read, and where the hand is remains unknown."""
     albedo: Literal["vertex", "face"] = "vertex"
     """What the texture head colours: the 778 vertices (paper) or the 1538 faces (released)."""
     keypoint_stacks: int = 2
@@ -84,6 +91,12 @@ class ModelConfig:
             f"model.pretrained must be 'imagenet' or 'none' for the encoder '{self.encoder}': the "
             "project's own weights are of the encoder 'convnet'",
             pretrained=self.pretrained,
+        )
+        _require(
+            self.projection == "perspective" or self.frame == "turned_camera",
+            "model.projection='orthographic' needs model.frame='turned_camera': without a camera "
+            "a hand has no position in the dataset's",
+            frame=self.frame,
         )
         _require(
             self.keypoint_stacks >= 1,
@@ -155,6 +168,11 @@ class DataConfig:
     root: str = ""
     """Folder of the training set in that layout. Operational, as all roots: what is read there
     enters the identity."""
+    extra_datasets: tuple[DatasetName, ...] = ()
+    """Layouts of further sets to train on: a mixture, in which every frame counts alike, and every
+    sequence of clips. What is held out or measured of the training set is of ``dataset`` alone."""
+    extra_roots: tuple[str, ...] = ()
+    """Folders of ``extra_datasets``, in their order."""
     evaluation_dataset: Literal["", DatasetName] = ""
     """Layout of the evaluation and validation sets; empty: the training set's."""
     evaluation_root: str = ""
@@ -163,6 +181,9 @@ class DataConfig:
     """Folder of a set whose evaluation split trainings are validated on; empty: none."""
     keypoints: Literal["detected", "ground_truth"] = "detected"
     """``ground_truth``: projected truth with all confidences 1 (the WSL ablation)."""
+    supervision: Literal["2d", "3d"] = "2d"
+    """What losses may compare hands with: keypoints in the image alone, as the method, or true
+    joints as well, as supervised baselines."""
     train_crop: Literal["truth", "detections"] = "truth"
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
@@ -180,7 +201,7 @@ class DataConfig:
     crop_jitter: bool = True
     """Random centre and scale of sequence crops, in training only; shared by a clip's frames."""
     max_frames: int = 0
-    """Use only the first frames of the training set (0: all)."""
+    """Use only the first frames of each training set (0: all)."""
     validation_fraction: float = 0.0
     """Share of the training sequences (or images) that is held out to validate on; searches steer
     by it. Not beside ``validation_root``."""
@@ -215,6 +236,12 @@ class DataConfig:
             self.max_frames >= 0, "data.max_frames must not be negative", max_frames=self.max_frames
         )
         _require(
+            len(self.extra_roots) in {0, len(self.extra_datasets)},
+            "data.extra_roots must name one folder for each of data.extra_datasets",
+            extra_datasets=self.extra_datasets,
+            extra_roots=self.extra_roots,
+        )
+        _require(
             0 <= self.validation_fraction < 1,
             "data.validation_fraction must lie in 0 up to 1",
             validation_fraction=self.validation_fraction,
@@ -225,6 +252,11 @@ class DataConfig:
             validation_root=self.validation_root,
             validation_fraction=self.validation_fraction,
         )
+
+    @property
+    def training_datasets(self) -> tuple[DatasetName, ...]:
+        """Layouts of all sets that are trained on."""
+        return (self.dataset, *self.extra_datasets)
 
 
 EVALUATION_FIELDS = ("evaluation_dataset", "evaluation_root", "validation_root")
@@ -467,12 +499,16 @@ class S2HandConfig:
         names = [stage.name for stage in self.stages]
         _require(len(names) >= 1, "stages must hold at least one stage", stages=names)
         _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
+        _require_supervision(self.losses.weights, self.data.supervision)
         samples_clips = any(stage.samples == "clips" for stage in self.stages)
+        without_clips = [
+            name for name in self.data.training_datasets if LAYOUTS[name].kind != "sequences"
+        ]
         _require(
-            not samples_clips or LAYOUTS[self.data.dataset].kind == "sequences",
+            not samples_clips or not without_clips,
             "a stage that samples clips needs a dataset of sequences, "
             f"{', '.join(name for name, layout in LAYOUTS.items() if layout.kind == 'sequences')}",
-            dataset=self.data.dataset,
+            dataset=", ".join(without_clips),
         )
         weights = {
             name: getattr(self.losses.weights, name)
@@ -503,9 +539,29 @@ class S2HandConfig:
         return replace(self.clips, frame_interval=phase.frame_interval, num_frames=phase.num_frames)
 
 
+def _require_supervision(weights: LossWeights, supervision: str) -> None:
+    """True joints are read where a loss needs them, and where nothing else was said."""
+    supervised = {
+        f"losses.weights.{name}": getattr(weights, name)
+        for name, term in TERMS.items()
+        if term.supervised
+    }
+    acts = any(supervised.values())
+    _require(
+        supervision == "3d" or not acts,
+        "data.supervision must be '3d' for a loss that compares with true joints",
+        **{"data.supervision": supervision, **supervised},
+    )
+    _require(
+        supervision == "2d" or acts,
+        "data.supervision='3d' needs a weight for a loss that compares with true joints",
+        **supervised,
+    )
+
+
 OPERATIONAL_FIELDS = frozenset(
     {
-        *("data.root", "data.evaluation_root", "data.validation_root"),
+        *("data.root", "data.extra_roots", "data.evaluation_root", "data.validation_root"),
         *("model.hand_model", "model.weights_dir", "runtime"),
     }
 )

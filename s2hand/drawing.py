@@ -61,12 +61,14 @@ def draw_frames(model: S2Hand, batch: Batch) -> dict[str, UInt8[np.ndarray, "row
 
 def _reconstructed(model: S2Hand, batch: Batch) -> dict[str, Any]:
     model.eval()
-    camera = (batch.intrinsics_px, batch.camera_rotation)
-    prediction = model(batch.images, *camera, outputs=model.outputs)
+    prediction = model(
+        batch.images, batch.intrinsics_px, batch.camera_rotation, outputs=model.outputs
+    )
     hand, heatmap_keypoints_px = prediction.hand, prediction.heatmap_keypoints_px
     assert hand is not None
     appearance = prediction.appearance or plaster(hand.vertices)
-    rendering = prediction.rendering or model.render(hand.vertices, appearance, *camera)
+    own_camera = (hand.camera_px, batch.camera_rotation)
+    rendering = prediction.rendering or model.render(hand.vertices, appearance, *own_camera)
     from_the_side = turned_about_vertical(hand.vertices, _NOVEL_VIEW_RAD)
     return {
         "images": batch.images.cpu(),
@@ -78,7 +80,7 @@ def _reconstructed(model: S2Hand, batch: Batch) -> dict[str, Any]:
         ),
         "rendered_image": rendering.image.cpu(),
         "rendered_silhouette": rendering.silhouette.cpu(),
-        "novel_view_image": model.render(from_the_side, appearance, *camera).image.cpu(),
+        "novel_view_image": model.render(from_the_side, appearance, *own_camera).image.cpu(),
     }
 
 

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch, FrameTable
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
-from s2hand.hand.layer import HandLayer
 from s2hand.inference import Predictor
 from s2hand.metrics.evaluate import (
     HAND_PARAMETERS,
@@ -19,6 +18,7 @@ from s2hand.metrics.evaluate import (
     evaluate,
 )
 from s2hand.metrics.rendering import photometric_error, silhouette_error, true_silhouettes
+from s2hand.model import S2Hand
 from s2hand.parts import HAND_ALONE, Output
 from s2hand.prediction import Prediction
 from s2hand.rendering import Rendering
@@ -87,6 +87,7 @@ def predict_frames(
     return Predictions(
         **{name: found[name] for name in _HAND},
         fingertips=S2HAND_FINGERTIPS,
+        is_placed=_places_hands(predictor.model),
         keypoints=KeypointPredictions(
             image_size_px=dataset.image_size_px,
             intrinsics_px=found["intrinsics_px"],
@@ -102,15 +103,15 @@ def predict_frames(
 
 @torch.no_grad()
 def predictions_from_parameters(
-    parameters: Mapping[str, Float[np.ndarray, "n ..."]], hand_layer: HandLayer
+    parameters: Mapping[str, Float[np.ndarray, "n ..."]], model: S2Hand
 ) -> Predictions:
     """Pose the hands of an evaluation's parameters again, joints and vertices included.
 
     Args:
         parameters: ``SetEvaluation.parameters``.
-        hand_layer: The layer of the model that predicted them, on the CPU.
+        model: The one that predicted them, on the CPU.
     """
-    posed = hand_layer(**{name: torch.tensor(parameters[name]) for name in HAND_PARAMETERS})
+    posed = model.hand_layer(**{name: torch.tensor(parameters[name]) for name in HAND_PARAMETERS})
     return Predictions(
         betas=parameters["betas"],
         hand_pose_pca=parameters["hand_pose_pca"],
@@ -120,7 +121,12 @@ def predictions_from_parameters(
         hand_pose=posed.hand_pose.numpy(),
         joints=posed.joints.numpy(),
         vertices=posed.vertices.numpy(),
+        is_placed=_places_hands(model),
     )
+
+
+def _places_hands(model: S2Hand) -> bool:
+    return model.config.projection == "perspective"
 
 
 def _columns(prediction: Prediction, batch: Batch) -> dict[str, np.ndarray]:

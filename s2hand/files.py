@@ -3,9 +3,9 @@
 import errno
 import logging
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,7 +40,9 @@ def exclusive(lock: Path, *, work: str) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(
+    path: Path, *, beside: Path | None = None, on_disk: bool = True
+) -> Iterator[BinaryIO]:
     """Write a file that appears under its name once it is complete and on the disk.
 
     A reader sees the old file or the whole new one, never a part; so does one after a crash. What
@@ -48,6 +50,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: The file, replaced if it exists; its folder must exist.
+        beside: Where it is written until it is complete, in the same folder: a name by which what
+            a killed process left is found or written over. None is a name of its own.
+        on_disk: Wait until the disk has it. Without, which is for thousands of files that are
+            checked as a whole later, a power failure can leave it short.
 
     Yields:
         An open binary file to write to, readable by everyone in the end.
@@ -57,17 +63,18 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "There is something that is no regular file", str(path))
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = beside or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if on_disk:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself is the trouble, there is no file
+            temporary.unlink(missing_ok=True)
         raise
 
 

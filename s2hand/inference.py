@@ -1,6 +1,6 @@
 """Using a trained model: hands from images and their cameras."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ class Predictor:
     def predict(
         self,
         images: Shaped[Tensor | np.ndarray, "..."],
-        intrinsics_px: Shaped[Tensor | np.ndarray, "..."],
+        intrinsics_px: Shaped[Tensor | np.ndarray, "..."] | None = None,
         camera_rotation: Shaped[Tensor | np.ndarray, "..."] | None = None,
         *,
         outputs: Collection[Output] = HAND_ALONE,
@@ -53,7 +53,7 @@ class Predictor:
                 the middle. Shapes are checked here rather than by annotations, so that the error
                 says what to do.
             intrinsics_px: (batch, 3, 3), camera matrix of each image as it is given, after crop
-                and resize.
+                and resize. An orthographic model reads none.
             camera_rotation: (batch, 3, 3), for images of turned cameras (:func:`turned_view
                 <s2hand.geometry.cameras.turned_view>`): x_dataset = camera_rotation · x_image.
             outputs: What to predict, of ``model.outputs``.
@@ -66,25 +66,31 @@ class Predictor:
             ValueError: If the images or cameras are not as said, or the model has no part for an
                 output.
         """
-        images, intrinsics_px = _tensor(images), _tensor(intrinsics_px)
+        images = _tensor(images)
         if camera_rotation is None:
             camera_rotation = torch.eye(3).expand(len(images), 3, 3)
-        inputs = (images, intrinsics_px, _tensor(camera_rotation))
-        self._check(*inputs, outputs)
+        cameras = {
+            "intrinsics_px": None if intrinsics_px is None else _tensor(intrinsics_px),
+            "camera_rotation": _tensor(camera_rotation),
+        }
+        self._check(images, cameras, outputs)
+        inputs = (images, *cameras.values())
         self.model.eval()
         device = next(self.model.parameters()).device
         parts = []
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
-            some = (values[rows].to(device, torch.float32) for values in inputs)
+            some = (
+                None if values is None else values[rows].to(device, torch.float32)
+                for values in inputs
+            )
             parts.append(_combined(_on_cpu, [self.model(*some, outputs=outputs)]))
         return _joined(parts)
 
     def _check(
         self,
         images: Tensor,
-        intrinsics_px: Tensor,
-        camera_rotation: Tensor,
+        cameras: Mapping[str, Tensor | None],
         outputs: Collection[Output],
     ) -> None:
         size = self.image_size_px
@@ -100,9 +106,12 @@ class Predictor:
                 f"images must be floating-point numbers from 0 to 1, got {images.dtype} from "
                 f"{float(images.min())} to {float(images.max())}; divide bytes by 255"
             )
-        cameras = {"intrinsics_px": intrinsics_px, "camera_rotation": camera_rotation}
+        if cameras["intrinsics_px"] is None and self.model.config.projection == "perspective":
+            raise ValueError(
+                "intrinsics_px must be given: this model projects hands by the images' cameras"
+            )
         for name, values in cameras.items():
-            if values.shape != (len(images), 3, 3):
+            if values is not None and values.shape != (len(images), 3, 3):
                 raise ValueError(
                     f"{name} must have the shape ({len(images)}, 3, 3), a camera for every image, "
                     f"got {tuple(values.shape)}"

@@ -1,4 +1,4 @@
-"""What a dataset's layout is: all that differs between FreiHAND's and HO-3D's, as data.
+"""What a dataset's layout is: all that differs between FreiHAND's, HO-3D's and others, as data.
 
 A layout's name says how files lie in a folder, not what they show: whether a folder holds the
 published set, a synthetic one or somebody's own is its record's to say (``s2hand.data.record``).
@@ -11,7 +11,7 @@ from typing import Literal
 
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS, Fingertips
 
-DatasetName = Literal["freihand", "ho3d"]
+DatasetName = Literal["freihand", "ho3d", "youtube3d", "folder"]
 Split = Literal["train", "test"]
 Kind = Literal["collection", "sequences"]
 """``collection``: single images, used whole. ``sequences``: frames in time, cropped to the hand."""
@@ -23,8 +23,9 @@ class PublishedSplit:
 
     frames: int
     """Entries of the list, or of the annotation files."""
-    image_files: int
-    """Image files of a collection's folder; images of the listed frames of sequences."""
+    image_files: int | None
+    """Image files of a collection's folder; images of the listed frames of sequences; None: not
+    known."""
     sequences: int | None = 0
     """Number of sequences; None: not known."""
     sequence_names: frozenset[str] | None = None
@@ -37,7 +38,8 @@ class PublishedVersion:
 
     name: str
     image_suffix: str
-    image_size_px: tuple[int, int]
+    image_size_px: tuple[int, int] | None
+    """None: images differ."""
     splits: Mapping[Split, PublishedSplit]
 
 
@@ -59,7 +61,11 @@ class Layout:
     fingertips: Fingertips
     """Vertices at which the fingertips of the true joints lie."""
     versions: tuple[PublishedVersion, ...]
-    handedness: Literal["right"] = "right"
+    handedness: Literal["right", "both"] = "right"
+    """``both``: left hands are mirrored when they are loaded."""
+    is_measured: bool = True
+    """Whether its evaluation split has true hands in metres, so that models can be evaluated on
+    it; others are trained on."""
 
 
 _READING = (
@@ -68,6 +74,7 @@ _READING = (
     "s2hand.hand.joints",
     "s2hand.geometry.cameras",
     "s2hand.keypoints.openpose",
+    "s2hand.keypoints.rules",
     "s2hand.data.build",
     "s2hand.data.files",
     "s2hand.data.loader",
@@ -75,7 +82,19 @@ _READING = (
     "s2hand.data.plausibility",
     "s2hand.data.sample",
 )
-"""What both loaders use."""
+"""What all loaders use."""
+
+_TRACKING = (
+    "s2hand.geometry.mirroring",
+    "s2hand.keypoints.hands",
+    "s2hand.keypoints.json_files",
+    "s2hand.keypoints.tables",
+    "s2hand.photos",
+    "s2hand.data.extents",
+    "s2hand.data.left_hands",
+    "s2hand.data.tracks",
+)
+"""What loaders of hands that were found in videos use."""
 
 _FREIHAND = Layout(
     name="freihand",
@@ -108,6 +127,7 @@ _HO3D = Layout(
     own_settings=("train_crop", "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
     modules=(
         "s2hand.data.ho3d",
+        "s2hand.data.extents",
         "s2hand.data.postures",
         "s2hand.geometry.rotations",
         "s2hand.hand.pickles",
@@ -144,5 +164,45 @@ _HO3D = Layout(
     ),
 )
 
-LAYOUTS: Mapping[DatasetName, Layout] = MappingProxyType({"freihand": _FREIHAND, "ho3d": _HO3D})
+_YOUTUBE3D = Layout(
+    name="youtube3d",
+    title="YouTube-3D-Hands",
+    kind="sequences",
+    loader="s2hand.data.youtube3d",
+    loader_settings=("keypoints", "max_frames"),
+    own_settings=("crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
+    modules=("s2hand.data.youtube3d", "s2hand.data.youtube3d_files", *_TRACKING, *_READING),
+    fingertips=S2HAND_FINGERTIPS,
+    versions=(
+        PublishedVersion(
+            name="2020",
+            image_suffix=".png",
+            image_size_px=None,
+            splits={
+                "train": PublishedSplit(frames=47_125, image_files=None, sequences=None),
+                "test": PublishedSplit(frames=1_525, image_files=None, sequences=None),
+            },
+        ),
+    ),
+    handedness="both",
+    is_measured=False,
+)
+
+_FOLDER = Layout(
+    name="folder",
+    title="Folder of images",
+    kind="sequences",
+    loader="s2hand.data.folder",
+    loader_settings=("keypoints", "max_frames"),
+    own_settings=("crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
+    modules=("s2hand.data.folder", *_TRACKING, *_READING),
+    fingertips=S2HAND_FINGERTIPS,
+    versions=(),
+    handedness="both",
+    is_measured=False,
+)
+
+LAYOUTS: Mapping[DatasetName, Layout] = MappingProxyType(
+    {layout.name: layout for layout in (_FREIHAND, _HO3D, _YOUTUBE3D, _FOLDER)}
+)
 """Every layout by its name in ``data.dataset``."""

@@ -1,6 +1,7 @@
 """S2Hand: from an image and its camera to a textured hand in camera space, and its picture."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -127,7 +128,7 @@ class S2Hand(nn.Module):
     def forward(
         self,
         images: Float[Tensor, "batch 3 height width"],
-        intrinsics_px: Float[Tensor, "batch 3 3"],
+        intrinsics_px: Float[Tensor, "batch 3 3"] | None,
         camera_rotation: Float[Tensor, "batch 3 3"],
         *,
         outputs: Collection[Output] = HAND_ALONE,
@@ -136,7 +137,8 @@ class S2Hand(nn.Module):
 
         Args:
             images: RGB, 0 to 1, ``model.image_size_px`` square.
-            intrinsics_px: camera matrix of the image as it is given, after crop and resize.
+            intrinsics_px: camera matrix of the image as it is given, after crop and resize; an
+                orthographic model reads none.
             camera_rotation: x_dataset = camera_rotation · x_input, from that camera's frame to the
                 one that predictions are given in; see :class:`~s2hand.geometry.cameras.CameraView`.
             outputs: what to compute; at inference the hand alone.
@@ -158,7 +160,7 @@ class S2Hand(nn.Module):
                 lighting=Lighting.from_vector(painted.lighting_vector.float()),
             )
         if hand is not None and appearance is not None and "rendering" in outputs:
-            rendering = self.render(hand.vertices, appearance, intrinsics_px, camera_rotation)
+            rendering = self.render(hand.vertices, appearance, hand.camera_px, camera_rotation)
         return Prediction(
             hand=hand,
             appearance=appearance,
@@ -170,23 +172,25 @@ class S2Hand(nn.Module):
         self,
         vertices: Float[Tensor, "batch 778 3"],
         appearance: Appearance,
-        intrinsics_px: Float[Tensor, "batch 3 3"],
+        camera_px: Float[Tensor, "batch 3 3"],
         camera_rotation: Float[Tensor, "batch 3 3"],
     ) -> Rendering:
-        """Draw hands on black, as the input's camera sees them, at the input's size.
+        """Draw hands on black, as the model projects them, at the input's size.
 
         Convention:
             Vertices are in the dataset camera's frame, the light's direction is in the input
-            camera's: the network sees the light there.
+            camera's: the network sees the light there. ``camera_px`` is that of the hands'
+            prediction.
         """
         return render(
             vertices @ camera_rotation,
             self._topology_on(vertices.device),
             appearance.albedo,
             appearance.lighting,
-            intrinsics_px,
+            camera_px,
             height=self.config.image_size_px,
             width=self.config.image_size_px,
+            camera=self.config.projection,
             check_finite=vertices.device.type == "cpu",
         )
 
@@ -200,7 +204,7 @@ class S2Hand(nn.Module):
     def _decode(
         self,
         features: Float[Tensor, "batch features"],
-        intrinsics_px: Float[Tensor, "batch 3 3"],
+        intrinsics_px: Float[Tensor, "batch 3 3"] | None,
         camera_rotation: Float[Tensor, "batch 3 3"],
     ) -> HandPrediction:
         """Turn features into a posed hand in the dataset camera's frame."""
@@ -208,9 +212,14 @@ class S2Hand(nn.Module):
         betas = parameters.betas
         if self.config.use_mean_shape:
             betas = torch.zeros_like(betas)
-        transl = parameters.transl
-        if self.config.frame == "turned_camera":
-            transl = reference_to_camera(transl, intrinsics_px, self.config.image_size_px)
+        transl, size_px = parameters.transl, self.config.image_size_px
+        if self.config.projection == "orthographic":
+            camera_px = orthographic_camera(transl[:, 2], size_px)
+        else:
+            assert intrinsics_px is not None
+            camera_px = intrinsics_px
+            if self.config.frame == "turned_camera":
+                transl = reference_to_camera(transl, intrinsics_px, size_px)
         global_orient, transl = self.hand_layer.turned(
             camera_rotation,
             betas=betas,
@@ -234,7 +243,10 @@ class S2Hand(nn.Module):
             scale=parameters.scale,
             joints=hand.joints,
             vertices=hand.vertices,
-            projected_keypoints_px=project(hand.joints @ camera_rotation, intrinsics_px),
+            projected_keypoints_px=project(
+                hand.joints @ camera_rotation, camera_px, self.config.projection
+            ),
+            camera_px=camera_px,
         )
 
     def _convolutions(self, images: Tensor) -> torch.autocast:
@@ -271,3 +283,53 @@ def reference_to_camera(
     depth = transl[:, 2:] * focal_px.mean(dim=1, keepdim=True) / (image_size_px * REFERENCE_FOCAL)
     sideways = transl[:, :2] + depth * (centre_px - principal_px) / focal_px
     return torch.cat([sideways, depth], dim=1)
+
+
+def placed_by_camera(
+    hand: HandPrediction,
+    intrinsics_px: Float[Tensor, "batch 3 3"],
+    camera_rotation: Float[Tensor, "batch 3 3"],
+    image_size_px: int,
+) -> HandPrediction:
+    """Move an orthographic model's hands to where a camera would see them.
+
+    As :func:`reference_to_camera`: there the camera sees the hand's origin on the pixel where the
+    model does, and what lies at its depth at the same size; the rest in perspective. Projected
+    keypoints stay the model's own.
+
+    Args:
+        hand: of an orthographic model.
+        intrinsics_px: camera of the input, known or assumed.
+        camera_rotation: as in :meth:`S2Hand.forward`, where the hands come from.
+        image_size_px: side of the input.
+    """
+    depth = image_size_px * REFERENCE_FOCAL / hand.camera_px[:, :1, 0]
+    ahead = torch.cat([torch.zeros_like(depth), torch.zeros_like(depth), depth], dim=1)
+    shift = reference_to_camera(ahead, intrinsics_px, image_size_px) - ahead
+    shift = (camera_rotation @ shift[..., None]).mT
+    return replace(
+        hand,
+        transl=hand.transl + shift[:, 0],
+        joints=hand.joints + shift,
+        vertices=hand.vertices + shift,
+    )
+
+
+def orthographic_camera(
+    depth_m: Float[Tensor, "batch"], image_size_px: int
+) -> Float[Tensor, "batch 3 3"]:
+    """Return the scaled orthographic camera that shows hands as from a depth (weak perspective).
+
+    A pixel is k · x + c in each direction, k = ``REFERENCE_FOCAL`` · side / depth pixels a metre
+    and c the image's centre: what the reference camera's picture tends to as hands get flat, or as
+    depth and focal length grow alike. So the head's numbers mean the same under both projections.
+
+    Args:
+        depth_m: the head's, metres; zero has no image.
+        image_size_px: side of the square image.
+    """
+    scale = image_size_px * REFERENCE_FOCAL / depth_m
+    zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+    centre_px = one * ((image_size_px - 1) / 2)
+    entries = (scale, zero, centre_px, zero, scale, centre_px, zero, zero, one)
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))

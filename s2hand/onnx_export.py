@@ -17,9 +17,10 @@ from s2hand.geometry.rotations import axis_angle_to_matrix
 from s2hand.hand.embedded import embedded_hand
 from s2hand.model import S2Hand
 
-INPUTS = ("images", "intrinsics_px", "camera_rotation")
+INPUTS = ("images", "camera_rotation", "intrinsics_px")
 OUTPUTS = ("vertices", "joints", "keypoints_px", "rotations")
-"""Names in the file; their arguments and values are those of :class:`HandGraph`."""
+"""Names in the file; their arguments and values are those of :class:`HandGraph`. The file of an
+orthographic model has no ``intrinsics_px``."""
 
 _EXAMPLE_BATCH = 3
 """Images that the model is traced with; a batch of one would be taken for a constant."""
@@ -39,8 +40,8 @@ class HandGraph(nn.Module):
     def forward(
         self,
         images: Float[Tensor, "batch 3 size size"],
-        intrinsics_px: Float[Tensor, "batch 3 3"],
         camera_rotation: Float[Tensor, "batch 3 3"],
+        intrinsics_px: Float[Tensor, "batch 3 3"] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return vertices and joints in metres, keypoints in pixels, and rotations.
 
@@ -82,8 +83,8 @@ def export_onnx(model: S2Hand, path: Path) -> None:
     """Write a model's hand as one ONNX file, for batches of any size.
 
     The metadata hold ``s2hand`` (the version), ``hand_model`` (``embedded`` or ``MANO``),
-    ``hand_fingerprint`` and ``image_size_px``. Leaves the model on the CPU, in evaluation mode and
-    in single precision.
+    ``hand_fingerprint``, ``image_size_px`` and ``projection``. Leaves the model on the CPU, in
+    evaluation mode and in single precision.
 
     Raises:
         ExportError: If the packages of the extra ``onnx`` are missing.
@@ -100,7 +101,10 @@ def export_onnx(model: S2Hand, path: Path) -> None:
     size_px = model.config.image_size_px
     straight = torch.eye(3).repeat(_EXAMPLE_BATCH, 1, 1)
     camera = straight * torch.tensor([size_px, size_px, 1.0])
-    example = (torch.rand(_EXAMPLE_BATCH, 3, size_px, size_px), camera, straight)
+    reads_camera = model.config.projection == "perspective"
+    example: tuple[Tensor, ...] = (torch.rand(_EXAMPLE_BATCH, 3, size_px, size_px), straight)
+    example += (camera,) if reads_camera else ()
+    names = INPUTS[: len(example)]
     any_batch = {0: torch.export.Dim("batch")}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about its own parts
@@ -109,9 +113,9 @@ def export_onnx(model: S2Hand, path: Path) -> None:
             example,
             dynamo=True,
             verbose=False,
-            input_names=INPUTS,
+            input_names=names,
             output_names=OUTPUTS,
-            dynamic_shapes=(any_batch,) * len(INPUTS),
+            dynamic_shapes=(any_batch,) * len(names),
         )
     assert program is not None
     written = program.model_proto
@@ -120,6 +124,7 @@ def export_onnx(model: S2Hand, path: Path) -> None:
         "hand_model": "embedded" if is_free(model) else "MANO",
         "hand_fingerprint": model.hand_fingerprint,
         "image_size_px": str(size_px),
+        "projection": model.config.projection,
     }
     onnx.helper.set_model_props(written, told)
     with whole_file(path) as file:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+_HEIF_SUFFIXES = (".heic", ".heif")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", *_HEIF_SUFFIXES)
 """What is taken for a picture in a folder."""
 
 _EXIF_IFD, _FOCAL_LENGTH_35MM = 0x8769, 0xA405
@@ -34,13 +35,18 @@ class Photo:
 def read_photo(path: Path) -> Photo:
     """Read a picture: RGB, grey, with a palette, transparent (on black), CMYK, of 8 or 16 bits.
 
+    HEIC needs the extra ``heic`` (pillow-heif).
+
     Convention:
         A focal length equivalent to f mm on film has f / 43.27 of the picture's diagonal in
         pixels: equivalent is what sees the same along the diagonal (CIPA DCG-001).
 
     Raises:
-        DataError: If the file is missing, truncated, no picture, or of numbers without a white.
+        DataError: If the file is missing, truncated, no picture, of numbers without a white, or
+            HEIC without pillow-heif.
     """
+    if path.suffix.lower() in _HEIF_SUFFIXES:
+        _know_heif(path)
     try:
         with Image.open(path) as image:
             focal_px = _focal_px(image)
@@ -54,6 +60,45 @@ def read_photo(path: Path) -> Photo:
             f"{what_lies_at(path)}"
         ) from error
     return Photo(pixels=pixels, focal_px=focal_px)
+
+
+def _know_heif(path: Path) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a HEIC picture needs the package pillow-heif, which is not installed; run: "
+            "pip install 's2hand[heic]', or save the picture as JPEG"
+        ) from error
+    register_heif_opener()
+
+
+def exif_focal_px(path: Path) -> float | None:
+    """Return the focal length that a picture's EXIF tells, as in ``read_photo``; None: nothing.
+
+    Raises:
+        DataError: If the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return _focal_px(image)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path}: must be a picture, could not be read: {error}; there is {what_lies_at(path)}"
+        ) from error
+
+
+def assumed_intrinsics_px(
+    width_px: int, height_px: int, focal_px: float | None = None
+) -> Float[np.ndarray, "3 3"]:
+    """Return the camera of a picture of which at most a focal length is known.
+
+    Without one it is the longer side, and every distance from the camera is then wrong by a
+    common factor. The principal point is the picture's middle.
+    """
+    focal = float(max(width_px, height_px)) if focal_px is None else focal_px
+    middle = (width_px - 1) / 2, (height_px - 1) / 2
+    return np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1.0]])
 
 
 def _focal_px(image: Image.Image) -> float | None:

@@ -23,6 +23,9 @@ class HandPrediction:
     vertices: Float[Tensor, "batch 778 3"]
     projected_keypoints_px: Float[Tensor, "batch 21 2"]
     """Pixels of the network's input."""
+    camera_px: Float[Tensor, "batch 3 3"]
+    """Matrix of the camera in which the hand is projected and drawn, pixels of the input: the
+    input's own, or of a model without one the matrix of its scaled orthographic camera."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

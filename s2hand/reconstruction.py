@@ -1,6 +1,7 @@
-"""A hand from a picture of any size: cut out as the model knows hands, then put back in place."""
+"""Hands from pictures of any size: cut out as the model knows hands, then put back in place."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -15,14 +16,23 @@ from s2hand.geometry.cameras import (
     transform_keypoints,
     turned_view,
 )
+from s2hand.geometry.mirroring import (
+    mirror_boxes,
+    mirror_intrinsics,
+    mirror_pixels,
+    mirror_points,
+)
 from s2hand.inference import Predictor
-from s2hand.model import S2Hand
+from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand
+from s2hand.model import S2Hand, placed_by_camera
 from s2hand.prediction import Appearance, HandPrediction
+
+ROOM = 1.5
+"""Side of what is looked at, in extents of the points that a detector found: of the factors tried,
+the one at which the project's own model was the least off (docs/predict.md)."""
 
 _GREY = 0.8
 """Colour of hands whose model has no texture."""
-
-_MIRROR = np.array([-1.0, 1, 1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +61,20 @@ class PictureHand:
     """What the model saw of it, a left hand mirrored."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandView:
+    """A hand cut out of its picture for the model; a left hand's picture and camera mirrored."""
+
+    crop: UInt8[np.ndarray, "size size 3"]
+    camera: CameraView
+    is_left: bool
+    picture_width: int
+    intrinsics_px: Float[np.ndarray, "3 3"]
+    """The picture's own."""
+    box_px: Float[np.ndarray, "4"]
+    """The square in the picture."""
+
+
 def reconstruct(
     predictor: Predictor,
     picture: UInt8[np.ndarray, "height width 3"],
@@ -61,10 +85,65 @@ def reconstruct(
 ) -> PictureHand:
     """Reconstruct the hand in a box of a picture.
 
-    A left hand is mirrored, picture and camera: x ↦ width − 1 − x; what comes out is mirrored back.
+    Args and errors are those of :func:`cut_out`; this is that and :func:`reconstruct_views`.
+    """
+    view = cut_out(predictor.model, picture, intrinsics_px, box_px=box_px, is_left=is_left)
+    return reconstruct_views(predictor, [view])[0]
+
+
+def reconstruct_found(
+    predictor: Predictor,
+    picture: UInt8[np.ndarray, "height width 3"],
+    intrinsics_px: Float[np.ndarray, "3 3"],
+    found: Sequence[FoundHand],
+) -> list[PictureHand]:
+    """Reconstruct the hands that a detector found in a picture, each of the side that it says.
+
+    Raises:
+        ValueError: As of :func:`cut_out`, or if no point of a hand was found.
+    """
+    views = [
+        cut_out(
+            predictor.model,
+            picture,
+            intrinsics_px,
+            box_px=box_of(hand),
+            is_left=hand.right < UNKNOWN_SIDE,
+        )
+        for hand in found
+    ]
+    return reconstruct_views(predictor, views)
+
+
+def box_of(found: FoundHand) -> tuple[float, float, float, float]:
+    """Return the square around a detected hand's points, with the room that the model knows.
+
+    Raises:
+        ValueError: If no point of it was found.
+    """
+    points_px = found.keypoints_px[found.confidence > 0].astype(np.float64)
+    if not len(points_px):
+        raise ValueError("a hand must have a point with a confidence above 0, got none")
+    low, high = points_px.min(axis=0), points_px.max(axis=0)
+    centre, reach = (low + high) / 2, max(1.0, ROOM * float((high - low).max())) / 2
+    x0, y0, x1, y1 = np.concatenate((centre - reach, centre + reach)).tolist()
+    return x0, y0, x1, y1
+
+
+def cut_out(
+    model: S2Hand,
+    picture: UInt8[np.ndarray, "height width 3"],
+    intrinsics_px: Float[np.ndarray, "3 3"],
+    *,
+    box_px: tuple[float, float, float, float] | None = None,
+    is_left: bool = False,
+) -> HandView:
+    """Cut the hand in a box out of a picture, as the model wants to see it.
+
+    A left hand is mirrored, picture and camera: x ↦ width − 1 − x.
 
     Args:
-        predictor: A trained model.
+        model: What will look at it.
         picture: RGB.
         intrinsics_px: The picture's camera matrix.
         box_px: (x0, y0, x1, y1), the hand in its middle, with room around it as in the pictures
@@ -82,43 +161,84 @@ def reconstruct(
     seen, camera, seen_box = picture, np.asarray(intrinsics_px, np.float64), box
     if is_left:
         seen = picture[:, ::-1]
-        camera = _mirror_map(width) @ camera @ np.diag(_MIRROR)
-        seen_box = np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
-    view = _view(predictor.model, torch.from_numpy(camera), torch.from_numpy(seen_box))
-    crop = _cut_out(seen, view, seen_box, predictor.image_size_px)
-    outputs = predictor.model.outputs & {"hand", "appearance"}
+        camera, seen_box = mirror_intrinsics(camera, width), mirror_boxes(box, width)
+    view = _view(model, torch.from_numpy(camera), torch.from_numpy(seen_box))
+    return HandView(
+        crop=_resampled(seen, view, seen_box, model.config.image_size_px),
+        camera=view,
+        is_left=is_left,
+        picture_width=width,
+        intrinsics_px=np.asarray(intrinsics_px, np.float64),
+        box_px=box,
+    )
+
+
+def reconstruct_views(
+    predictor: Predictor, views: Sequence[HandView], *, batch_size: int = 64
+) -> list[PictureHand]:
+    """Reconstruct hands that were cut out, of one picture or of many, in batches.
+
+    A model that reads no camera sees the hand by scaling alone: its keypoints are where it saw
+    them, and the hand is put where the picture's camera sees it at about this place and size.
+
+    Args:
+        predictor: A trained model, the one that they were cut out for.
+        views: Of :func:`cut_out`.
+        batch_size: Hands of one forward pass.
+    """
+    if not views:
+        return []
+    cameras = (
+        torch.stack([view.camera.intrinsics_px for view in views]).float(),
+        torch.stack([view.camera.rotation for view in views]).float(),
+    )
     prediction = predictor.predict(
-        torch.from_numpy(crop.copy()).permute(2, 0, 1)[None] / 255,
-        view.intrinsics_px[None].float(),
-        view.rotation[None].float(),
-        outputs=outputs,
+        torch.from_numpy(np.stack([view.crop for view in views])).permute(0, 3, 1, 2) / 255,
+        *cameras,
+        outputs=predictor.model.outputs & {"hand", "appearance"},
+        batch_size=batch_size,
     )
     hand = prediction.hand
     assert hand is not None
-    keypoints_px = transform_keypoints(
-        hand.projected_keypoints_px.double(), torch.linalg.inv(view.pixel_map)[None]
-    )[0].numpy()
+    if predictor.model.config.projection == "orthographic":
+        hand = placed_by_camera(hand, *cameras, predictor.image_size_px)
     faces = predictor.model.hand_layer.faces.cpu().numpy()
-    side = _MIRROR if is_left else np.ones(3)
-    if is_left:
-        keypoints_px = keypoints_px * [-1, 1] + [width - 1, 0]
+    colours = _colours(prediction.appearance, faces, len(views))
+    return [_put_back(view, _row(hand, row), faces, colours[row]) for row, view in enumerate(views)]
+
+
+def _row(hands: HandPrediction, row: int) -> HandPrediction:
+    names = [field.name for field in fields(hands)]
+    return HandPrediction(**{name: getattr(hands, name)[row : row + 1] for name in names})
+
+
+def _put_back(
+    view: HandView,
+    hand: HandPrediction,
+    faces: Int[np.ndarray, "1538 3"],
+    colours: Float[np.ndarray, "778 3"],
+) -> PictureHand:
+    """Return a hand in its picture's own frame and pixels; what was mirrored is mirrored back."""
+    keypoints_px = transform_keypoints(
+        hand.projected_keypoints_px.double(), torch.linalg.inv(view.camera.pixel_map)[None]
+    )[0].numpy()
+    vertices, joints = hand.vertices[0].double().numpy(), hand.joints[0].double().numpy()
+    if view.is_left:
+        vertices, joints = mirror_points(vertices), mirror_points(joints)
+        keypoints_px = mirror_pixels(keypoints_px, view.picture_width)
+        faces = np.ascontiguousarray(faces[:, ::-1])
     return PictureHand(
-        vertices=hand.vertices[0].numpy() * side,
-        joints=hand.joints[0].numpy() * side,
+        vertices=vertices,
+        joints=joints,
         keypoints_px=keypoints_px,
-        faces=np.ascontiguousarray(faces[:, ::-1]) if is_left else faces,
-        colours=_colours(prediction.appearance, faces),
-        is_left=is_left,
+        faces=faces,
+        colours=colours,
+        is_left=view.is_left,
         parameters=hand,
-        intrinsics_px=np.asarray(intrinsics_px, np.float64),
-        box_px=box,
-        crop=crop,
+        intrinsics_px=view.intrinsics_px,
+        box_px=view.box_px,
+        crop=view.crop,
     )
-
-
-def _mirror_map(width: int) -> Float[np.ndarray, "3 3"]:
-    """Return the pixel map x ↦ width − 1 − x."""
-    return np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
 
 
 def _square(
@@ -159,7 +279,7 @@ def _view(
     return affine_view(intrinsics_px, crop_affine(box_px, size_px))
 
 
-def _cut_out(
+def _resampled(
     picture: UInt8[np.ndarray, "height width 3"],
     view: CameraView,
     box_px: Float[np.ndarray, "4"],
@@ -195,14 +315,16 @@ def _shift(by: float) -> Float[np.ndarray, "3 3"]:
 
 
 def _colours(
-    appearance: Appearance | None, faces: Int[np.ndarray, "1538 3"]
-) -> Float[np.ndarray, "778 3"]:
+    appearance: Appearance | None, faces: Int[np.ndarray, "1538 3"], num_hands: int
+) -> Float[np.ndarray, "hands 778 3"]:
     """Return a colour for each vertex, of a model of faces the mean of those around it."""
+    num_vertices = faces.max() + 1
     if appearance is None:
-        return np.full((faces.max() + 1, 3), _GREY)
-    albedo = appearance.albedo[0].double().clamp(0, 1).numpy()
-    if len(albedo) != len(faces):
+        return np.full((num_hands, num_vertices, 3), _GREY)
+    albedo = appearance.albedo.double().clamp(0, 1).numpy()
+    if albedo.shape[1] != len(faces):
         return albedo
-    total, corners = np.zeros((faces.max() + 1, 3)), faces.ravel()
-    np.add.at(total, corners, np.repeat(albedo, 3, axis=0))
-    return total / np.bincount(corners)[:, None]
+    corners = faces.ravel()
+    total = np.zeros((num_vertices, num_hands, 3))
+    np.add.at(total, corners, np.repeat(albedo, 3, axis=1).swapaxes(0, 1))
+    return (total / np.bincount(corners)[:, None, None]).swapaxes(0, 1)

@@ -91,8 +91,8 @@ def reconstruction_cells(
     detected_px = _to_cell(detected_keypoints_px, scale)
     projected_px = _to_cell(projected_keypoints_px, scale)
     for row in range(len(images)):
-        _draw_skeleton(detected[row], detected_px[row], detection_confidence[row].numpy())
-        _draw_skeleton(projected[row], projected_px[row], np.ones(21))
+        draw_skeleton(detected[row], detected_px[row], detection_confidence[row].numpy())
+        draw_skeleton(projected[row], projected_px[row], np.ones(21))
     if heatmap_keypoints_px is not None:
         for cell, keypoints_px in zip(
             projected, _to_cell(heatmap_keypoints_px, scale), strict=True
@@ -119,6 +119,28 @@ def turned_about_vertical(
     return turn_about_vertical(vertices - centre, angle_rad) + centre
 
 
+def draw_skeleton(
+    cell: Float[np.ndarray, "cell cell 3"],
+    keypoints_px: Float[np.ndarray, "21 2"],
+    opacity: Float[np.ndarray, "21"],
+) -> None:
+    """Draw a hand's joints and bones into a cell, in the fingers' colours.
+
+    Args:
+        cell: RGB, 0 to 1; it is drawn into.
+        keypoints_px: Pixels of the cell.
+        opacity: Of each joint, 0 to 1; a bone has that of its joints, multiplied.
+    """
+    for bone in BONES:
+        strength = float(opacity[list(bone)].prod())
+        _draw_stroke(
+            cell, keypoints_px[list(bone)], _BONE_RADIUS, _JOINT_COLOURS[bone[1]], strength
+        )
+    for joint, colour in enumerate(_JOINT_COLOURS):
+        disc = keypoints_px[[joint, joint]]
+        _draw_stroke(cell, disc, _JOINT_RADIUS, colour, float(opacity[joint]))
+
+
 def _cells(
     pictures: Float[Tensor, "rows 3 size size"], scale: int
 ) -> Float[np.ndarray, "rows cell cell 3"]:
@@ -131,21 +153,6 @@ def _to_cell(
 ) -> Float[np.ndarray, "rows 21 2"]:
     affine = resize_affine(torch.full((len(keypoints_px),), float(scale)))
     return transform_keypoints(keypoints_px, affine.to(keypoints_px)).numpy()
-
-
-def _draw_skeleton(
-    cell: Float[np.ndarray, "cell cell 3"],
-    keypoints_px: Float[np.ndarray, "21 2"],
-    opacity: Float[np.ndarray, "21"],
-) -> None:
-    for bone in BONES:
-        strength = float(opacity[list(bone)].prod())
-        _draw_stroke(
-            cell, keypoints_px[list(bone)], _BONE_RADIUS, _JOINT_COLOURS[bone[1]], strength
-        )
-    for joint, colour in enumerate(_JOINT_COLOURS):
-        disc = keypoints_px[[joint, joint]]
-        _draw_stroke(cell, disc, _JOINT_RADIUS, colour, float(opacity[joint]))
 
 
 def _draw_crosses(

@@ -5,6 +5,7 @@ JSON text with the configuration, what the training was, and the hand model's fi
 of the hand model itself lies in it, and reading it executes nothing.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -40,6 +41,16 @@ _FORMAT = f"{_FORMAT_PREFIX}1"
 _RESUME_SUFFIX = ".pt"
 _ENVELOPE = {"format", "written_by", "sha256", "record"}
 
+_MEANT_BEFORE: dict[str, object] = {
+    "extra_data": [],
+    "config.data.extra_datasets": [],
+    "config.data.extra_roots": [],
+    "config.data.supervision": "2d",
+    "config.losses.weights.joint_3d": 0.0,
+    "config.model.projection": "perspective",
+}
+"""Field of the record that files of earlier versions lack → what it would have held in them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRecord:
@@ -53,6 +64,8 @@ class ModelRecord:
     """Fingerprint of the hand model that the weights belong to."""
     data: Mapping[str, Any]
     """Record of the dataset that it was trained on; empty where it is not known."""
+    extra_data: tuple[Mapping[str, Any], ...] = ()
+    """Records of what it was trained on besides."""
     initial_weights: Mapping[str, Any]
     """Where the first weights of a part came from, by part: ``name`` of the published file and its
     ``sha256``, or the name ``none``. Those of other parts were random."""
@@ -215,12 +228,25 @@ def _checked_envelope(envelope: Any, path: Path) -> dict[str, Any]:
 
 def _record(envelope: Mapping[str, Any], path: Path) -> ModelRecord:
     try:
-        return from_plain(ModelRecord, envelope["record"], "record")
+        return from_plain(ModelRecord, _with_later_fields(envelope["record"]), "record")
     except ConfigurationError as error:
         raise CheckpointError(
             f"{path}: its record is not one of this version ({error}); it was written by s2hand "
             f"{envelope['written_by']}, this is {__version__}: open it with that version"
         ) from error
+
+
+def _with_later_fields(record: Any) -> Any:
+    """Return a record with the fields that came after it was written."""
+    record = copy.deepcopy(record)
+    for field, value in _MEANT_BEFORE.items():
+        *path, name = field.split(".")
+        node = record
+        for step in path:
+            node = node.get(step) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.setdefault(name, value)
+    return record
 
 
 def _find_hand(wanted: str, hand_model: str | Path | None, path: Path) -> HandModelData:

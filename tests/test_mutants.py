@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import mutants
-from tools.mutants import AREAS, ROOT, Outcomes, mutants_of
+from tools.mutant_areas import AREAS
+from tools.mutants import measuring
+from tools.mutants.__main__ import ROOT
+from tools.mutants.changes import mutants_of
+from tools.mutants.measuring import Outcomes
 
 SOURCE = '''
 """A module with ≥ 1 mutant."""
@@ -75,19 +78,19 @@ def test_kinds_of_changes(code: str, changes: list[str]) -> None:
 
 def test_every_area_and_its_tests_exist() -> None:
     for place, tests in AREAS.items():
-        assert mutants.tests_of(place) == tests
+        assert measuring.tests_of(place) == tests
         assert not [path for path in (place, *tests) if not (ROOT / path).exists()]
     with pytest.raises(ValueError, match=r"'s2hand/model\.py' must lie in one of platform/"):
-        mutants.tests_of("s2hand/model.py")
+        measuring.tests_of("s2hand/model.py")
 
 
 def test_a_folder_s_modules_are_those_of_its_areas_each_with_its_own_tests() -> None:
-    modules = mutants.modules_below(ROOT, "s2hand/rendering")
+    modules = measuring.modules_below(ROOT, "s2hand/rendering")
     assert "s2hand/rendering/topology.py" in modules
     assert not [module for module in modules if "cuda" in module or "pytorch3d" in module]
     beside = ["tests/s2hand/rendering/test_rendering_topology.py"]
-    assert mutants.tests_of("s2hand/rendering/topology.py") == beside
-    assert mutants.modules_below(ROOT, "s2hand/model.py") == ["s2hand/model.py"]
+    assert measuring.tests_of("s2hand/rendering/topology.py") == beside
+    assert measuring.modules_below(ROOT, "s2hand/model.py") == ["s2hand/model.py"]
 
 
 def test_where_modules_are_listed_one_by_one_none_is_forgotten() -> None:
@@ -95,7 +98,7 @@ def test_where_modules_are_listed_one_by_one_none_is_forgotten() -> None:
     for folder in folders - {Path("s2hand"), Path("platform/s2hand_platform")}:
         for path in (ROOT / folder).glob("*.py"):
             if not path.name.startswith(("__init__", "cuda", "pytorch3d")):  # none, or a GPU's
-                assert mutants.tests_of(f"{folder}/{path.name}")
+                assert measuring.tests_of(f"{folder}/{path.name}")
 
 
 def test_a_killed_mutant_stays_so_and_a_survivor_is_tried_on_other_tests(tmp_path: Path) -> None:
@@ -113,7 +116,7 @@ def test_a_killed_mutant_stays_so_and_a_survivor_is_tried_on_other_tests(tmp_pat
 MEASURE = """
 import sys
 from pathlib import Path
-from tools.mutants import Outcomes, measure
+from tools.mutants.measuring import Outcomes, measure
 
 root, results = map(Path, sys.argv[1:])
 measured = measure(
@@ -158,3 +161,77 @@ def test_what_tests_notice_is_told_from_what_they_do_not(tree: Path) -> None:
 def test_tests_that_tell_nothing_are_refused(tree: Path) -> None:
     (tree / "tests/test_sums.py").write_text("def test_nothing():\n    pass\n")
     assert "must import sums.py, and pass without it" in measure(tree).stderr
+
+
+RULES = """
+import functools
+
+LIMIT = 3
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return function(*arguments)
+    return wrapper
+
+
+class Rule:
+    at_most = 10
+
+    @decorated
+    def holds(self, value):
+        return any(value == each for each in range(self.at_most))
+
+    @property
+    def double(self):
+        def twice(value):
+            return 2 * value
+        return twice(self.at_most)
+"""
+
+SWAP = """
+import sys
+from pathlib import Path
+import rules
+from tools.mutants.swapping import swap
+
+class Asked:
+    @property
+    def __class__(self):
+        raise RuntimeError("an object that nobody may ask what it is, as some of torch's warn")
+
+asked = Asked()
+rule, holds = rules.Rule(), rules.Rule().holds
+source = Path(rules.__file__).read_bytes()
+print(
+    swap(Path(rules.__file__), source.replace(*(each.encode() for each in sys.argv[1:]))),
+    holds(9), rule.double, rules.LIMIT,
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        ("LIMIT = 3", "LIMIT = 3", "False True 20 3"),  # nothing changes
+        ("value == each", "value == each + 10", "True False 20 3"),  # within a generator expression
+        ("2 * value", "3 * value", "True True 30 3"),  # within a function within a property
+        ("return function(*arguments)", "return function and 7", "True 7 20 3"),  # of a closure
+        ("LIMIT = 3", "LIMIT = 4", "False True 20 3"),  # of the module: to be imported anew
+        ("at_most = 10", "at_most = 9", "False True 20 3"),  # of a class: too
+        ("any(value == each for each in range(self.at_most))", "7", "False True 20 3"),
+    ],
+)
+def test_what_is_imported_gets_the_changed_functions_or_nothing(
+    tmp_path: Path, before: str, after: str, outcome: str
+) -> None:
+    (tmp_path / "rules.py").write_text(RULES)
+    done = subprocess.run(
+        [sys.executable, "-c", SWAP, before, after],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == outcome, done.stderr

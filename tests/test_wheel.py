@@ -78,4 +78,4 @@ def test_pages_and_their_command_are_in_the_wheel(unpacked: Path, tmp_path: Path
     }
     done = outside(unpacked, tmp_path, "-m", "s2hand_platform.cli", "report", "tabel4")
     assert done.returncode == 2
-    assert "make one with: s2hand plan tabel4" in done.stderr
+    assert "no plan of a table or search of this name; did you mean 'table4'?" in done.stderr

@@ -65,6 +65,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/geometry/test_",
         cameras="cameras",
         mesh="mesh",
+        mirroring="mirroring",
         rotations="rotations",
     ),
     **_beside(
@@ -89,9 +90,10 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/losses/test_",
         appearance="appearance_losses what_terms_compare",
         formula="what_terms_compare",
+        joint="joint_loss what_terms_compare",
         keypoint="keypoint_losses what_terms_compare",
         laplacian="laplacian_loss what_terms_compare",
-        loss_sum="what_terms_compare",
+        loss_sum="loss_sum what_terms_compare",
         motion="motion_losses what_terms_compare",
         norm="what_terms_compare",
         objective="what_terms_compare",
@@ -127,6 +129,9 @@ AREAS: Mapping[str, Sequence[str]] = {
         threads="draw",
         topology="topology",
     ),
+    "s2hand/photos.py": ["tests/s2hand/test_photos.py"],
+    "s2hand/reconstruction.py": ["tests/s2hand/inference/test_reconstruction.py"],
+    "s2hand/videos.py": ["tests/s2hand/test_videos.py"],
     "s2hand/submission.py": ["tests/s2hand/test_server_submission.py"],
     "s2hand/schedule.py": ["tests/s2hand/test_schedule.py"],
     **_beside(
@@ -145,6 +150,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         sizes="generate",
         stage="stage",
         visibility="visibility",
+        videos="videos",
     ),
     "s2hand/synthetic/made_when_used.py": ["tests/s2hand/synthetic/test_made_when_used.py"],
     "s2hand/synthetic": [

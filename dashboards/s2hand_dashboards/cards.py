@@ -17,9 +17,7 @@ Lines = Iterator[tuple[str, str]]
 
 def cell_card(contents: TableContents, row: TableRow, column: TableColumn) -> Card:
     """Say where a cell's number comes from."""
-    if row.kind == "measured":
-        return parts(contents.cards.cell(row.id, column.label))
-    return _card(_cell_without_training(row, column))
+    return parts(contents.cards.cell(row.id, column.label))
 
 
 def contrast_card(contents: TableContents, contrast: TableContrast) -> Card:
@@ -66,19 +64,6 @@ def point_card(contents: SearchContents, point: TriedPoint) -> Card:
 def _card(lines: Lines, heading: str = "") -> tuple[Part, ...]:
     told = tuple((name, text) for name, text in lines if text)
     return (Part(heading, told),) if told else ()
-
-
-def _cell_without_training(row: TableRow, column: TableColumn) -> Lines:
-    cell = row.cells[column.label]
-    if cell.interval is not None:
-        yield "measured", f"{cell.interval.mean:.6g}, without a training"
-    if row.kind == "quoted":
-        yield "measured", "never here: the paper quotes it from elsewhere"
-    if row.kind == "published":
-        yield "measured", "not here: this row has no recipe at this scale"
-    yield "printed", str(cell.published) if cell.published else ""
-    yield "metric", f"{column.metric}, {column.direction} is better"
-    yield "unit", "" if column.unit == "1" else column.unit
 
 
 def _contrast(contents: TableContents, contrast: TableContrast) -> Lines:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
 
 
 def report(
@@ -16,7 +16,7 @@ def report(
         ),
     ],
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
@@ -43,8 +43,7 @@ def report(
     from s2hand_platform.workspace import Workspace
 
     folder = output or Workspace.resolve(workspace).root / "reports"
-    for given in names:
-        name = given.removesuffix(".toml").rpartition("/")[2]
+    for name in dict.fromkeys(each.removesuffix(".toml").rpartition("/")[2] for each in names):
         path = write(
             name,
             folder / f"{name}.html",

@@ -220,9 +220,8 @@ def _cells(contents: TableContents) -> Grid:
 
 
 def _kind(kind: str) -> str:
-    return {"baseline": "no training", "published": "the paper's alone", "quoted": "quoted"}.get(
-        kind, ""
-    )
+    words = {"baseline": "no training", "published": "the paper's alone"}
+    return words.get(kind, "" if kind == "measured" else kind)
 
 
 def _contrasts(contents: TableContents) -> Grid:

@@ -1,18 +1,18 @@
 """From a table's or a search's name to its page on the disk."""
 
 import os
-import uuid
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from s2hand.files import whole_file
 from s2hand_dashboards.contents import read_contents
 from s2hand_dashboards.errors import ReportError
 from s2hand_dashboards.pages import Page, search_page, table_page
 from s2hand_dashboards.pictures import choose_pictures
 from s2hand_dashboards.rendering import render
 from s2hand_dashboards.searches import read_search
-from s2hand_platform.errors import SpecError
+from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.spec import files
 from s2hand_platform.store.results import ResultStore
@@ -25,7 +25,7 @@ def report(
     table: str,
     path: str | Path,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     workspace: str | Path | None = None,
@@ -69,7 +69,7 @@ def _page(
     store: ResultStore,
     name: str,
     *,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
     device: str | None,
     with_pictures: bool,
@@ -84,7 +84,12 @@ def _page(
         raise SpecError(
             [f"{fault}{asked and ' with'}{asked}; make one with: s2hand sweep {name}{asked}"]
         )
-    plan = stored_plan(store, name, data=data, scale=scale, device_type=device)
+    if not is_table and name not in files.names("tables"):
+        planned = {plan.name for plan in store.table_plans()}
+        known = {*planned, *files.names("tables"), *files.names("searches")}
+        fault = f"{name}: the store at {store.path} has no plan of a table or search of this name"
+        raise SpecError([f"{fault}; {nearest(name, sorted(known))}"])
+    plan = stored_plan(store, name, data=data, scale=scale, device=device)
     return _table_page(plan, store, with_pictures=with_pictures)
 
 
@@ -95,15 +100,12 @@ def _table_page(plan: TablePlan, store: ResultStore, *, with_pictures: bool) -> 
 
 def _write(text: str, target: Path) -> None:
     """Write a file whole or not at all."""
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(target)
+        with whole_file(target) as file:
+            file.write(text.encode())
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise ReportError(
             f"{target}: the page cannot be written ({os.strerror(error.errno or 0)}); name another "
-            "folder by --output"
+            "place"
         ) from error

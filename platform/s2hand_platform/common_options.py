@@ -12,6 +12,19 @@ WorkspaceOption = Annotated[
     ),
 ]
 
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
+        "Ray of our own on this machine, as local means."
+    ),
+]
+
+KeptDataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="NAME|PATH|NAME=PATH", help="As it was run."),
+]
+
 
 class _Once(logging.Filter):
     """Lets a line pass once: a setting may be asked for many times."""

@@ -12,7 +12,7 @@ from s2hand_platform.settings import WORKSPACE
 
 _NOT_IN_ADDRESSES = "?#%"
 """The databases' and artifacts' addresses are made of the path, and would end elsewhere."""
-_REMEDY = "name another by --workspace or S2HAND_WORKSPACE, or change its permissions"
+_REMEDY = "name another, as S2HAND_WORKSPACE does too, or change its permissions"
 
 
 @dataclass(frozen=True)

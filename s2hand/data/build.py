@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from s2hand.config import S2HandConfig
+from s2hand.config import DataConfig, S2HandConfig
 from s2hand.data.files import refuse_dangling
 from s2hand.data.loader import Survey, loader_of
 from s2hand.data.sample import FrameTable
@@ -52,45 +52,85 @@ class Source:
 
 
 def training_source(config: S2HandConfig) -> Source:
-    """Say what a configuration trains on, before it holds anything out."""
+    """Say which set a configuration trains on, the first of a mixture, before holding out."""
+    return _trained_on(config.data, config.data.dataset, config.data.root, "data.root")
+
+
+def extra_sources(config: S2HandConfig) -> tuple[Source, ...]:
+    """Say which sets a configuration trains on besides.
+
+    Raises:
+        DataError: If the folder of one is not named, or a set is named twice.
+    """
     data = config.data
-    layout = LAYOUTS[data.dataset]
-    return Source(
-        layout=layout,
-        folder=dataset_folder(data.root, data.dataset),
-        split="train",
-        settings={name: getattr(data, name) for name in layout.loader_settings},
+    roots = data.extra_roots or ("",) * len(data.extra_datasets)
+    found = tuple(
+        _trained_on(data, name, root, "data.extra_roots")
+        for name, root in zip(data.extra_datasets, roots, strict=True)
     )
+    known = {training_source(config).folder.resolve()} if found else set()
+    for source in found:
+        if source.folder.resolve() in known:
+            raise DataError(
+                f"data.extra_roots: {source.folder} is named twice, so that its frames would count "
+                "twice; name each training set once"
+            )
+        known.add(source.folder.resolve())
+    return found
 
 
 def evaluation_source(config: S2HandConfig) -> Source:
-    """Say what a configuration is evaluated on."""
+    """Say what a configuration is evaluated on.
+
+    Raises:
+        DataError: If that has no true hands.
+    """
     data = config.data
     return _evaluated(data.evaluation_root or data.root, data.evaluation_dataset or data.dataset)
 
 
 def validation_source(config: S2HandConfig) -> Source | None:
-    """Say which set of its own a configuration is validated on; None: on none."""
+    """Say which set of its own a configuration is validated on; None: on none.
+
+    Raises:
+        DataError: If that has no true hands.
+    """
     data = config.data
     if not data.validation_root:
         return None
     return _evaluated(data.validation_root, data.evaluation_dataset or data.dataset)
 
 
+def _trained_on(data: DataConfig, dataset: DatasetName, root: str, field: str) -> Source:
+    layout = LAYOUTS[dataset]
+    return Source(
+        layout=layout,
+        folder=dataset_folder(root, dataset, field=field),
+        split="train",
+        settings={name: getattr(data, name) for name in layout.loader_settings},
+    )
+
+
 def _evaluated(root: str, dataset: DatasetName) -> Source:
+    _require_truth(dataset, "data.evaluation_dataset")
     folder = dataset_folder(root, dataset)
     return Source(layout=LAYOUTS[dataset], folder=folder, split="test", settings={})
 
 
-def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
+def dataset_folder(root: str | Path, dataset: DatasetName, *, field: str = "data.root") -> Path:
     """Return the folder in the official layout: ``root``, or ``root/dataset`` if that exists.
+
+    Args:
+        root: The folder that was named.
+        dataset: The layout.
+        field: What named it, for the message.
 
     Raises:
         DataError: If ``root`` is empty, or a symbolic link on the way leads nowhere.
     """
     if not str(root):
         raise DataError(
-            "data.root must name the folder of the dataset, got an empty text; "
+            f"{field} must name the folder of the {dataset} set, got an empty text; "
             "`s2hand data make synthetic` makes one that needs no download"
         )
     nested = Path(root) / dataset
@@ -99,13 +139,22 @@ def dataset_folder(root: str | Path, dataset: DatasetName) -> Path:
 
 
 def load_train(config: S2HandConfig) -> FrameTable:
-    """Load the training split that a configuration asks for, without what it holds out.
+    """Load the training split of a configuration's first set, without what it holds out.
 
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
     table = training_source(config).load()
     return table.select(np.flatnonzero(~_held_out(table, config.data.validation_fraction)))
+
+
+def load_extra(config: S2HandConfig) -> tuple[FrameTable, ...]:
+    """Load the training splits of the sets that a configuration trains on besides, whole.
+
+    Raises:
+        DataError: If a file is missing, truncated, or does not fit the others.
+    """
+    return tuple(source.load() for source in extra_sources(config))
 
 
 def load_validation(config: S2HandConfig) -> FrameTable | None:
@@ -123,6 +172,7 @@ def load_validation(config: S2HandConfig) -> FrameTable | None:
         return source.load()
     if not config.data.validation_fraction:
         return None
+    _require_truth(config.data.dataset, "data.validation_fraction")
     table = training_source(config).load()
     return table.select(np.flatnonzero(_held_out(table, config.data.validation_fraction)))
 
@@ -134,6 +184,17 @@ def load_test(config: S2HandConfig) -> FrameTable:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
     return evaluation_source(config).load()
+
+
+def _require_truth(dataset: DatasetName, setting: str) -> None:
+    """Refuse to measure on a set without true hands."""
+    if not LAYOUTS[dataset].is_measured:
+        measured = " or ".join(name for name, layout in LAYOUTS.items() if layout.is_measured)
+        raise DataError(
+            f"{setting}: {LAYOUTS[dataset].title} has no true hands in metres to measure on, it "
+            f"is trained on; evaluate and validate on {measured}, by data.evaluation_dataset with "
+            "data.evaluation_root or data.validation_root"
+        )
 
 
 def _held_out(table: FrameTable, fraction: float) -> Bool[np.ndarray, "frames"]:

@@ -89,7 +89,8 @@ def check_set(
         DataError: If the folder holds nothing of either split.
     """
     layout = LAYOUTS[dataset]
-    checks = {split: list(loader_of(layout).file_checks(folder, split)) for split in SPLITS}
+    every = {split: list(loader_of(layout).file_checks(folder, split)) for split in SPLITS}
+    checks = {split: listed for split, listed in every.items() if listed}
     found = {split: listed for split, listed in checks.items() if _is_there(listed[0].path)}
     if not found:
         folders = " nor ".join(str(listed[0].path) for listed in checks.values())
@@ -183,7 +184,8 @@ def _judged(source: Source, checked: CheckedSplit) -> CheckedSplit:
     told: tuple[str, ...] = ()
     notes: Mapping[str, str] = {}
     try:
-        notes = source.load().notes
+        notes = dict(source.load().notes)
+        notes |= loader_of(source.layout).compare(source.folder, source.split)
     except DataError as error:
         told = (str(error),)
     return CheckedSplit(

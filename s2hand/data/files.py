@@ -64,7 +64,7 @@ def read_json_array(
     Raises:
         DataError: If the file is missing, truncated, of another length or shape, or not finite.
     """
-    content = _read_json(path)
+    content = read_json(path)
     if not isinstance(content, list):
         raise DataError(f"{path}: must hold a list of arrays, got a {type(content).__name__}")
     if count is not None and len(content) != count:
@@ -162,7 +162,12 @@ def require_folder(path: Path) -> None:
         )
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Read a whole JSON file.
+
+    Raises:
+        DataError: If it is missing or cut short.
+    """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:

@@ -1,11 +1,17 @@
 """Fingerprints of the data that a configuration uses: of exactly the files that are read."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import Source, evaluation_source, training_source, validation_source
+from s2hand.data.build import (
+    Source,
+    evaluation_source,
+    extra_sources,
+    training_source,
+    validation_source,
+)
 from s2hand.data.digests import file_digests
 from s2hand.data.manifest import find_manifest
 
@@ -13,7 +19,7 @@ _FORMAT = b"s2hand dataset 2\0"
 
 
 def fingerprint_training_data(config: S2HandConfig) -> str:
-    """Return the SHA-256 of what a configuration trains on.
+    """Return the SHA-256 of what a configuration trains on, all sets of a mixture in their order.
 
     It covers the name, in the dataset's folder, and the content of every file that the loader
     reads under this configuration, symbolic links followed, and of a generated set the manifest.
@@ -22,8 +28,19 @@ def fingerprint_training_data(config: S2HandConfig) -> str:
     Raises:
         DataError: If a file is missing or cannot be read.
     """
-    source = training_source(config)
-    return fingerprint_of(source, content_digests(source, cache_dir_of(config)))
+    sources = (training_source(config), *extra_sources(config))
+    return fingerprint_of_training(
+        [
+            fingerprint_of(source, content_digests(source, cache_dir_of(config)))
+            for source in sources
+        ]
+    )
+
+
+def fingerprint_of_training(sets: Sequence[str]) -> str:
+    """Return the SHA-256 of training on sets of these fingerprints: a single one's is its own."""
+    first, *others = sets
+    return _combined({str(place): each for place, each in enumerate(sets)}) if others else first
 
 
 def fingerprint_evaluation_data(config: S2HandConfig) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from s2hand.data.extents import detected_extents
 from s2hand.data.files import (
     SPLITS,
     detection_notes,
@@ -48,9 +49,6 @@ _HALF_TURN_ABOUT_X = (0.0, 1.0, 0.0, 0.0)
 """The same change of frame as a quaternion."""
 _FRAME = "HO-3D's files are in OpenGL's frame, with y up and z back"
 _FROM_HO3D = joint_permutation("mano_tips", "openpose")
-_CONFIDENT = 0.1
-"""Detections below this do not enter a crop's extent; the paper's threshold for images (§3.2.3)."""
-_FEWEST_CONFIDENT = 3
 _SAME_WRIST_M = 0.01
 
 _TRAIN_FIELDS: dict[str, tuple[int, ...]] = {
@@ -169,7 +167,7 @@ def load_ho3d(
     elif train_crop == "truth" and joints is not None:
         boxes = _extents(project_truth(joints, intrinsics_px))
     else:
-        boxes = _detected_extents(detected_px, confidence, stored_px.astype(np.float32))
+        boxes = detected_extents(detected_px, confidence, stored_px.astype(np.float32))
     table = FrameTable(
         sample_ids=sample_ids,
         image_paths=files.images,
@@ -539,16 +537,3 @@ def _boxes(files: _Files) -> Float32[np.ndarray, "n 4"]:
 
 def _extents(points_px: Float32[np.ndarray, "n points 2"]) -> Float32[np.ndarray, "n 4"]:
     return np.concatenate([points_px.min(axis=1), points_px.max(axis=1)], axis=1)
-
-
-def _detected_extents(
-    keypoints_px: Float32[np.ndarray, "n 21 2"],
-    confidence: Float32[np.ndarray, "n 21"],
-    sizes_px: Float32[np.ndarray, "n 2"],
-) -> Float32[np.ndarray, "n 4"]:
-    found = confidence >= _CONFIDENT
-    low = np.where(found[..., None], keypoints_px, np.inf).min(axis=1)
-    high = np.where(found[..., None], keypoints_px, -np.inf).max(axis=1)
-    whole = np.concatenate([np.zeros_like(sizes_px), sizes_px - 1], axis=1)
-    enough = found.sum(axis=1, keepdims=True) >= _FEWEST_CONFIDENT
-    return np.where(enough, np.concatenate([low, high], axis=1), whole).astype(np.float32)

@@ -1,6 +1,6 @@
 """What a layout's module offers: the files that it reads, their table, a look at a whole set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,10 @@ class Survey:
     """Columns of ``FrameTable`` that hold truth: ``joints``, ``vertices``, ``rotations``."""
     detections: bool
     """Whether every image's folder has its file of detected keypoints."""
+    missing_images: int = 0
+    """Images that the lists name and that are not there, of layouts that load without them."""
+    intrinsics: bool = True
+    """Whether every frame has its camera."""
 
     @property
     def frames(self) -> int:
@@ -51,6 +55,10 @@ class FileCheck:
     """Whether the split cannot be loaded without it."""
 
 
+def _nothing_more(_folder: Path, _split: Split) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loader:
     """How a layout is read. All take the dataset's folder and the split.
@@ -64,7 +72,10 @@ class Loader:
     load: Callable[..., FrameTable]
     survey: Callable[[Path, Split], Survey]
     file_checks: Callable[[Path, Split], Iterator[FileCheck]]
-    """Name every file of the whole split with what reads it; first the split's own folder."""
+    """Name every file of the whole split with what reads it; first the one without which nothing
+    of the split is there."""
+    compare: Callable[[Path, Split], Mapping[str, str]] = _nothing_more
+    """Return notes on what only a check compares, as training must not read it."""
 
 
 def loader_of(layout: Layout) -> Loader:

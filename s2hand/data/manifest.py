@@ -87,41 +87,72 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         DataError: If the file cannot be read or is not a generated set's manifest.
     """
+    content, sha256 = _content(path)
     try:
-        raw = path.read_bytes()
-        content = json.loads(raw)
         return Manifest(
             folder=path.parent,
-            sha256=hashlib.sha256(raw).hexdigest(),
+            sha256=sha256,
             generator_version=content["parameters"]["generator_version"],
             parameters=content["parameters"],
             files={str(name): str(digest) for name, digest in content["files"].items()},
             sizes={str(name): int(size) for name, size in content.get("sizes", {}).items()},
         )
-    except (
-        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
-    ) as error:  # fmt: skip
-        raise DataError(
-            f"{path}: must be what `s2hand data make synthetic` writes, could not be read "
-            f"({type(error).__name__}: {error}); delete the folder and make the data again"
-        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(_no_manifest(path, error)) from error
 
 
 def find_manifest(folder: Path) -> tuple[Manifest, str] | None:
     """Find the manifest of the generated set that a dataset's folder belongs to.
 
     It lies beside the folder, or beside what the folder is a symbolic link to, and lists files of
-    the folder: another manifest is not this set's.
+    the folder: another set's manifest is not this one's, and nor is another program's file of that
+    name, a JSON file that tells of no parameters and files.
 
     Returns:
         The manifest and the prefix that the folder's files have in it; None: no generated set.
+
+    Raises:
+        DataError: If a file of that name lies there that cannot be read, is damaged, or no JSON:
+            the set's files could not be compared with it.
     """
     for place in dict.fromkeys((folder.absolute(), folder.resolve())):
-        try:
-            manifest = read_manifest(place.parent / MANIFEST_NAME)
-        except DataError:
+        path = place.parent / MANIFEST_NAME
+        if _is_absent(path) or not _is_of_a_set(_content(path)[0]):
             continue
+        manifest = read_manifest(path)
         prefix = f"{place.name}/"
         if any(name.startswith(prefix) for name in manifest.files):
             return manifest, prefix
     return None
+
+
+def _content(path: Path) -> tuple[Any, str]:
+    """Return what a file holds as JSON, with the SHA-256 of its bytes."""
+    try:
+        raw = path.read_bytes()
+        return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(_no_manifest(path, error)) from error
+
+
+def _is_absent(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_of_a_set(content: Any) -> bool:
+    return isinstance(content, dict) and {"parameters", "files"} <= content.keys()
+
+
+def _no_manifest(path: Path, error: Exception) -> str:
+    why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return (
+        f"{path}: must be what `s2hand data make synthetic` writes, could not be read ({why}); "
+        "delete a generated set's folder and make the data again, or, if the file is no part of "
+        "one, move it away"
+    )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from PIL import Image
 
 from s2hand.errors import DataError
@@ -56,6 +56,8 @@ def pack_images(
     boxes_px: Float64[np.ndarray, "n 4"],
     side_px: int,
     cache_dir: Path | None = None,
+    *,
+    is_mirrored: Bool[np.ndarray, "n"] | None = None,
 ) -> UInt8[np.ndarray, "n 3 side side"]:
     """Cut a square box out of every image and resize it, with smoothing where it shrinks.
 
@@ -68,25 +70,28 @@ def pack_images(
         boxes_px: Square boxes in the convention of ``crop_affine``; black outside the image.
         side_px: Side of the packed squares.
         cache_dir: Folder of the mapped file; None keeps the result in memory.
+        is_mirrored: Which images are mirrored before; their boxes are of the mirrored image.
+            None: none.
 
     Raises:
         DataError: If an image is missing or truncated, or the disk is full.
     """
     shape = (len(paths), 3, side_px, side_px)
+    mirrored = np.zeros(len(paths), np.bool_) if is_mirrored is None else is_mirrored
     if cache_dir is None:
         packed = np.empty(shape, np.uint8)
         start = 0
-        for chunk in _decoded_chunks(paths, boxes_px, side_px):
+        for chunk in _decoded_chunks(paths, boxes_px, side_px, mirrored):
             packed[start : start + len(chunk)] = chunk
             start += len(chunk)
         return packed
-    target = cache_dir / f"{_key(paths, boxes_px, side_px)}.npy"
+    target = cache_dir / f"{_key(paths, boxes_px, side_px, mirrored)}.npy"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(target.with_suffix(".lock"), work=f"packs the images of {target}"):
             if not target.exists():
                 _require_space(cache_dir, int(np.prod(shape)))
-                _write_npy(target, shape, _decoded_chunks(paths, boxes_px, side_px))
+                _write_npy(target, shape, _decoded_chunks(paths, boxes_px, side_px, mirrored))
     except OSError as error:
         raise DataError(
             f"runtime.cache_dir '{cache_dir}' must be a folder that can be written to: {error}; "
@@ -99,9 +104,10 @@ def _decoded_chunks(
     paths: Sequence[Path],
     boxes_px: Float64[np.ndarray, "n 4"],
     side_px: int,
+    is_mirrored: Bool[np.ndarray, "n"],
 ) -> Iterator[UInt8[np.ndarray, "chunk 3 side side"]]:
     def decode(row: int) -> np.ndarray:
-        return _decode(paths[row], boxes_px[row], side_px)
+        return _decode(paths[row], boxes_px[row], side_px, bool(is_mirrored[row]))
 
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), _IMAGES_PER_CHUNK):
@@ -110,7 +116,10 @@ def _decoded_chunks(
 
 
 def _decode(
-    path: Path, box_px: Float64[np.ndarray, "4"], side_px: int
+    path: Path,
+    box_px: Float64[np.ndarray, "4"],
+    side_px: int,
+    is_mirrored: bool,  # noqa: FBT001
 ) -> UInt8[np.ndarray, "3 side side"]:
     try:
         with Image.open(path) as image:
@@ -119,6 +128,8 @@ def _decode(
         raise DataError(_missing(path)) from error
     except (OSError, SyntaxError) as error:
         raise DataError(_unreadable(path, error)) from error
+    if is_mirrored:
+        pixels = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     edges = box_px + 0.5  # Pillow counts from the outer corner of the top-left pixel.
     whole = np.array([*np.floor(edges[:2]), *np.ceil(edges[2:])]).astype(int)
     inner = edges - np.tile(whole[:2], 2)
@@ -128,10 +139,12 @@ def _decode(
     return np.asarray(small).transpose(2, 0, 1)
 
 
-def _key(paths: Sequence[Path], boxes_px: np.ndarray, side_px: int) -> str:
+def _key(paths: Sequence[Path], boxes_px: np.ndarray, side_px: int, is_mirrored: np.ndarray) -> str:
     digest = hashlib.sha256(_FORMAT_VERSION)
     digest.update(str(side_px).encode())
     digest.update(np.ascontiguousarray(boxes_px, np.float64).tobytes())
+    if is_mirrored.any():
+        digest.update(is_mirrored.tobytes())
     for path in paths:
         try:
             status = path.stat()

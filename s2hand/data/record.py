@@ -10,8 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import Source, evaluation_source, training_source, validation_source
-from s2hand.data.fingerprint import cache_dir_of, content_digests, fingerprint_of
+from s2hand.data.build import (
+    Source,
+    evaluation_source,
+    extra_sources,
+    training_source,
+    validation_source,
+)
+from s2hand.data.fingerprint import (
+    cache_dir_of,
+    content_digests,
+    fingerprint_of,
+    fingerprint_of_training,
+)
 from s2hand.data.loader import Survey
 from s2hand.data.manifest import MANIFEST_NAME, Manifest, find_manifest
 from s2hand.layouts import LAYOUTS, DatasetName, Kind, PublishedSplit, PublishedVersion, Split
@@ -72,6 +83,8 @@ class DatasetRecord:
     def title(self) -> str:
         """Say in a line what the set is."""
         layout = LAYOUTS[self.name].title
+        if not LAYOUTS[self.name].versions:
+            return f"{layout.lower()} of one's own"
         if self.origin == "official":
             return f"{layout} {self.version}"
         if self.generation is None:
@@ -100,25 +113,29 @@ class DatasetRecords:
 
     training: DatasetRecord
     evaluation: DatasetRecord
+    extra: tuple[DatasetRecord, ...] = ()
+    """Of what is trained on besides."""
     validation: DatasetRecord | None = None
     """Of a validation set of its own."""
 
     @property
     def title(self) -> str:
         """Say in a line what was trained and measured on."""
-        training, evaluation = self.training, self.evaluation
-        if evaluation.title == training.title:
-            return training.title
-        return f"{evaluation.title}, trained on {training.title}"
+        trained_on = " and ".join(each.title for each in (self.training, *self.extra))
+        if self.evaluation.title == trained_on:
+            return trained_on
+        return f"{self.evaluation.title}, trained on {trained_on}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
-    """What a training says of its set."""
+    """What a training says of its sets."""
 
     fingerprint: str
     """See ``fingerprint_training_data``."""
     record: DatasetRecord
+    extra: tuple[DatasetRecord, ...] = ()
+    """Of what it trains on besides."""
 
 
 def identify_training_data(config: S2HandConfig) -> TrainingData:
@@ -127,10 +144,14 @@ def identify_training_data(config: S2HandConfig) -> TrainingData:
     Raises:
         DataError: If a list, a folder or a file is missing or cannot be read.
     """
-    source = training_source(config)
-    digests = content_digests(source, cache_dir_of(config))
+    fingerprints, records = [], []
+    for source in (training_source(config), *extra_sources(config)):
+        digests = content_digests(source, cache_dir_of(config))
+        fingerprints.append(fingerprint_of(source, digests))
+        records.append(_describe(source, digests))
+    first, *extra = records
     return TrainingData(
-        fingerprint=fingerprint_of(source, digests), record=_describe(source, digests)
+        fingerprint=fingerprint_of_training(fingerprints), record=first, extra=tuple(extra)
     )
 
 
@@ -151,6 +172,7 @@ def describe_datasets(config: S2HandConfig) -> DatasetRecords:
     return DatasetRecords(
         training=describe(training_source(config)),
         evaluation=describe(evaluation_source(config)),
+        extra=tuple(map(describe, extra_sources(config))),
         validation=None if validation is None else describe(validation),
     )
 
@@ -178,7 +200,7 @@ def _describe(source: Source, digests: Mapping[str, str]) -> DatasetRecord:
         handedness=layout.handedness,
         truth=survey.truth,
         detections=survey.detections,
-        intrinsics=True,
+        intrinsics=survey.intrinsics,
         image_formats=survey.image_suffixes,
         image_size_px=survey.image_size_px,
         generation=generation,
@@ -202,6 +224,8 @@ def _generation(manifest: Manifest, prefix: str, digests: Mapping[str, str]) -> 
 def release(source: Source, survey: Survey) -> tuple[str, str]:
     """Return the published release that a split is, or "" and why it is none."""
     title, versions = source.layout.title, source.layout.versions
+    if not versions:
+        return "", "nobody publishes it"
     for version in versions:
         published = version.splits[source.split]
         if published.frames == survey.frames:
@@ -218,12 +242,15 @@ def _mismatches(
     name = f"{title} {version.name}"
     if survey.image_suffixes != (version.image_suffix,):
         yield f"images are {', '.join(survey.image_suffixes)}; {name} has {version.image_suffix}"
-    if survey.image_size_px != version.image_size_px:
+    size_px = version.image_size_px
+    if size_px is not None and survey.image_size_px != size_px:
         width, height = survey.image_size_px
-        wanted = "x".join(map(str, version.image_size_px))
+        wanted = "x".join(map(str, size_px))
         yield f"images of {width}x{height} px; {name} has {wanted}"
-    if survey.image_files != published.image_files:
+    if published.image_files not in {None, survey.image_files}:
         yield f"{survey.image_files:,} image files; {name} has {published.image_files:,}"
+    if survey.missing_images:
+        yield f"{survey.missing_images:,} images of {name} are missing"
     if published.sequences not in {None, len(survey.sequences)}:
         yield f"{len(survey.sequences)} sequences; {name} has {published.sequences}"
     names = published.sequence_names

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from s2hand.errors import DataError
@@ -18,7 +18,8 @@ class FrameTable:
 
     Convention:
         Joints in OpenPose order, metres, OpenCV camera frame. Pixels are those of the stored
-        image, (0, 0) being the centre of its top-left pixel.
+        image, (0, 0) being the centre of its top-left pixel. All hands are right ones: of a left
+        hand everything but the stored image is mirrored.
     """
 
     sample_ids: tuple[str, ...]
@@ -37,6 +38,9 @@ class FrameTable:
     vertices: Float32[np.ndarray, "n 778 3"] | None = None
     rotations: Float32[np.ndarray, "n 16 3"] | None = None
     """True full axis-angle pose, wrist first, without a mean pose (flat hand is zero)."""
+    is_mirrored: Bool[np.ndarray, "n"] | None = None
+    """Whether the frame's hand is a left one: the image is to be mirrored, all else is already.
+    None: no hand is."""
     fingertips: Fingertips = S2HAND_FINGERTIPS
     """Vertices at which the fingertips of ``joints`` lie; the set's, not a column."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +92,7 @@ class FrameTable:
             joints=None if self.joints is None else self.joints[rows],
             vertices=None if self.vertices is None else self.vertices[rows],
             rotations=None if self.rotations is None else self.rotations[rows],
+            is_mirrored=None if self.is_mirrored is None else self.is_mirrored[rows],
         )
 
 
@@ -109,3 +114,5 @@ class Batch:
     """Row of the ``FrameTable``."""
     clip_length: int = 1
     """Frames per clip; 1 for independent frames."""
+    joints: Float[Tensor, "batch 21 3"] | None = None
+    """True joints, metres, the dataset camera's frame; None: not for this training to see."""

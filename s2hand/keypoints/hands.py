@@ -10,8 +10,8 @@ Three rules hold for every file of detections, ``openpose.py``'s included:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -19,6 +19,7 @@ from jaxtyping import Float32, Int64, UInt8
 from s2hand.errors import DataError
 from s2hand.keypoints.names import Side
 from s2hand.keypoints.openpose import Detections
+from s2hand.keypoints.rules import image_key, require_ones
 
 UNKNOWN_SIDE = 0.5
 """``right`` where nothing tells."""
@@ -39,8 +40,12 @@ class FoundHand:
     """Probability that it is a right hand; 1 or 0 from detectors that only name the side."""
 
 
+@runtime_checkable
 class HandDetector(Protocol):
-    """What finds hands in a picture."""
+    """What finds hands in a picture; ``docs/keypoints.md`` shows one.
+
+    Opened anew in every process that looks at pictures, it need not be picklable.
+    """
 
     @property
     def name(self) -> str:
@@ -51,7 +56,11 @@ class HandDetector(Protocol):
         """Its version: two of one version find the same."""
 
     def find_hands(self, picture: UInt8[np.ndarray, "height width 3"]) -> Sequence[FoundHand]:
-        """Find the hands of an RGB picture, the surest first; none: an empty sequence."""
+        """Find the hands of an RGB picture, the surest first; none: an empty sequence.
+
+        The picture is as it is stored; so are the hands' points, in OpenPose's order, which may lie
+        outside. Confidences are 0 to 1, best of all the probability that a point is right.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +186,35 @@ def parse_hand(where: str, triples: Any, right: float) -> FoundHand | None:
     )
 
 
+def require_hand(where: str, hand: FoundHand) -> None:
+    """Check what a detector says is a hand.
+
+    Args:
+        where: Who found it, and in what, for errors.
+        hand: What was found.
+
+    Raises:
+        DataError: If it has not 21 finite points and as many confidences, or one of these or
+            ``right`` is not in 0..1.
+    """
+    shapes = np.shape(hand.keypoints_px), np.shape(hand.confidence)
+    if shapes != ((21, 2), (21,)):
+        raise DataError(
+            f"{where} must have keypoints_px of shape (21, 2) and confidence of (21,), got "
+            f"{shapes[0]} and {shapes[1]}"
+        )
+    if not np.isfinite(hand.keypoints_px).all():
+        raise DataError(
+            f"{where} must have finite keypoints_px; (0, 0) and confidence 0: not found"
+        )
+    probabilities = np.append(hand.confidence, hand.right)
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise DataError(
+            f"{where} must have confidences and right from 0 to 1, got {probabilities.min():g} to "
+            f"{probabilities.max():g}"
+        )
+
+
 def match_images(
     path: Path,
     entries: Mapping[str, Sequence[FoundHand]],
@@ -207,7 +245,8 @@ def match_images(
             f"{len(entries)} entries, of images such as {next(iter(entries), 'none')}; detect on "
             "these images, or write their file names"
         )
-    _require_ones(path, [hand for hands in entries.values() for hand in hands])
+    found_in_all = [hand.confidence for hands in entries.values() for hand in hands]
+    require_ones(path, np.array(found_in_all, np.float32).reshape(-1, 21))
     found: dict[str, Sequence[FoundHand]] = dict.fromkeys(images, ())
     for key in known:
         hands = entries[key]
@@ -221,12 +260,6 @@ def match_images(
         num_missing=len(images) - len(known),
         num_unknown=sum(1 for key, hands in entries.items() if hands and key not in names),
     )
-
-
-def image_key(name: str) -> str:
-    """Return what tells an image from the others: no folder, ending or leading zeros."""
-    stem = PurePosixPath(name.replace("\\", "/")).stem
-    return stem.lstrip("0") or stem[:1]
 
 
 def _names_by_key(images: Mapping[str, tuple[int, int]]) -> dict[str, str]:
@@ -243,17 +276,6 @@ def _names_by_key(images: Mapping[str, tuple[int, int]]) -> dict[str, str]:
 
 def _num_above_one(hands: Sequence[FoundHand]) -> int:
     return sum(int((hand.confidence > 1).sum()) for hand in hands)
-
-
-def _require_ones(path: Path, hands: Sequence[FoundHand]) -> None:
-    """Refuse confidences of another scale: a peak above 1 is an exception."""
-    above, found = _num_above_one(hands), sum(int((hand.confidence > 0).sum()) for hand in hands)
-    if 2 * above > found:
-        largest = max(float(hand.confidence.max()) for hand in hands)
-        raise DataError(
-            f"{path}: confidences must go from 0 to 1, got {above} of {found} above 1, the largest "
-            f"{largest:g}; divide them by what stands for certainty (100 in percent)"
-        )
 
 
 def _within_one(hand: FoundHand) -> FoundHand:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at, whole_file
+from s2hand.keypoints.rules import image_key, require_ones
 
 _DECIMALS_PX, _DECIMALS_CONFIDENCE = 2, 4
 _NUM_KEYPOINTS = 21
@@ -71,10 +72,10 @@ def read_detections(
     remedy = "write (0, 0) with confidence 0 for a keypoint that was not found"
     every = np.arange(len(confidence))
     _require_range(path, "confidence", confidence, (0.0, np.inf), every, remedy)
-    _require_ones(path, confidence)
+    require_ones(path, confidence)
     names = [_name(path, name, entry) for entry, name in enumerate(name_list)]
     by_key = _entries_by_key(path, names, keypoints, confidence)
-    keys = [_key(name) for name in images]
+    keys = [image_key(name) for name in images]
     rows = [row for row, key in enumerate(keys) if key in by_key]
     if not rows:
         raise DataError(
@@ -82,7 +83,7 @@ def read_detections(
             f"{len(name_list)} entries, of images such as {next(iter(by_key), 'none')}; detect on "
             "these images, or write their file names"
         )
-    known = {*keys, *(_key(name) for name in others)}
+    known = {*keys, *(image_key(name) for name in others)}
     unknown = [entry for key, entry in by_key.items() if key not in known]
     num_unknown = int((confidence[unknown] > 0).any(axis=1).sum())
     entries = np.array([by_key[keys[row]] for row in rows])
@@ -184,22 +185,12 @@ def _require_range(
         )
 
 
-def _require_ones(path: Path, confidence: np.ndarray) -> None:
-    """Refuse confidences of another scale: a peak above 1 is an exception."""
-    above, found = int((confidence > 1).sum()), int((confidence > 0).sum())
-    if 2 * above > found:
-        raise DataError(
-            f"{path}: confidences must go from 0 to 1, got {above} of {found} above 1, the largest "
-            f"{confidence.max():g}; divide them by what stands for certainty (100 in percent)"
-        )
-
-
 def _entries_by_key(
     path: Path, names: Sequence[str], keypoints: np.ndarray, confidence: np.ndarray
 ) -> dict[str, int]:
     by_key: dict[str, int] = {}
     for entry, name in enumerate(names):
-        first = by_key.setdefault(_key(name), entry)
+        first = by_key.setdefault(image_key(name), entry)
         if first != entry and not (
             np.array_equal(keypoints[first], keypoints[entry])
             and np.array_equal(confidence[first], confidence[entry])
@@ -210,12 +201,6 @@ def _entries_by_key(
                 "name, or detect again"
             )
     return by_key
-
-
-def _key(name: str) -> str:
-    """Return what tells an image from the others of its folder."""
-    stem = PurePosixPath(name.replace("\\", "/")).stem
-    return stem.lstrip("0") or stem[:1]
 
 
 def _name(path: Path, entry: object, index: int) -> str:

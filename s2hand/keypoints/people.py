@@ -20,11 +20,11 @@ from s2hand.keypoints.hands import (
     UNKNOWN_SIDE,
     FoundHand,
     HandTable,
-    image_key,
     match_images,
     parse_hand,
 )
 from s2hand.keypoints.json_files import read_json, require_fields, require_list
+from s2hand.keypoints.rules import image_key
 
 ENDING = "_keypoints.json"
 _FIELDS = {"hand_left_keypoints_2d": 0.0, "hand_right_keypoints_2d": 1.0}

@@ -12,7 +12,6 @@ from s2hand.files import whole_file
 from s2hand.keypoints.hands import (
     FoundHand,
     HandTable,
-    image_key,
     match_images,
     one_per_image,
     parse_hand,
@@ -22,6 +21,7 @@ from s2hand.keypoints.json_files import read_json, require_fields, require_list
 from s2hand.keypoints.names import LayoutName, Side
 from s2hand.keypoints.openpose import read_detections, write_detections
 from s2hand.keypoints.people import read_people, write_people
+from s2hand.keypoints.rules import image_key
 from s2hand.keypoints.wholebody import read_wholebody, write_wholebody
 
 _FORMAT = "s2hand-keypoints/1"

@@ -21,11 +21,11 @@ from s2hand.keypoints.hands import (
     UNKNOWN_SIDE,
     FoundHand,
     HandTable,
-    image_key,
     match_images,
     parse_hand,
 )
 from s2hand.keypoints.json_files import read_json, require_fields, require_list
+from s2hand.keypoints.rules import image_key
 
 NUM_POINTS = 133
 LEFT_HAND = slice(91 * 3, 112 * 3)

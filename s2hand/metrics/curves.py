@@ -106,6 +106,8 @@ def frames_curve(errors_px: Float[np.ndarray, "n 21"]) -> Curve:
 def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
     """Return every curve that a set's truth and predictions allow.
 
+    Of hands without a place there is none that compares places.
+
     Returns:
         By their names in ``CURVES``: of joints and vertices in millimetres, of keypoints in
         224-equivalent pixels.
@@ -124,7 +126,11 @@ def curves_of(predictions: Predictions, table: FrameTable) -> dict[str, Curve]:
             point_errors(align_procrustes(some, truth), truth) for some, truth in pairs
         )
         curves["abs_vertices"] = _pck_curve(point_errors(some, truth) for some, truth in pairs)
-    return {name: curves[name] for name in CURVES if name in curves}
+    return {
+        name: curves[name]
+        for name in CURVES
+        if name in curves and (predictions.is_placed or not name.startswith("abs_"))
+    }
 
 
 def _pck_curve(parts: Iterable[Float[np.ndarray, "_ points"]]) -> Curve:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int
 
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
-from s2hand.geometry.cameras import project
+from s2hand.geometry.cameras import project, transform_keypoints
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
 from s2hand.metrics.alignment import align_procrustes, align_root, align_scale_translation
 from s2hand.metrics.appearance import shape_sd, texture_sd
@@ -29,6 +29,9 @@ _TIPS = slice(4, None, 4)
 """The fingertips in OpenPose order, thumb to little."""
 _CHUNK_SAMPLES = 512
 
+_OF_PLACES = ("abs_", "f_score_")
+"""How metrics begin that need the place of the hand."""
+
 HAND_PARAMETERS = ("betas", "hand_pose_pca", "global_orient", "transl", "scale")
 """Parameters of the hand layer, which joints and vertices follow from."""
 
@@ -42,6 +45,9 @@ class Predictions:
     fingertips: Fingertips | None = S2HAND_FINGERTIPS
     """Vertices at which the fingertips of ``joints`` lie. None, of another program's predictions:
     not known; then joints are compared with the truth's as they are."""
+    is_placed: bool = True
+    """Whether the hands stand where they are seen from the dataset's camera. Those of an
+    orthographic model do not: what compares places is left out."""
     hand_pose: Float[np.ndarray, "n 15 3"] | None = None
     """Full axis-angle, mean pose included."""
     global_orient: Float[np.ndarray, "n 3"] | None = None
@@ -107,7 +113,7 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
 
     Metrics whose truth the table lacks are left out: vertex metrics without ``vertices``, joint
     metrics without ``joints``, smoothness and deviations without sequences; likewise those of
-    what was not predicted.
+    what was not predicted, and of hands without a place those that compare places.
 
     Joints are compared at the predictions' fingertip vertices: where the truth's joints have
     others, as HO-3D's, the tips are taken from the true vertices, so that a perfect mesh has no
@@ -132,6 +138,8 @@ def evaluate(predictions: Predictions, table: FrameTable) -> SetEvaluation:
     if true_joints is not None and predictions.keypoints is not None:
         samples |= _keypoint_samples(predictions.keypoints, true_joints)
     samples |= predictions.fit or {}
+    if not predictions.is_placed:
+        samples = {name: each for name, each in samples.items() if not name.startswith(_OF_PLACES)}
     metrics = {
         name: float(np.nanmean(values))
         for name, values in samples.items()
@@ -222,19 +230,49 @@ def _joint_samples(
     rooted_m = point_errors(
         align_root(predictions.joints, predictions.joints), align_root(truth, truth)
     )
-    predicted_px, truth_px = (
-        project(
-            torch.from_numpy(np.asarray(joints, np.float64)),
-            torch.from_numpy(np.asarray(intrinsics_px, np.float64)),
-        ).numpy()
-        for joints in (predictions.joints, truth)
-    )
-    return {
+    samples = {
         **{f"{name}_mpjpe_cm": each.mean(axis=1) * CM_PER_M for name, each in errors_m.items()},
         **{f"{name}_auc_j_0_50mm": sample_auc(each) for name, each in errors_m.items()},
         "root_mpjpe_cm": rooted_m.mean(axis=1) * CM_PER_M,
-        "projected_mpjpe_px": point_errors(predicted_px, truth_px).mean(axis=1),
     }
+    predicted_px = _stored_keypoints_px(predictions, intrinsics_px)
+    if predicted_px is not None:
+        errors_px = point_errors(predicted_px, _projected(truth, intrinsics_px))
+        samples["projected_mpjpe_px"] = errors_px.mean(axis=1)
+    return samples
+
+
+def _stored_keypoints_px(
+    predictions: Predictions, intrinsics_px: Float[np.ndarray, "n 3 3"]
+) -> Float[np.ndarray, "n 21 2"] | None:
+    """Return the predicted joints in the stored images, as the model itself projects them.
+
+    A model without a camera sees them in its input alone, whose pixels are those of the stored
+    image seen by another camera. None: it is not known where it saw them.
+    """
+    if predictions.is_placed:
+        return _projected(predictions.joints, intrinsics_px)
+    keypoints = predictions.keypoints
+    if keypoints is None:
+        return None
+    of_stored, of_input, rotation, points_px = (
+        torch.from_numpy(np.asarray(values, np.float64))
+        for values in (
+            *(intrinsics_px, keypoints.intrinsics_px, keypoints.camera_rotation),
+            keypoints.projected,
+        )
+    )
+    pixel_map = of_stored @ rotation @ torch.linalg.inv(of_input)
+    return transform_keypoints(points_px, pixel_map).numpy()
+
+
+def _projected(
+    joints: Float[np.ndarray, "n 21 3"], intrinsics_px: Float[np.ndarray, "n 3 3"]
+) -> Float[np.ndarray, "n 21 2"]:
+    return project(
+        torch.from_numpy(np.asarray(joints, np.float64)),
+        torch.from_numpy(np.asarray(intrinsics_px, np.float64)),
+    ).numpy()
 
 
 def _dataset_tips_samples(

@@ -1,35 +1,24 @@
 """Image encoders: EfficientNet, and a small convolutional network for CPUs and small images."""
 
-import hashlib
 import math
-import os
 from dataclasses import dataclass
-from http.client import HTTPException
-from pathlib import Path
 
 import torch
 from efficientnet_pytorch import EfficientNet
+from efficientnet_pytorch.utils import get_model_params
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from s2hand.config import ModelConfig
 from s2hand.errors import ConfigurationError
-from s2hand.files import what_lies_at
-
-WEIGHTS_VARIABLE = "S2HAND_IMAGENET_WEIGHTS"
-"""Environment variable: path of the ImageNet weights as efficientnet-pytorch publishes them."""
-
-_WEIGHTS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
-_WEIGHTS_FILES = {
-    "efficientnet-b0": "efficientnet-b0-355c32eb.pth",
-    "efficientnet-b3": "efficientnet-b3-5fb5a3c3.pth",
-}
-"""File names that end in the first digits of the file's own SHA-256."""
+from s2hand.networks.imagenet_weights import load_imagenet_weights
 
 RANDOM_WEIGHTS = {"name": "none"}
 """Origin of initial weights that are random."""
 
-_LOW_LEVEL_CHANNELS = {"efficientnet-b0": 24, "efficientnet-b3": 32}
+_LITE = "efficientnet-lite0"
+
+_LOW_LEVEL_CHANNELS = {"efficientnet-b0": 24, "efficientnet-b3": 32, "efficientnet-lite0": 24}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,18 +55,20 @@ class EfficientNetEncoder(nn.Module):
     """EfficientNet up to its pooled features; drop-connect 0.2 acts in training.
 
     Padding is TensorFlow's SAME for the given image size. The low-level map is the last of the
-    stage at a quarter of the image, 24×56×56 (b0) or 32×56×56 (b3) at 224 pixels.
+    stage at a quarter of the image, 24×56×56 (b0, lite0) or 32×56×56 (b3) at 224 pixels. lite0 is
+    b0 without squeeze and excitation and with ReLU6, and its weights expect (255 x - 127) / 128 for
+    a value x; the others see values as they are.
 
     References:
         Paper §3.2.1 (b0); the released code uses b3 from random weights, and the same map.
+        EfficientNet-Lite: TensorFlow's TPU models, ``efficientnet/lite``.
     """
 
     def __init__(self, name: str, *, image_size_px: int) -> None:
         super().__init__()
         self.name = name
         self.image_size_px = image_size_px
-        self.network = EfficientNet.from_name(name, image_size=image_size_px, include_top=False)
-        self.network.set_swish(memory_efficient=False)
+        self.network = _network(name, image_size_px)
         self.num_features: int = self.network._bn1.num_features  # noqa: SLF001
         self.num_low_level_channels = _LOW_LEVEL_CHANNELS[name]
         self.initial_weights = RANDOM_WEIGHTS
@@ -86,24 +77,35 @@ class EfficientNetEncoder(nn.Module):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> ImageFeatures:
         """Encode images with values in 0 to 1; no mean or deviation is taken out first."""
         check_image_size(images, self.image_size_px)
+        if self.name == _LITE:
+            images = (255 * images - 127) / 128
         maps = self.network.extract_endpoints(images)
         return ImageFeatures(
             pooled=maps["reduction_6"].mean(dim=(2, 3)), low_level=maps["reduction_2"]
         )
 
     def load_imagenet_weights(self) -> None:
-        """Load the weights from ``S2HAND_IMAGENET_WEIGHTS``, torch's cache, or their publisher.
+        """Load the published weights.
 
         Raises:
-            ConfigurationError: if none of the three has the right file.
+            ConfigurationError: if they are not to be had, or the file is another.
         """
-        file_name = _WEIGHTS_FILES[self.name]
-        path = _find_weights_file(file_name)
-        sha256 = _require_published(path, file_name)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        features = {key: value for key, value in state.items() if not key.startswith("_fc.")}
+        features, origin = load_imagenet_weights(self.name)
         self.network.load_state_dict(features)
-        self.initial_weights = {"name": file_name, "sha256": sha256}
+        self.initial_weights = origin
+
+
+def _network(name: str, image_size_px: int) -> EfficientNet:
+    if name != _LITE:
+        network = EfficientNet.from_name(name, image_size=image_size_px, include_top=False)
+        network.set_swish(memory_efficient=False)
+        return network
+    size = {"image_size": image_size_px, "include_top": False}
+    blocks, shared = get_model_params("efficientnet-b0", size)
+    network = EfficientNet([block._replace(se_ratio=None) for block in blocks], shared)
+    for module in (network, *network._blocks):  # noqa: SLF001
+        module._swish = nn.ReLU6()  # noqa: SLF001
+    return network
 
 
 class ConvNetEncoder(nn.Module):
@@ -176,49 +178,3 @@ def check_image_size(images: Float[Tensor, "batch 3 height width"], image_size_p
             f"images must be {image_size_px}×{image_size_px} (model.image_size_px), got "
             f"{height}×{width}; resize them together with their intrinsics"
         )
-
-
-def _find_weights_file(file_name: str) -> Path:
-    """Return the path of the user's copy, of torch's, or of one downloaded to torch's cache."""
-    if path := os.environ.get(WEIGHTS_VARIABLE):
-        return Path(path)
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    if not cached.is_file():
-        try:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(
-                _WEIGHTS_URL + file_name, str(cached), _digits(file_name), progress=False
-            )
-        except (OSError, HTTPException, RuntimeError) as error:
-            raise ConfigurationError(
-                f"model.pretrained='imagenet' needs {file_name}, which is neither in torch's cache "
-                f"({cached.parent}) nor to be had from {_WEIGHTS_URL} ({error}); "
-                f"set {WEIGHTS_VARIABLE} to the file's path, or choose model.pretrained='none'"
-            ) from error
-    return cached
-
-
-def _require_published(path: Path, file_name: str) -> str:
-    """Return a file's SHA-256; it must be the published file: its content enters no identity."""
-    digits = _digits(file_name)
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _other_than_published(path, file_name) from error
-    if not found.startswith(digits):
-        fault = f", whose SHA-256 begins with {digits}, got one that begins with {found[:8]}"
-        raise _other_than_published(path, file_name, fault)
-    return found
-
-
-def _other_than_published(path: Path, file_name: str, fault: str = "") -> ConfigurationError:
-    return ConfigurationError(
-        f"{path}: expected the published {file_name}{fault}; there is {what_lies_at(path)}: put "
-        f"{_WEIGHTS_URL}{file_name} there, or its path into {WEIGHTS_VARIABLE}"
-    )
-
-
-def _digits(file_name: str) -> str:
-    """Return the first digits of a published file's SHA-256."""
-    return file_name.removesuffix(".pth").rsplit("-", maxsplit=1)[-1]

@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from s2hand.errors import DataError
 from s2hand.layouts import Split
-from s2hand.synthetic import collection, sequences
-from s2hand.synthetic.files import write_file, write_json_arrays, write_pieces
+from s2hand.synthetic import collection, sequences, videos
+from s2hand.synthetic.files import format_entries, write_file, write_json_arrays, write_pieces
 from s2hand.synthetic.namespaces import Role
 from s2hand.synthetic.shard import ShardRecord, load_record
 
@@ -75,6 +75,40 @@ def write_sequence_annotations(root: Path, role: Role, records: Sequence[Path]) 
             blocks = (record.arrays[name] for record in _read(records))
             hashes[path] = write_json_arrays(root / path, blocks)
     return hashes
+
+
+def write_video_annotations(root: Path, records: Sequence[Path]) -> dict[str, str]:
+    """Write YouTube-3D-Hands' file of the training split; return its hash.
+
+    Raises:
+        DataError: When a record has gone or the file cannot be written.
+    """
+    name = f"{videos.FOLDER}/youtube_train.json"
+    return {name: write_pieces(root / name, _video_pieces(records))}
+
+
+def _video_pieces(records: Sequence[Path]) -> Iterator[bytes]:
+    width, height = videos.ANNOTATED_SIZE_PX
+    images: list[dict[str, object]] = []
+    first_images: list[int] = []
+    for record in _read(records):
+        first_images.append(len(images))
+        folder = f"youtube/{record.arrays['name'].item()}/video/frames"
+        for frame in record.arrays["frames"]:
+            image = {"name": f"{folder}/{frame}.png", "width": width, "height": height}
+            images.append({**image, "id": len(images)})
+    yield b'{"images": ' + json.dumps(images).encode() + b', "annotations": ['
+    count = 0
+    for record, first_image in zip(_read(records), first_images, strict=True):
+        hands = (record.arrays[name] for name in ("hand_places", "is_left", "vertices_px"))
+        for place, is_left, vertices_px in zip(*hands, strict=True):
+            image_id = first_image + int(place)
+            hand = {"is_left": int(is_left), "image_id": image_id, "id": count}
+            opening = b", " if count else b""
+            yield opening + b'{"vertices": ' + format_entries(vertices_px[None]) + b", "
+            yield json.dumps(hand).encode()[1:]
+            count += 1
+    yield b"]}"
 
 
 def _detections(

@@ -36,7 +36,7 @@ def contact_sheet(root: Path) -> Image.Image:
     return sheet.quantize(_COLOURS)
 
 
-def _tile(path: Path, box: tuple[float, float, float, float] | None) -> Image.Image:
+def _tile(path: Path, box: tuple[int, int, int, int] | None) -> Image.Image:
     with Image.open(path) as image:
         part = image if box is None else image.crop(box)
         return part.convert("RGB").resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, no_type_check
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from s2hand.compiled import compiled
 from s2hand.errors import DataError
+from s2hand.files import whole_file
 
 DECIMALS = 6
 """Digits after the point in JSON: micrometres."""
@@ -84,18 +85,14 @@ def unwritable(path: Path, error: OSError) -> str:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    # Only the lock's holder writes: what a killed process left here is written over.
-    partial = path.with_name(f"{path.name}.partial")
+    # Only the lock's holder writes: what a killed process left under the name is written over.
+    beside = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with whole_file(path, beside=beside, on_disk=False) as file:
             yield file
-        partial.replace(path)
     except OSError as error:
         raise DataError(unwritable(path, error)) from error
-    finally:
-        with suppress(OSError):  # where the folder itself is the trouble, there is no file
-            partial.unlink(missing_ok=True)
 
 
 _COMMA, _SPACE, _OPEN, _CLOSE, _MINUS, _POINT, _ZERO = (ord(c) for c in ", []-.0")

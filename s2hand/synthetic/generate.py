@@ -23,6 +23,7 @@ from s2hand.files import exclusive
 from s2hand.synthetic.annotations import (
     write_collection_annotations,
     write_sequence_annotations,
+    write_video_annotations,
 )
 from s2hand.synthetic.collection import SHARD_IMAGES, make_collection_shard
 from s2hand.synthetic.detector import DETECTORS, Detector, DetectorName
@@ -34,8 +35,14 @@ from s2hand.synthetic.sequences import make_sequence
 from s2hand.synthetic.shard import load_record, save_record
 from s2hand.synthetic.sizes import SIZES, NamespaceSize, SizeName, SyntheticSize
 from s2hand.synthetic.stage import Stage, build_stage
+from s2hand.synthetic.videos import make_video
 
 _LOCK_NAME = ".lock"
+_MAKERS = {
+    "collection": make_collection_shard,
+    "sequence": make_sequence,
+    "video": make_video,
+}
 MIN_IMAGE_SIZE_PX, MAX_IMAGE_SIZE_PX = 32, 512
 
 Progress = Callable[[int, int], None]
@@ -46,7 +53,7 @@ Progress = Callable[[int, int], None]
 class Shard:
     """A piece of work that is done or not done."""
 
-    kind: Literal["collection", "sequence"]
+    kind: Literal["collection", "sequence", "video"]
     namespace: Namespace
     index: int
     count: int
@@ -82,6 +89,9 @@ def make_synthetic(
     verify: bool = False,
 ) -> None:
     """Make the synthetic benchmark in the official layouts of FreiHAND and HO-3D.
+
+    With one of ``IN_THE_WILD_SIZES`` only videos in YouTube-3D-Hands' layout are made, as a set of
+    their own in the folder ``in_the_wild``.
 
     The same arguments give the same bytes on the same machine, whatever the number of workers. An
     interrupted run is continued by the same call; a finished set is checked and left as it is. Of
@@ -223,7 +233,8 @@ def _plan(namespace: Namespace, size: NamespaceSize, seed: int) -> list[Shard]:
     ]
     for index in range(size.sequences):
         count = size.num_frames(named_generator(seed, namespace, "length", index))
-        shards.append(Shard(kind="sequence", namespace=namespace, index=index, count=count))
+        kind: Literal["sequence", "video"] = "video" if namespace == "in_the_wild" else "sequence"
+        shards.append(Shard(kind=kind, namespace=namespace, index=index, count=count))
     return shards
 
 
@@ -239,8 +250,7 @@ def _work_off(
     """Make the shards that are not done yet; on an error those that have not begun stay undone."""
 
     def work(shard: Shard) -> int:
-        make = make_collection_shard if shard.kind == "collection" else make_sequence
-        record = make(stage, root, shard.index, shard.count, image_size_px, detector)
+        record = _MAKERS[shard.kind](stage, root, shard.index, shard.count, image_size_px, detector)
         save_record(shard.record_path(root), record)
         return shard.count
 
@@ -260,7 +270,7 @@ def _finish(made: _Set) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for namespace, shards in made.plans.items():
         role = ROLES[namespace]
-        paths: dict[str, list[Path]] = {"collection": [], "sequence": []}
+        paths: dict[str, list[Path]] = {kind: [] for kind in _MAKERS}
         for shard in shards:
             path = shard.record_path(made.root)
             paths[shard.kind].append(path)
@@ -270,6 +280,8 @@ def _finish(made: _Set) -> dict[str, str]:
             hashes.update(write_collection_annotations(made.root, role, paths["collection"]))
         if paths["sequence"]:
             hashes.update(write_sequence_annotations(made.root, role, paths["sequence"]))
+        if paths["video"]:
+            hashes.update(write_video_annotations(made.root, paths["video"]))
     return hashes
 
 

@@ -1,4 +1,4 @@
-"""The four namespaces: what each is for, where it lies on disk, which postures are its own.
+"""The namespaces: what each is for, where it lies on disk, which postures are its own.
 
 No subject, background, thing, sequence or posture example belongs to two of them, whatever seeds
 they are made with: a namespace's name is part of every random generator, and the hand's examples
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -18,8 +18,9 @@ from jaxtyping import Int
 from s2hand.hand.model_data import HandModelData
 from s2hand.layouts import Split
 
-Namespace = Literal["pretraining", "training", "validation", "test"]
-NAMESPACES: tuple[Namespace, ...] = get_args(Namespace)
+Namespace = Literal["pretraining", "training", "validation", "test", "in_the_wild"]
+NAMESPACES: tuple[Namespace, ...] = ("pretraining", "training", "validation", "test")
+"""Those that the hand's posture examples are dealt out to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +33,9 @@ class Role:
     """Which of the official splits it is written as."""
     has_truth: bool
     """Whether the true hand is written, where the official layout has it."""
-    posture_share: float
+    posture_share: float = 0.0
+    postures_of: Namespace | None = None
+    """The namespace whose posture examples it has, where it has none of its own."""
 
 
 ROLES: Mapping[Namespace, Role] = MappingProxyType(
@@ -41,6 +44,9 @@ ROLES: Mapping[Namespace, Role] = MappingProxyType(
         "training": Role(folder="", split="train", has_truth=True, posture_share=0.25),
         "validation": Role(folder="validation", split="test", has_truth=True, posture_share=0.12),
         "test": Role(folder="", split="test", has_truth=True, posture_share=0.18),
+        "in_the_wild": Role(
+            folder="in_the_wild", split="train", has_truth=True, postures_of="pretraining"
+        ),
     }
 )
 """Starting weights are trained on ``pretraining``, rows of tables on ``training``; settings are
@@ -48,7 +54,8 @@ chosen on ``validation``; ``test`` is read by final runs alone.
 
 Pretraining has the most postures, as what it learns of hands must be general; test has enough of
 them to cover all kinds of grasps (280 examples, and their mixtures), validation, which only ranks
-settings, has the fewest.
+settings, has the fewest. Videos in the wild, which add to a training, have subjects of their own
+and the postures of pretraining, which no row's training set and no test has.
 """
 
 
@@ -62,6 +69,7 @@ def posture_examples(hand: HandModelData, namespace: Namespace) -> Int[np.ndarra
     count = len(hand.hands_coeffs)
     shares = [ROLES[each].posture_share for each in NAMESPACES]
     ends = np.rint(count * np.cumsum([0.0, *shares])).astype(int)
-    start, end = dict(zip(NAMESPACES, pairwise(ends), strict=True))[namespace]
+    owner = ROLES[namespace].postures_of or namespace
+    start, end = dict(zip(NAMESPACES, pairwise(ends), strict=True))[owner]
     dealt = sorted(range(count), key=lambda number: sha256(str(number).encode()).digest())
     return np.sort(dealt[start:end])

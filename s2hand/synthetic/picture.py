@@ -41,6 +41,19 @@ class Picture:
     blur_px: Float[np.ndarray, "21 2"]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PaintedHand:
+    """A hand in linear light, without what is behind it."""
+
+    colour: Float[np.ndarray, "rows columns 4"]
+    """Premultiplied RGB and coverage of the painted rectangle."""
+    window: Int[np.ndarray, "4"]
+    """Left, top, width and height of that rectangle in the picture."""
+    truth_px: Float[np.ndarray, "21 2"]
+    visibility: Int[np.ndarray, "21"]
+    blur_px: Float[np.ndarray, "21 2"]
+
+
 def take_picture(
     stage: Stage,
     person: Person,
@@ -52,6 +65,25 @@ def take_picture(
     noise_seed: int,
 ) -> Picture:
     """Paint and develop one picture; each thing is given at the exposure's start and its end."""
+    hand = paint_hand(stage, person, exposure, scene, things, intrinsics_px, image_size_px)
+    return Picture(
+        pixels=develop_picture(stage, scene, hand.colour, hand.window, image_size_px, noise_seed),
+        truth_px=hand.truth_px,
+        visibility=hand.visibility,
+        blur_px=hand.blur_px,
+    )
+
+
+def paint_hand(
+    stage: Stage,
+    person: Person,
+    exposure: Exposure,
+    scene: Scene,
+    things: Sequence[tuple[PlacedThing, PlacedThing]],
+    intrinsics_px: Float[np.ndarray, "3 3"],
+    image_size_px: tuple[int, int],
+) -> PaintedHand:
+    """Paint a hand with its forearm and things, each at the exposure's start and its end."""
     body = _with_forearm(stage, exposure, scene)
     models = [stage.things[placed.model] for placed, _ in things]
     start, end = (
@@ -89,17 +121,30 @@ def take_picture(
         projected[1],
         seen,
     )
+    return PaintedHand(
+        colour=colour,
+        window=window,
+        truth_px=projected[1],
+        visibility=_visibility(seen, exposure.joints[1][:, 2]),
+        blur_px=blur,
+    )
+
+
+def develop_picture(
+    stage: Stage,
+    scene: Scene,
+    colour: Float[np.ndarray, "rows columns 4"],
+    window: Int[np.ndarray, "4"],
+    image_size_px: tuple[int, int],
+    noise_seed: int,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Put what was painted before the scene's background, and expose the picture."""
     pixels = np.empty((image_size_px[1], image_size_px[0], 3), np.uint8)
     develop(
         colour, window, stage.backgrounds[scene.background], scene.view, scene.background_light,
         scene.shadow_shift, scene.sensor, noise_seed, pixels,
     )  # fmt: skip
-    return Picture(
-        pixels=pixels,
-        truth_px=projected[1],
-        visibility=_visibility(seen, exposure.joints[1][:, 2]),
-        blur_px=blur,
-    )
+    return pixels
 
 
 def encode_jpeg(pixels: UInt8[np.ndarray, "height width 3"], quality: int) -> bytes:

@@ -8,7 +8,7 @@ pictures for people, words errors, or is in the identity anyway acts nowhere and
 from collections.abc import Collection
 
 from s2hand.config import S2HandConfig
-from s2hand.layouts import LAYOUTS
+from s2hand.layouts import LAYOUTS, DatasetName
 from s2hand.loss_table import modules_of_losses, outputs_of_losses, parts_of_losses
 from s2hand.schedule import losses_of, losses_of_model
 from s2hand.training.stages import trained_stages
@@ -18,6 +18,7 @@ _MODEL = (
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
+    "networks.imagenet_weights",
 )
 """What every model is built of."""
 
@@ -25,7 +26,7 @@ _DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "dat
 """From tables of frames to batches; what reads the tables is the layout's to declare."""
 
 _TRAINING = (
-    *("data.clips", "training.loop", "training.stage_run", "training.stages"),
+    *("data.clips", "data.mixture", "training.loop", "training.stage_run", "training.stages"),
     *("training.step", "training.determinism", "training.workers", "training.sharing"),
     "training.checkpoint",
 )
@@ -47,7 +48,7 @@ _EVALUATION = (
 """From a model's file, or no model, to numbers; true silhouettes are drawn on the CPU."""
 
 _OF_PARTS = {
-    "encoder": ("networks.encoder",),
+    "encoder": ("networks.encoder", "networks.imagenet_weights"),
     "head": ("networks.geometry_head",),
     "texture_light_head": ("networks.texture_light_head", "rendering.lighting"),
     "keypoint_estimator": ("networks.keypoint_estimator",),
@@ -73,7 +74,7 @@ def stage_modules(config: S2HandConfig, index: int, device_type: str) -> frozens
     """
     losses = losses_of(config, config.stages[index])
     shared = (_MODEL, _DATA, _TRAINING, _computing(losses, device_type))
-    reading = frozenset(LAYOUTS[config.data.dataset].modules)
+    reading = _reading(*config.data.training_datasets)
     return _named(*shared) | reading | modules_of_losses(losses)
 
 
@@ -87,9 +88,13 @@ def evaluation_modules(config: S2HandConfig, device_type: str) -> frozenset[str]
     """Name the modules that can change what is measured of a finished training."""
     losses = losses_of_model(config)
     data = config.data
-    measured = {data.dataset, data.evaluation_dataset or data.dataset}
-    reading = frozenset(module for name in measured for module in LAYOUTS[name].modules)
+    reading = _reading(*data.training_datasets, data.evaluation_dataset or data.dataset)
     return _named(_MODEL, _DATA, _EVALUATION, _computing(losses, device_type)) | reading
+
+
+def _reading(*datasets: DatasetName) -> frozenset[str]:
+    """Name what reads sets, each in its layout."""
+    return frozenset(module for name in datasets for module in LAYOUTS[name].modules)
 
 
 def _computing(losses: Collection[str], device_type: str) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import load_train
-from s2hand.data.dataset import FrameDataset
-from s2hand.data.record import DatasetRecord, identify_training_data
+from s2hand.data.mixture import FrameMixture
+from s2hand.data.record import TrainingData, identify_training_data
 from s2hand.errors import ConfigurationError, SourceError
 from s2hand.hand.loader import load_hand_model
 from s2hand.model import S2Hand
@@ -87,7 +86,7 @@ def train(
     model = _build_model(config, seed, context.device, workers)
     indices = trained_stages(config)
     # A model that is taken as it began needs no pictures.
-    dataset = FrameDataset.from_config(load_train(config), config) if indices else None
+    dataset = FrameMixture.from_config(config) if indices else None
     pending = (
         []
         if dataset is None
@@ -116,7 +115,7 @@ def train(
             ready[place].run()
         pending = [run for run in pending if run is not ready[place]]
     if workers.rank == 0:
-        save_model(model, _record(config, whole_identity, model, data.record), path)
+        save_model(model, _record(config, whole_identity, model, data), path)
     workers.wait()
     return reports.of(ids)
 
@@ -128,13 +127,14 @@ def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
 
 
 def _record(
-    config: S2HandConfig, identity: Mapping[str, Any], model: S2Hand, data: DatasetRecord
+    config: S2HandConfig, identity: Mapping[str, Any], model: S2Hand, data: TrainingData
 ) -> ModelRecord:
     return ModelRecord(
         config=config,
         identity=identity,
         hand_fingerprint=model.hand_fingerprint,
-        data=data.to_plain(),
+        data=data.record.to_plain(),
+        extra_data=tuple(each.to_plain() for each in data.extra),
         initial_weights=model.initial_weights,
     )
 

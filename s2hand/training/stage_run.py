@@ -13,7 +13,7 @@ from torch import nn
 
 from s2hand.config import S2HandConfig, StageConfig
 from s2hand.data.clips import ClipSampler, FrameSampler
-from s2hand.data.dataset import FrameDataset
+from s2hand.data.mixture import FrameMixture
 from s2hand.drawing import draw_reconstructions
 from s2hand.errors import ConfigurationError
 from s2hand.losses.formula import RestHand
@@ -58,7 +58,7 @@ class StageRun:
     identity: Mapping[str, Any]
     seed: int
     model: S2Hand
-    dataset: FrameDataset
+    dataset: FrameMixture
     context: TrainingContext
     workers: Workers
     reports: StageReports
@@ -168,7 +168,7 @@ class StageRun:
 
     def _build_step(self) -> TrainingStep:
         settings = self.config.optimiser
-        ids = self.dataset.table.sample_ids
+        ids = self.dataset.sample_ids
         return TrainingStep(
             model=self.model,
             objective=self._build_objective(phase_of(self.config, self.stage, 0)),
@@ -189,10 +189,10 @@ class StageRun:
 
     def _build_sampler(self, phase: Phase) -> FrameSampler | ClipSampler:
         seed = derive_seed(self.seed, "samples", stream_of(self.identity))
-        table = self.dataset.table
+        dataset = self.dataset
         if phase.clips is not None:
-            return ClipSampler(table.sequences, table.frames, phase.clips, seed)
-        return FrameSampler(len(table), self.config.optimiser.batch_size, seed)
+            return ClipSampler(dataset.sequences, dataset.frames, phase.clips, seed)
+        return FrameSampler(len(dataset), self.config.optimiser.batch_size, seed)
 
     def _log_picture(self, epoch: int, *, is_last_epoch: bool) -> None:
         """Show what the model makes of the first frames, at the chosen interval."""

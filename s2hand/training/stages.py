@@ -13,7 +13,7 @@ from s2hand.source import sha256_of
 
 _FIELDS_OF_PARTS = {
     "encoder": ("encoder", "image_size_px"),
-    "head": (*("use_mean_shape", "rotation_output", "rotation_centre", "frame"),),
+    "head": ("use_mean_shape", "rotation_output", "rotation_centre", "frame", "projection"),
     "texture_light_head": ("albedo",),
     "keypoint_estimator": ("keypoint_stacks", "keypoint_channels", "image_size_px", "frame"),
 }
@@ -118,8 +118,11 @@ def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[st
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:
     every = {field for layout in LAYOUTS.values() for field in layout.own_settings}
-    foreign = every.difference(LAYOUTS[data["dataset"]].own_settings)
-    return _without(data, ["root", *EVALUATION_FIELDS, *foreign])
+    extra = list(data["extra_datasets"])
+    trained_on = (LAYOUTS[name] for name in (data["dataset"], *extra))
+    foreign = every.difference(*(layout.own_settings for layout in trained_on))
+    without = ["root", "extra_roots", *EVALUATION_FIELDS, *foreign]
+    return _without(data | {"extra_datasets": extra}, without)
 
 
 def _without(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -163,3 +163,103 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def make_youtube3d(tmp_path: Path) -> Callable[..., Path]:
+    """Write two videos, with both hands and with a left one, annotated at twice the stored size."""
+
+    def make(count: int = 6, size: tuple[int, int] = (160, 90)) -> Path:
+        random = np.random.default_rng(2)
+        camera = np.array([[160.0, 0, size[0] / 2 - 0.5], [0, 160, size[1] / 2 - 0.5], [0, 0, 1]])
+        root = tmp_path / "youtube3d"
+        images, annotations = [], []
+        for video, sides in (("vidA", (False, True)), ("vid B", (True,))):
+            folder = f"youtube/{video}/video/frames"
+            first = len(images)
+            for frame in range(100, 100 + count):
+                pixels = random.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+                write_image(root / folder / f"{frame}.png", pixels)
+                images.append(
+                    {
+                        "name": f"{folder}/{frame}.png",
+                        "width": 2 * size[0],
+                        "height": 2 * size[1],
+                        "id": 1000 + len(images),
+                    }
+                )
+            found = []
+            for is_left in sides:
+                hand = random_hands(random, 1, (0.1 if is_left else -0.1, 0.0, 0.6))
+                times = np.arange(count)
+                drift = np.stack([np.sin(0.7 * times), np.sin(1.13 * times + 1), 0 * times], 1)
+                joints = hand + 0.03 * drift[:, None]
+                if is_left:
+                    joints = joints * [-1, 1, 1] + [0.2, 0, 0]
+                vertices = vertices_of(random, joints, [744, 320, 443, 555, 672])
+                seen = projected(joints, camera) + random.normal(scale=0.3, size=(count, 21, 2))
+                for row in range(count):
+                    annotated = (projected(vertices[row], camera) + 0.5) * 2 - 0.5
+                    depth = (vertices[row, :, 2:] - 0.6) * 2 * 160 / 0.6
+                    annotations.append(
+                        {
+                            "vertices": np.concatenate([annotated, depth], axis=1).tolist(),
+                            "is_left": int(is_left),
+                            "image_id": images[first + row]["id"],
+                            "id": 7 + len(annotations),
+                        }
+                    )
+                    points = np.column_stack([seen[row], np.full(21, 0.6)])
+                    found.append(
+                        {
+                            "sample": f"{100 + row}.png",
+                            "right": 0.1 if is_left else 0.9,
+                            "points": points.ravel().tolist(),
+                        }
+                    )
+            write_json(
+                root / f"keypoints/{video}.json",
+                {
+                    "format": "s2hand-keypoints/1",
+                    "detector": "made",
+                    "version": "1",
+                    "samples": [f"{frame}.png" for frame in range(100, 100 + count)],
+                    "hands": found,
+                },
+            )
+        write_json(root / "youtube_train.json", {"images": images, "annotations": annotations})
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Write two pictures and a clip of both hands, with what was detected in them."""
+
+    def make(count: int = 4) -> Path:
+        random = np.random.default_rng(3)
+        root = tmp_path / "my pictures"
+        sizes = {"one.jpg": (100, 60), "two.png": (64, 64)}
+        frames = {f"frame_{number:04d}.jpg": (80, 60) for number in range(7, 7 + count)}
+        rights = {"keypoints.json": ((0.9,), (0.2,)), "keypoints/clip.json": ((0.8, 0.3),) * count}
+        for name, folder, images in (
+            ("keypoints.json", root, sizes),
+            ("keypoints/clip.json", root / "clip", frames),
+        ):
+            hands = []
+            places = random.uniform(0, 25, (2, 21, 2)) + np.array([[[5, 5]], [[45, 25]]])
+            for number, (image, (width, height)) in enumerate(images.items()):
+                write_image(
+                    folder / image, random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+                )
+                for points, right in zip(places, rights[name][number], strict=False):
+                    found = points + random.normal(scale=0.5, size=(21, 2))
+                    points_px = np.column_stack([found, np.full(21, 0.7)])
+                    hand = {"sample": image, "right": right, "points": points_px.ravel().tolist()}
+                    hands.append(hand)
+            content = {"format": "s2hand-keypoints/1", "detector": "made", "version": "1"}
+            write_json(root / name, content | {"samples": list(images), "hands": hands})
+        return root
+
+    return make

@@ -50,6 +50,25 @@ def test_a_writing_that_fails_leaves_the_old_file_alone(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_under_a_known_name_is_written_over(tmp_path):
+    path, beside = tmp_path / "file", tmp_path / "file.partial"
+    beside.write_bytes(b"left by a process that was killed")
+    with whole_file(path, beside=beside) as file:
+        file.write(b"new")
+        file.flush()
+        assert beside.read_bytes() == b"new"
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_does_not_wait_for_the_disk_syncs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("waited for the disk"))
+    with whole_file(tmp_path / "file", on_disk=False) as file:
+        file.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 def test_a_device_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileExistsError, match="no regular file"), whole_file(tmp_path / "pipe"):

@@ -1,5 +1,6 @@
 """Pictures of every mode that people have, told apart from what is no picture."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,32 @@ def test_a_turned_picture_is_turned_back_and_keeps_its_focal_length(
     np.testing.assert_array_equal(photo.pixels, np.rot90(stored, quarters))
     # 26 mm on film, whose diagonal is 43.267 mm; the picture's is √52 px.
     assert photo.focal_px == pytest.approx(26 / 43.2666 * 52**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("orientation", "quarters"), [(1, 0), (6, -1), (3, 2)])
+def test_a_phone_s_heic_is_read_upright(tmp_path: Path, orientation: int, quarters: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    pillow_heif.register_heif_opener()
+    stored = np.zeros((64, 96, 3), np.uint8)
+    stored[:20, :40] = (250, 30, 20)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769)[0xA405] = 26
+    image = Image.fromarray(stored)
+    image.info["exif"] = exif.tobytes()  # so that the turn is written as phones do
+    photo = read_photo(saved(image, tmp_path / "a.HEIC", format="HEIF", quality=95))
+    expected = np.rot90(stored, quarters).astype(int)
+    assert photo.pixels.shape == expected.shape
+    assert np.abs(photo.pixels - expected).mean() < 2
+    assert photo.focal_px == pytest.approx(26 / 43.2666 * (64**2 + 96**2) ** 0.5, rel=1e-5)
+
+
+def test_without_pillow_heif_it_is_said_what_to_do_with_heic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(DataError, match=r"pip install 's2hand\[heic\]', or save .* as JPEG"):
+        read_photo(tmp_path / "a.heic")
 
 
 def test_an_unknown_focal_length_is_none(tmp_path: Path) -> None:

@@ -243,8 +243,10 @@ def test_a_store_of_another_evaluator(store: ResultStore) -> None:
 
 
 def test_a_table_that_was_never_planned(store: ResultStore, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="make one with: s2hand plan nothing"):
-        report("nothing", tmp_path / "page.html", workspace=store.path.parent)
+    with pytest.raises(SpecError, match=r"make one with: s2hand plan table4$"):
+        report("table4", tmp_path / "page.html", workspace=store.path.parent)
+    with pytest.raises(SpecError, match="no plan of a table or search of this name; did you mean"):
+        report("quaternoin", tmp_path / "page.html", workspace=store.path.parent)
     assert not (tmp_path / "page.html").exists()
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle
@@ -121,3 +122,20 @@ def run_with_failing_start(config: Mapping[str, Any], *, lean: bool) -> None:
         crowded = replace(job, worker=replace(job.worker, cpus=1000.0))
         config = {"trial": {**config["trial"], "job": cloudpickle.dumps(crowded)}}
     worker.run_in_tune(config, lean=lean)
+
+
+@dataclass(frozen=True)
+class Halve:
+    """Work for Ray tasks: halves numbers, is killed once at ``fatal``, and refuses odd ones."""
+
+    scratch: Path
+    fatal: int = -1
+
+    def __call__(self, number: int) -> tuple[int, float]:
+        killed = self.scratch / "killed"
+        if number == self.fatal and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number % 2:
+            raise TinyDataError(f"{number} is odd")
+        return number, number / 2

@@ -16,8 +16,9 @@ from tiny_experiment import TinyConfig, TinyExperiment
 
 from s2hand_platform.cards import Cards, CellCard, explain_cell
 from s2hand_platform.cards.arithmetic import about_contrast, about_interval, about_verdict
+from s2hand_platform.cards.card import RowOrigin
 from s2hand_platform.cards.shown import parts, to_rich
-from s2hand_platform.errors import SpecError
+from s2hand_platform.errors import SpecError, StoreError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport
 from s2hand_platform.planning.persist import persisted_table
@@ -72,7 +73,13 @@ OTHER = replace(
 PRINTED = PrintedRow(
     id="curved", label="with curves", quoted=False, cells={"error_cm": PublishedCell.parse("0.50")}
 )
-QUOTED = PrintedRow(id="elsewhere", label="Of others", quoted=True, cells={})
+QUOTED = PrintedRow(
+    id="elsewhere", label="Of others", quoted=True, cells={"error_cm": PublishedCell.parse("0.6")}
+)
+OWN = PrintedRow(id="ours", label="Without a recipe", quoted=False, cells={})
+
+
+ZERO = TinyExperiment().baselines(TinyConfig())["zero"]
 
 
 def keep(spec: TableSpec, store: ResultStore, tiny: TinyExperiment) -> Any:
@@ -86,7 +93,7 @@ def keep(spec: TableSpec, store: ResultStore, tiny: TinyExperiment) -> Any:
         metrics=tiny.metrics,
         data={row.id: record for row in spec.rows},
     )
-    store.write_plan(replace(kept, printed=(PRINTED, QUOTED)))
+    store.write_plan(replace(kept, printed=(PRINTED, QUOTED, OWN)))
     return plan
 
 
@@ -97,6 +104,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     store = ResultStore(workspace.store_dir)
     plan = keep(SPEC, store, tiny)
     run_in_process(plan_of(*plan.trials), tiny, workspace, Sink())
+    evaluation = plan.trials[0].evaluation_fingerprint
+    store.write_baseline(tiny.name, "zero", evaluation, ZERO, {"error": "cm", "score": "1"})
     keep(OTHER, store, tiny)
     return workspace
 
@@ -114,6 +123,12 @@ def the_plan(store: ResultStore, name: str = "tiny") -> TablePlan:
 
 def card(store: ResultStore, row: str = "flat", column: str = "error_cm") -> CellCard:
     return explain_cell(the_plan(store), store, row, column)
+
+
+def trained(card: CellCard) -> RowOrigin:
+    """Return where the cells of a row with a recipe come from."""
+    assert card.trained is not None
+    return card.trained
 
 
 def lines_of(card: CellCard) -> dict[str, list[str]]:
@@ -136,16 +151,16 @@ def test_values_and_interval_are_those_of_the_trials(measured: ResultStore) -> N
 
 
 def test_settings_are_those_that_not_all_rows_share(measured: ResultStore) -> None:
-    curved = card(measured, "curved").trained
+    curved = trained(card(measured, "curved"))
     assert curved.settings == {"epochs": 2, "curvature": True, "fail": False, "grid": 21}
     assert curved.against_baselines == {"flat": {"curvature": (True, False), "grid": (21, 11)}}
-    assert card(measured, "flat").trained.against_baselines == {}
+    assert trained(card(measured, "flat")).against_baselines == {}
 
 
 def test_a_failed_seed_is_told_with_its_reason(measured: ResultStore) -> None:
     found = card(measured, "broken")
     assert found.failed == dict.fromkeys(SEEDS, "RuntimeError: asked to fail")
-    assert [each.counts for each in found.trained.attempts] == [False] * 3
+    assert [each.counts for each in trained(found).attempts] == [False] * 3
     assert found.verdict == "not run"
     assert found.remedy == "s2hand run tiny --data made --scale demo --device cpu"
     shown = lines_of(found)
@@ -155,22 +170,22 @@ def test_a_failed_seed_is_told_with_its_reason(measured: ResultStore) -> None:
 
 
 def test_the_same_trainings_fill_cells_of_other_tables(measured: ResultStore) -> None:
-    assert card(measured).trained.also_fills == {
+    assert trained(card(measured)).also_fills == {
         "tiny.flat": ("error_cm", DOTTED),
         "tiny.two.same": ("points",),
     }
-    assert card(measured, "curved").trained.also_fills == {"tiny.curved": ("error_cm", DOTTED)}
+    assert trained(card(measured, "curved")).also_fills == {"tiny.curved": ("error_cm", DOTTED)}
 
 
 def test_code_data_and_evaluator(measured: ResultStore, tiny: TinyExperiment) -> None:
-    found, plan = card(measured).trained, the_plan(measured)
+    found, plan = trained(card(measured)), the_plan(measured)
     assert (found.config_hash, found.code_fingerprint, found.data_fingerprint) == (
         plan.rows[1].config_hash,
         plan.rows[1].code,
         tiny.fingerprint_training_data(TinyConfig()),
     )
     assert (found.num_modules, found.starts) == (1, {})
-    assert found.evaluators == {"tiny-1": ("tiny-1",)}
+    assert card(measured).evaluators == {"tiny-1": ("tiny-1",)}
     assert found.data["title"] == "made curves"
 
 
@@ -181,12 +196,12 @@ def test_what_acts_beside_modules_is_named(
     row = replace(the_plan(measured).rows[0], code="9" * 64)
     plan = replace(the_plan(measured), rows=(row,), contrasts=())
     store.write_code("9" * 64, {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64})
-    found = explain_cell(plan, store, "curved", "error_cm").trained
+    found = trained(explain_cell(plan, store, "curved", "error_cm"))
     assert (found.num_modules, found.starts) == (1, {"starting weights 'hands'": "2" * 64})
 
 
 def test_attempts_tell_where_and_how_long(measured: ResultStore) -> None:
-    attempts = card(measured).trained.attempts
+    attempts = trained(card(measured)).attempts
     lines = measured.attempts(trial_ids=[each.trial_id for each in attempts])
     lines = lines.set_index("trial_id")
     assert [each.seed for each in attempts] == [0, 1, 2]
@@ -200,7 +215,7 @@ def test_attempts_tell_where_and_how_long(measured: ResultStore) -> None:
 
 
 def test_a_rerun_costs_what_seeds_took_in_the_middle(measured: ResultStore) -> None:
-    cost = card(measured).trained.cost
+    cost = trained(card(measured)).cost
     trials = the_plan(measured).rows[1].trial_ids.values()
     lines = measured.attempts(trial_ids=trials)[["training_s", "evaluation_s"]]
     median = lines.median()
@@ -274,8 +289,8 @@ def test_commits_of_the_attempts_and_patches_that_are_not_here(
     ):
         store = by_hand("curved", seed, revision=revision)
     found = explain_cell(the_plan(measured), store, "curved", "error_cm")
-    assert found.trained.missing_patches == ("e" * 64,)
-    lost = "which this store does not have"
+    assert trained(found).missing_patches == ("e" * 64,)
+    lost = "which this store does not have (exports leave patches out)"
     commits = [line for line in lines_of(found)["Code and data"] if line.startswith("commit")]
     assert commits == [
         "commit: unknown: the code lay in no repository",
@@ -296,8 +311,32 @@ def test_attempts_of_before_say_that_commits_were_not_recorded(
 
     monkeypatch.setattr(store, "attempts", without)
     found = explain_cell(the_plan(measured), store, "curved", "error_cm")
-    assert found.trained.attempts[0].revision is None
+    assert trained(found).attempts[0].revision is None
     assert "commit: not recorded: measured before commits were" in lines_of(found)["Code and data"]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "what"),
+    [
+        ("stages_json", '{"name": "base"}', "stages of attempt 0 of trial .* JSON list of stages"),
+        ("stages_json", "[", "stages of attempt 0 of trial .* JSON list of stages"),
+        ("environment_json", "{}", "fields of the environment of attempt 0 of trial .* JSON"),
+        ("environment_json", "cpu", "fields of the environment of attempt 0 of trial .* JSON"),
+    ],
+)
+def test_columns_that_are_no_documents_of_ours_are_named(
+    measured: ResultStore, by_hand: Any, monkeypatch: pytest.MonkeyPatch,
+    column: str, text: str, what: str,
+) -> None:  # fmt: skip
+    store = by_hand("curved", 0)
+    read = store.attempts
+
+    def changed(**asked: Any) -> Any:
+        return read(**asked).assign(**{column: text})
+
+    monkeypatch.setattr(store, "attempts", changed)
+    with pytest.raises(StoreError, match=what):
+        explain_cell(the_plan(measured), store, "curved", "error_cm")
 
 
 def test_stages_that_rows_share(measured: ResultStore, by_hand: Any) -> None:
@@ -309,7 +348,7 @@ def test_stages_that_rows_share(measured: ResultStore, by_hand: Any) -> None:
         store = by_hand(row, 0, stages=[stage("base", first), stage("finetune", last)])
     plan = the_plan(measured)
     shared = {
-        row: explain_cell(plan, store, row, "error_cm").trained.shared_stages
+        row: trained(explain_cell(plan, store, row, "error_cm")).shared_stages
         for row in ("curved", "flat", "flat.slow")
     }
     assert shared == {
@@ -329,7 +368,7 @@ def test_runs_of_a_tracker_stand_beside_their_attempt(measured: ResultStore, by_
     store.write_tracked(run)
     store.write_tracked(replace(run, attempt=1, run_id="8f"))
     found = explain_cell(the_plan(measured), store, "curved", "error_cm")
-    assert [each.runs for each in found.trained.attempts] == [(), (run,)]
+    assert [each.runs for each in trained(found).attempts] == [(), (run,)]
     assert (
         "MLflow, tiny: run 7f of 'curved' in the workspace database"
         in (lines_of(found)["Attempts"])
@@ -446,7 +485,7 @@ def test_json_is_plain_and_whole(measured: ResultStore) -> None:
     assert plain["values"] == {str(seed): value for seed, value in found.values.items()}
     assert plain["interval"]["n"] == 3
     attempt = plain["trained"]["attempts"][0]
-    assert attempt["started"] == found.trained.attempts[0].started.isoformat()
+    assert attempt["started"] == trained(found).attempts[0].started.isoformat()
     assert attempt["revision"]["state"] == "unknown"
 
 
@@ -482,12 +521,14 @@ def test_names_may_hold_dots(workspace: Workspace, name: str, row: str, column: 
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("tniy.flat.error_cm", "no plan of a table 'tniy'; did you mean 'tiny'?"),
+        (
+            "tniy.flat.error_cm",
+            "no plan of a table 'tniy'; no recipe has this name either; did you mean 'tiny'?",
+        ),
         ("tiny", "must be named TABLE.ROW.COLUMN, got 'tiny'"),
         ("tiny.flat", "must be named TABLE.ROW.COLUMN, got 'tiny.flat'; columns: error_cm"),
         ("tiny.flta.error_cm", "tiny: there is no row 'flta'; did you mean 'flat'"),
         ("tiny.flat.eror_cm", "tiny: there is no column 'eror_cm'; did you mean 'error_cm'?"),
-        ("tiny.elsewhere.error_cm", "the row 'elsewhere' stands in the paper alone; with a recipe"),
     ],
 )
 def test_a_name_that_is_no_cell(workspace: Workspace, name: str, fault: str) -> None:
@@ -496,8 +537,61 @@ def test_a_name_that_is_no_cell(workspace: Workspace, name: str, fault: str) -> 
     assert fault in str(raised.value)
 
 
+def test_the_card_of_a_baseline_says_what_it_is(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S2HAND_EXPERIMENT", "tiny_experiment:TinyExperiment")
+    monkeypatch.setattr("tiny_experiment.BASELINES", {"zero": "no curve at all"}, raising=False)
+    found = explain(workspace, f"tiny.zero.{DOTTED}")
+    assert (found.kind, found.trained, found.values, found.remedy) == ("baseline", None, {}, "")
+    assert found.interval == mean_interval([ZERO.metrics["test/score"]])
+    assert found.evaluators == {"tiny-1": ("tiny-1",)}
+    said = lines_of(found)
+    assert list(said) == ["Value", "What the row is", "Evaluator"]
+    assert said["Value"][0] == f"measured: {ZERO.metrics['test/score']:.6g}"
+    assert said["Value"][-1] == "measured on: made curves, as 'made (demo)'"
+    assert said["What the row is"][0].startswith(": a predictor by formula: nothing is trained")
+    assert said["What the row is"][1:] == [": no curve at all"]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "printed", "says"),
+    [
+        ("elsewhere", "quoted", "0.6", "a row that the paper quotes from another publication"),
+        ("ours", "published", None, "a row of the paper without a recipe here"),
+    ],
+)
+def test_the_card_of_a_row_of_the_paper_alone_says_so(
+    workspace: Workspace, row: str, kind: str, printed: str | None, says: str
+) -> None:
+    found = explain(workspace, f"tiny.{row}.error_cm")
+    assert (found.kind, found.trained, found.evaluators, found.arithmetic) == (kind, None, {}, ())
+    assert (found.published.text if found.published else None) == printed
+    said = lines_of(found)
+    assert list(said) == ["Value", "What the row is"]
+    assert said["Value"][0] == "measured: nothing"  # and no command, as none would measure it
+    assert not any(line.startswith("measured on") for line in said["Value"])
+    assert said["What the row is"][0].startswith(f": {says}")
+    assert json.loads(json.dumps(found.to_json()))["trained"] is None
+
+
+def test_a_row_with_a_recipe_that_was_never_run_names_the_command(measured: ResultStore) -> None:
+    (line, *_) = lines_of(card(measured, "broken"))["Value"]
+    assert line.startswith("measured: nothing yet; measure it with: s2hand run tiny ")
+    assert card(measured, "flat").remedy == ""
+
+
+def test_the_path_of_a_setting_is_not_broken(measured: ResultStore) -> None:
+    path = "losses.weights.of.something.with.a.very.long.name"
+    found = card(measured)
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(to_rich(replace(found, trained=replace(trained(found), settings={path: 1}))))
+    assert f"{path}  1" in captured.get()
+
+
 def test_a_store_without_plans_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="plan it with: s2hand plan tiny"):
+    with pytest.raises(SpecError, match="no recipe has this name either; known here: "):
         explain(Workspace(tmp_path), "tiny.flat.error_cm")
 
 

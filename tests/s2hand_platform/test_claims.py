@@ -221,7 +221,7 @@ def test_without_a_measurement_the_printed_cells_are_judged() -> None:
     }
     assert ledger.measured_on == ""
     (hint,) = ledger.remarks
-    assert hint.endswith("begin with: s2hand run again")
+    assert hint.endswith("begin with: s2hand run tiny")
     assert not Path("workspace").exists()
 
 
@@ -275,7 +275,7 @@ def test_nothing_is_mixed() -> None:
         check_claims()
     assert str(caught.value) == (
         "claims: tables were run on 'made (demo)' on cpu, 'official (full)' on cpu; name one by "
-        "--data, --scale and --device"
+        "data, scale and device"
     )
     for choice, label, reason in (
         ({"data": "made"}, "made (demo)", "again.once_more.error_cm was not run"),
@@ -294,10 +294,10 @@ def test_what_was_never_run_is_told_with_the_command() -> None:
         "again is not measured: s2hand run again --data made --scale demo",
     )
     with pytest.raises(SpecError) as caught:
-        check_claims(data="my data", scale="full", device_type="cuda")
+        check_claims(data="my data", scale="full", device="cuda")
     assert str(caught.value).endswith(
         "has no table of the ledger with --data 'my data' --scale full --device cuda; make one "
-        "with: s2hand run again --data 'my data' --scale full --device cuda"
+        "with: s2hand run tiny --data 'my data' --scale full --device cuda"
     )
 
 
@@ -408,9 +408,9 @@ def test_a_claim_about_a_missing_cell_ends_with_its_place(
 def test_python_has_the_ledger() -> None:
     ledger = s2hand_platform.check_claims(experiment=TinyExperiment())
     frame = ledger.frame()
-    assert list(frame["claim"]) == [claim.spec.id for claim in ledger.claims]
-    assert frame.set_index("claim").loc["worse", "printed"] == "contradicted"
-    assert frame.set_index("claim").loc["worse", "measured"] == "contradicted"
+    assert list(frame["id"]) == [claim.spec.id for claim in ledger.claims]
+    assert frame.set_index("id").loc["worse", "printed"] == "contradicted"
+    assert frame.set_index("id").loc["worse", "measured"] == "contradicted"
     with pytest.raises(KeyError, match="nowhere"):
         ledger.claim("nowhere")
 

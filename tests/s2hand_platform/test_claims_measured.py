@@ -208,9 +208,9 @@ def test_a_baseline_that_is_not_comparable_is_enough() -> None:
             "t.a.error and t.b.error have no seed in common",
         ),
         (
-            {},
-            {"t": {"a": measured(NONE, evaluation="g"), "b": measured(NONE)}},
-            "t.a.error and t.b.error were planned with different evaluations; "  # noqa: ISC004
+            {"table": "u"},
+            {"u": {"a": measured(NONE, evaluation="g")}, "t": {"b": measured(NONE)}},
+            "u.a.error and t.b.error were planned with different evaluations; "  # noqa: ISC004
             "plan and run both tables again",
         ),
     ],
@@ -219,6 +219,13 @@ def test_what_is_not_run_says_why(changes: Any, tables: Any, reason: str) -> Non
     one = Part(quantity="gain", row=cell(row="a", **changes), baseline=cell(row="b"), region=BETTER)
     (found,) = judge_measured([one], tables)
     assert (found.outcome, found.reason, found.interval) == ("not run", reason, None)
+
+
+def test_rows_of_one_table_may_have_other_things_to_evaluate() -> None:
+    """A row with a 2D branch, or trained on more data, is evaluated by more code, or more data."""
+    tables = {"t": {"a": measured(seeds(0.8, 0.9), evaluation="g"), "b": measured(NONE)}}
+    (found,) = judge_measured([part("gain", BETTER)], tables)
+    assert found.pairs
 
 
 def test_percents_need_baselines_above_zero() -> None:

@@ -284,7 +284,7 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
     capsys.readouterr()
     assert call(monkeypatch, "table", "tiny") == EXIT_USER_ERROR
     message = capsys.readouterr().err.replace("\n", " ")
-    assert "was run on 'there (full)', 'here (full)'; name one by --data and --scale" in message
+    assert "was run on 'there (full)', 'here (full)'; name one by its data and scale" in message
     assert call(monkeypatch, "table", "tiny", "--data", "here", "--format", "csv") == 0
 
 
@@ -299,6 +299,7 @@ def test_a_table_that_was_planned_on_two_kinds_of_data_must_be_named(
         (["sweep", "rates", "--trials", "2"], "the grid 'rates' has the size of its space"),
         (["run", "tiny", "--without-ray", "--device", "cuda"], "run it where torch finds a GPU"),
         (["table", "tiny"], "device; make one with: s2hand plan tiny"),
+        (["table", "tinny"], "no recipe has this name either; did you mean 'tiny'?"),
         (["plan", "rates"], "sweeps/tables has no recipe 'rates'; sweeps/searches has one"),
         (["plan", "tiny", "--workspace", "file"], "must be a folder, "),
         (["run", "tiny", "--workspace", "file"], "must be a folder, "),
@@ -417,7 +418,7 @@ def test_a_colleagues_workspace_is_read_and_not_written(
             capsys.readouterr()
             assert call(monkeypatch, command, name, "--without-ray") == EXIT_USER_ERROR
             message = capsys.readouterr().err.replace("\n", "")
-            assert "cannot be written to (Permission denied); name another by" in message
+            assert "cannot be written to (Permission denied); name another, as" in message
             assert "Traceback" not in message
     assert {path: path.stat().st_mtime_ns for path in shared.rglob("*")} == files
 

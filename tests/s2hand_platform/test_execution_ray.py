@@ -16,6 +16,7 @@ from planned import plan_of, planned
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray_experiments import (
     CrashingExperiment,
+    Halve,
     HopelessExperiment,
     LargeExperiment,
     OtherwiseEvaluated,
@@ -24,10 +25,11 @@ from ray_experiments import (
     TwiceFailingExperiment,
     run_with_failing_start,
 )
-from tiny_experiment import TinyExperiment
+from tiny_experiment import TinyDataError, TinyExperiment
 
 from s2hand_platform.errors import ExecutionError
 from s2hand_platform.execution import tuner
+from s2hand_platform.execution.mapping import map_with_ray
 from s2hand_platform.execution.search import AskingScheduler, PlannedSearch
 from s2hand_platform.execution.session import Cluster, WorkerResources, connect
 from s2hand_platform.execution.settings import RunSettings, RunSummary
@@ -414,3 +416,17 @@ class TestRay:
         assert sorted(outcome.status for outcome in summary.outcomes) == ["stopped_early"] * 2
         assert max(sink.epochs) < 399
         assert_nothing_left_behind()
+
+    def test_parts_of_work_are_done_once_each_though_a_worker_is_killed(
+        self, tmp_path: Path
+    ) -> None:
+        done: list[tuple[int, float]] = []
+        map_with_ray(Halve(tmp_path, fatal=4), range(0, 20, 2), done.append, address=None)
+        assert sorted(done) == [(number, number / 2) for number in range(0, 20, 2)]
+        assert (tmp_path / "killed").exists()
+
+    def test_an_error_of_the_work_comes_as_it_is(self, tmp_path: Path) -> None:
+        done: list[tuple[int, float]] = []
+        with pytest.raises(TinyDataError, match="3 is odd"):
+            map_with_ray(Halve(tmp_path), [0, 2, 3], done.append, address=None)
+        assert set(done) <= {(0, 0.0), (2, 1.0)}

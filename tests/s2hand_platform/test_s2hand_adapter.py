@@ -1,11 +1,11 @@
 """The adapter of S2HAND: configurations, where data lies, and its commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -38,6 +38,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     synthetic_folder,
 )
 from s2hand_platform.experiments.s2hand.pictures import NUM_SAMPLES, pictured
+from s2hand_platform.spec.overrides import lay_over
 from s2hand_platform.workspace import Workspace
 
 EXPERIMENT = S2HandExperiment()
@@ -102,14 +103,22 @@ def test_where_data_lies(tmp_path: Path) -> None:
     for folder in (made, own, workspace.data_dir / "freihand"):
         folder.mkdir(parents=True)
 
-    def overrides(data: str, dataset: str = "ho3d") -> dict[str, object]:
-        return EXPERIMENT.data_overrides(data, dataset, workspace, {"size": "demo"})
+    def overrides(*data: str, dataset: str = "ho3d", extra: Sequence[str] = ()) -> Any:
+        return EXPERIMENT.data_overrides(data, (dataset, *extra), workspace, {"size": "demo"})
 
     assert overrides("synthetic")["data.root"] == str(made)
     assert overrides(str(own))["data.root"] == str(own)
-    assert overrides("freihand", "freihand")["data.root"] == str(workspace.data_dir / "freihand")
-    config = EXPERIMENT.dataset_overrides("ho3d") | overrides("synthetic")
-    assert config["data.dataset"] == "ho3d"
+    official = str(workspace.data_dir / "freihand")
+    assert overrides("freihand", dataset="freihand")["data.root"] == official
+    for words in (("synthetic", f"freihand={own}"), (f"freihand={own}", "synthetic")):
+        assert overrides(*words)["data.root"] == str(made)
+        assert overrides(*words, dataset="freihand")["data.root"] == str(own)
+    mixed = overrides(f"ho3d={own}", "freihand", extra=["freihand"])
+    assert (mixed["data.root"], mixed["data.extra_roots"]) == (str(own), [official])
+    named = EXPERIMENT.dataset_overrides("ho3d", ["freihand"])
+    data = EXPERIMENT.build_config(lay_over(named, mixed)).data
+    assert data.training_datasets == ("ho3d", "freihand")
+    assert (data.root, data.extra_roots) == (str(own), (official,))
 
 
 def test_searches_on_synthetic_data_are_validated_on_its_own_set(tmp_path: Path) -> None:
@@ -117,7 +126,7 @@ def test_searches_on_synthetic_data_are_validated_on_its_own_set(tmp_path: Path)
     root = workspace.data_dir / "synthetic-demo"
 
     def overrides(data: str) -> dict[str, object]:
-        return EXPERIMENT.search_overrides(data, "ho3d", workspace, {"size": "demo"})
+        return EXPERIMENT.search_overrides([data], "ho3d", workspace, {"size": "demo"})
 
     with pytest.raises(SpecError, match=r"expected the ho3d validation set at .*--size demo"):
         overrides("synthetic")
@@ -140,23 +149,29 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
         content = manifest_content({"generator_version": version}, {"ho3d/train.txt": ""}, {})
         (root / "manifest.json").write_bytes(content)
         if version == GENERATOR_VERSION:
-            EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
+            EXPERIMENT.data_overrides(["synthetic"], ["ho3d"], workspace, {"size": "demo"})
     with pytest.raises(SpecError, match=rf"of version {version} .* make it with: s2hand data make"):
-        EXPERIMENT.data_overrides("synthetic", "ho3d", workspace, {"size": "demo"})
+        EXPERIMENT.data_overrides(["synthetic"], ["ho3d"], workspace, {"size": "demo"})
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ("synthetic", "make it with: s2hand data make synthetic --size demo"),
-        ("freihand", "--data: this table is measured on ho3d, got 'freihand'"),
-        ("ho3d", "put the official download there, or give its folder as --data PATH"),
+        ("freihand", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
+        ("freihand=a", "data: ho3d is read, and only freihand named; add ho3d=FOLDER"),
+        ("ho3d=nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder"),
+        ("ho3d=a ho3d=b", "data: 'a' and 'b' are both given for one set; leave one out"),
+        ("synthetic nowhere", "'synthetic' and 'nowhere' are both given for one set"),
+        ("ho4d=a", "youtube3d, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
+        ("ho3d=", "must be NAME=FOLDER"),
+        ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
     ],
 )
 def test_data_that_is_not_there(tmp_path: Path, data: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        EXPERIMENT.data_overrides(data, "ho3d", Workspace(tmp_path), {"size": "demo"})
+        EXPERIMENT.data_overrides(data.split(), ["ho3d"], Workspace(tmp_path), {"size": "demo"})
     assert message in str(caught.value)
 
 
@@ -182,7 +197,7 @@ def test_data_that_may_not_be_looked_at_is_told(
     folder.mkdir()
     for data in (str(folder / "mine"), "ho3d", "synthetic"):
         with locked(folder), pytest.raises(SpecError, match=r"opened \(Permission denied\); check"):
-            EXPERIMENT.data_overrides(data, "ho3d", workspace, {"size": "demo"})
+            EXPERIMENT.data_overrides([data], ["ho3d"], workspace, {"size": "demo"})
 
 
 def test_the_hand_is_shown_and_exported(tmp_path: Path) -> None:

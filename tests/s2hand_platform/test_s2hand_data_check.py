@@ -77,4 +77,6 @@ def test_a_missing_file_alone_is_an_exit_code(freihand: Path) -> None:
 def test_a_benchmark_that_is_not_there_is_told(tmp_path: Path) -> None:
     refused = check("synthetic", "--root", tmp_path)
     assert isinstance(refused.exception, SpecError)
-    assert "expected a folder with freihand or ho3d in it" in str(refused.exception)
+    assert "expected a folder with freihand or ho3d or youtube3d or folder in it" in str(
+        refused.exception
+    )

@@ -12,11 +12,15 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import s2hand.onnx_export
+from s2hand.errors import ConfigurationError, DataError
+from s2hand.keypoints.detector import models
+from s2hand.keypoints.hands import FoundHand
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
+from s2hand_platform.experiments.s2hand import finding
 
 RANDOM = np.random.default_rng(4)
-MESHES = {"hand.obj", "hand.ply", "hand.glb"}
+FILES = {"overlay.png", "side_0.png", "hands.json", "hand_0.obj", "hand_0.ply", "hand_0.glb"}
 
 
 def call(name: str, *arguments: object) -> Result:
@@ -47,13 +51,14 @@ def test_a_folder_is_predicted_but_for_what_is_damaged(folder: Path, tmp_path: P
     assert "left out: notes.txt" in done.output
     assert "a.png: left out: " in done.output
     assert "must be a complete picture" in done.output
-    assert "wrote 2 of 3 hands" in done.output
+    assert "hands: one in the given box" in done.output
+    assert "2 hands in 2 of 3 pictures" in done.output
     assert "whole picture" not in done.output
-    assert {path.name for path in output.iterdir()} == {"b.jpg", "c.png", "hands.parquet"}
+    assert {path.name for path in output.iterdir()} == {
+        *("b.jpg", "c.png", "hands.parquet", "summary.json")
+    }
     for place in (output / "b.jpg", output / "c.png"):
-        assert {path.name for path in place.iterdir()} == MESHES | {
-            *("overlay.png", "side.png", "hand.json")
-        }
+        assert {path.name for path in place.iterdir()} == FILES
     table = pq.read_table(output / "hands.parquet").to_pylist()
     assert [row["picture"] for row in table] == ["b.jpg", "c.png"]
     assert [(row["camera"], row["depth"]) for row in table] == [
@@ -62,15 +67,17 @@ def test_a_folder_is_predicted_but_for_what_is_damaged(folder: Path, tmp_path: P
     # 80 px is the diagonal of 64×48.
     assert table[0]["intrinsics_px"][0] == pytest.approx(50 / 43.2666 * 80, rel=1e-4)
     assert table[1]["intrinsics_px"] == [64, 0, 31.5, 0, 64, 23.5, 0, 0, 1]
-    hand = json.loads((output / "c.png" / "hand.json").read_text())
+    content = json.loads((output / "c.png" / "hands.json").read_text())
+    assert (content["found_by"], content["detector"]) == ("box", None)
+    assert content["depth"] == "relative"
+    (hand,) = content["hands"]
     assert hand["mirrored"] is True
-    assert hand["depth"] == "relative"
     assert hand["box_px"] == [10, 5, 50, 45]
     for name in ("joints", "keypoints_px", "vertices"):
         np.testing.assert_allclose(table[1][name], np.ravel(hand[name]), rtol=1e-5)
     for name, values in hand["parameters"].items():
         np.testing.assert_allclose(table[1][name], np.ravel(values), rtol=1e-5, err_msg=name)
-    mesh = trimesh.load(output / "c.png" / "hand.ply", process=False)
+    mesh = trimesh.load(output / "c.png" / "hand_0.ply", process=False)
     np.testing.assert_allclose(mesh.vertices, hand["vertices"], atol=1e-6)
     with Image.open(output / "c.png" / "overlay.png") as overlay:
         assert overlay.size == (64, 48)
@@ -81,13 +88,16 @@ def test_without_a_box_the_picture_is_the_hand(folder: Path, tmp_path: Path) -> 
     done = call("predict", folder / "b.jpg", "-o", output, "--intrinsics", "90,91,30,20")
     assert done.exit_code == 0, done.output
     assert "no --box: the whole picture is taken for the hand" in done.output
-    assert "b.jpg: focal length 90 px as given" in done.output
-    hand = json.loads((output / "b.jpg" / "hand.json").read_text())
-    assert hand["camera"] == {
+    assert "b.jpg: 1 hand; focal length 90 px as given" in done.output
+    content = json.loads((output / "b.jpg" / "hands.json").read_text())
+    assert content["camera"] == {
         "source": "given", "intrinsics_px": [[90, 0, 30], [0, 91, 20], [0, 0, 1]]
     }  # fmt: skip
-    assert hand["depth"] == "metric"
+    assert content["depth"] == "metric"
+    assert content["found_by"] == "picture"
+    (hand,) = content["hands"]
     assert hand["mirrored"] is False
+    assert hand["detection_confidence"] is None
     assert hand["box_px"] == [-0.5, -8.5, 63.5, 55.5]
 
 
@@ -118,6 +128,162 @@ def test_what_holds_no_picture_is_told(tmp_path: Path) -> None:
         done = call("predict", place, "-o", tmp_path / "out")
         assert isinstance(done.exception, SpecError)
         assert told in str(done.exception)
+
+
+class FoundByBrightness:
+    """Finds as many hands as the picture's first value says, the first left, the others right."""
+
+    name = "bright"
+    version = "1"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_hands(self, picture: np.ndarray) -> list[FoundHand]:
+        height, width = picture.shape[:2]
+        return [
+            FoundHand(
+                keypoints_px=np.linspace([8, 8], [width - 20 + number, height - 9], 21).astype(
+                    np.float32
+                ),
+                confidence=np.full(21, 0.75, np.float32),
+                right=min(1.0, number + 0.25),
+            )
+            for number in range(picture[0, 0, 0])
+        ]
+
+
+@pytest.fixture
+def detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with a detector that finds by brightness."""
+    monkeypatch.setattr(finding, "MediaPipeHands", FoundByBrightness)
+    workspace = tmp_path / "workspace"
+    (workspace / "detector").mkdir(parents=True)
+    return workspace
+
+
+def saved(folder: Path, **brightness: int) -> Path:
+    folder.mkdir()
+    for name, value in brightness.items():
+        Image.fromarray(np.full((48, 64, 3), value, np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+def test_all_hands_that_the_detector_finds_are_returned(detector: Path, tmp_path: Path) -> None:
+    pictures, output = saved(tmp_path / "in", none=0, one=1, two=2), tmp_path / "out"
+    done = call("predict", pictures, "-o", output, "--workspace", detector)
+    assert done.exit_code == 0, done.output
+    assert "hands: found by the detector bright 1" in done.output
+    assert "none.png: no hand found" in done.output
+    assert "two.png: 2 hands; " in done.output
+    assert "3 hands in 2 of 3 pictures" in done.output
+    assert not (output / "none.png").exists()
+    assert {path.name for path in (output / "two.png").iterdir()} == FILES | {
+        *("side_1.png", "hand_1.obj", "hand_1.ply", "hand_1.glb")
+    }
+    table = pq.read_table(output / "hands.parquet").to_pylist()
+    assert [
+        (row["picture"], row["hand"], row["mirrored"], row["found_by"], row["detector"])
+        for row in table
+    ] == [
+        ("one.png", 0, True, "detector", "bright 1"),
+        ("two.png", 0, True, "detector", "bright 1"),
+        ("two.png", 1, False, "detector", "bright 1"),
+    ]
+    assert table[0]["detection_confidence"] == 0.75
+    # Points from 8 to 44 in x, to 39 in y: 36 px, half as much again is looked at.
+    assert table[0]["box_px"] == pytest.approx([-1, -3.5, 53, 50.5])
+    assert table[2]["vertices"] != table[1]["vertices"]
+    content = json.loads((output / "two.png" / "hands.json").read_text())
+    assert [hand["mirrored"] for hand in content["hands"]] == [True, False]
+    assert content["detector"] == "bright 1"
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["pictures"] == [
+        {"name": "none.png", "hands": 0, "faults": []},
+        {"name": "one.png", "hands": 1, "faults": []},
+        {"name": "two.png", "hands": 2, "faults": []},
+    ]
+
+
+def test_a_side_that_is_given_is_that_of_all(detector: Path, tmp_path: Path) -> None:
+    pictures = saved(tmp_path / "in", two=2)
+    for option, mirrored in (("--left", [True, True]), ("--right", [False, False])):
+        output = tmp_path / option
+        assert (
+            call("predict", pictures, "-o", output, option, "--workspace", detector).exit_code == 0
+        )
+        table = pq.read_table(output / "hands.parquet").to_pylist()
+        assert [row["mirrored"] for row in table] == mirrored
+
+
+def test_what_an_earlier_run_wrote_of_more_hands_goes(detector: Path, tmp_path: Path) -> None:
+    pictures, output = saved(tmp_path / "in", a=2), tmp_path / "out"
+    call("predict", pictures, "-o", output, "--workspace", detector)
+    (output / "a.png" / "hand_9.txt").write_text("mine")
+    call("predict", pictures, "-o", output, "--workspace", detector, "--no-detector")
+    assert {path.name for path in (output / "a.png").iterdir()} == FILES | {"hand_9.txt"}
+
+
+def test_the_detector_can_be_switched_off(detector: Path, tmp_path: Path) -> None:
+    pictures = saved(tmp_path / "in", two=2)
+    for options, found_by in ((["--no-detector"], "picture"), (["--box", "1,1,40,40"], "box")):
+        output = tmp_path / found_by
+        done = call("predict", pictures, "-o", output, "--workspace", detector, *options)
+        assert done.exit_code == 0, done.output
+        assert ("whole picture is taken" in done.output) is (found_by == "picture")
+        table = pq.read_table(output / "hands.parquet").to_pylist()
+        assert [row["found_by"] for row in table] == [found_by]
+
+
+def test_it_is_said_why_there_is_no_detector(
+    detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = saved(tmp_path / "in", two=2)
+    done = call("predict", pictures, "-o", tmp_path / "a", "--workspace", tmp_path / "empty")
+    assert done.exit_code == 0
+    assert "the whole picture is taken for the hand; no hand detector in" in done.output
+    assert "s2hand keypoints get-detector" in done.output
+
+    def lacks_a_package(_folder: Path) -> None:
+        raise ConfigurationError("the hand detector needs the package ai-edge-litert")
+
+    monkeypatch.setattr(finding, "MediaPipeHands", lacks_a_package)
+    done = call("predict", pictures, "-o", tmp_path / "b", "--workspace", detector)
+    assert done.exit_code == 0
+    assert "is taken for the hand; the hand detector needs the package ai-edge" in done.output
+
+
+def test_a_damaged_detector_is_not_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace" / "detector"
+    folder.mkdir(parents=True)
+    for name in models.SHA256:
+        (folder / name).write_bytes(b"damaged")
+    pictures = saved(tmp_path / "in", two=2)
+    done = call("predict", pictures, "-o", tmp_path / "a", "--workspace", folder.parent)
+    assert isinstance(done.exception, DataError)
+    assert "must have the SHA-256" in str(done.exception)
+
+
+def test_pictures_of_every_kind_are_predicted(tmp_path: Path) -> None:
+    place = tmp_path / "Bilder für uns"
+    place.mkdir()
+    pixels = RANDOM.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    plain, exif = Image.fromarray(pixels), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(place / "16 bit.png")
+    plain.convert("L").save(place / "grey.png")
+    plain.convert("CMYK").save(place / "cmyk.jpg")
+    plain.convert("P").save(place / "palette.png")
+    plain.save(place / "gedreht ß.jpg", exif=exif)
+    output = tmp_path / "out"
+    done = call("predict", place, "-o", output, "--workspace", tmp_path)
+    assert done.exit_code == 0, done.output
+    table = pq.read_table(output / "hands.parquet").to_pylist()
+    assert len(table) == 5
+    assert all(np.isfinite(row["vertices"]).all() for row in table)
+    centres = {row["picture"]: row["intrinsics_px"][2::3][:2] for row in table}
+    assert centres.pop("gedreht ß.jpg") == [23.5, 31.5]
+    assert set(map(tuple, centres.values())) == {(31.5, 23.5)}
 
 
 @pytest.mark.parametrize("free", [True, False])

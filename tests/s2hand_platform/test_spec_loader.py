@@ -70,7 +70,8 @@ def faults_of(load: Callable[..., object], *arguments: object) -> list[str]:
 def test_a_table_is_read(write: Write, tiny: TinyExperiment) -> None:
     spec = load_table(write(TABLE), tiny)
     assert (spec.name, spec.title, spec.dataset) == ("mine", "T", "curve")
-    assert spec.base == {"points": {"truth": "curve"}, "epochs": 8}
+    assert spec.base == {"epochs": 8}
+    assert [row.dataset for row in spec.rows] == ["curve", "curve"]
     assert [row.id for row in spec.rows] == ["full_model", "straight"]
     assert spec.rows[1].overrides == {"curvature": False, "points.noise": 0.2}
     assert spec.contrasts[0].columns == ("error_cm",)
@@ -115,10 +116,11 @@ def test_what_decides_contrasts_is_checked(
 
 
 def test_rows_expand_to_whole_configurations(write: Write, tiny: TinyExperiment) -> None:
-    rows = expand_table(load_table(write(TABLE), tiny).over({"points.source": "/here"}), tiny)
+    table = load_table(write(TABLE), tiny)
+    rows = expand_table(table.over_rows(lambda row: {"points.source": f"/{row.dataset}"}), tiny)
     assert [row.config.curvature for row in rows] == [True, False]
     assert [row.config.points.noise for row in rows] == [0.1, 0.2]
-    assert {row.dump["points"]["source"] for row in rows} == {"/here"}
+    assert {row.dump["points"]["source"] for row in rows} == {"/curve"}
 
 
 def test_nested_and_dotted_overrides_are_the_same(write: Write, tiny: TinyExperiment) -> None:
@@ -140,11 +142,11 @@ def test_all_faults_at_once_with_the_nearest_word(write: Write, tiny: TinyExperi
     assert faults_of(load_table, write(text), tiny) == [
         "mine.toml: titel: unknown key 'titel'; did you mean 'title'?",
         "mine.toml: columns[0].metric: unknown metric 'eror'; did you mean 'error'?",
+        "mine.toml: title: is missing",
         "mine.toml: rows[1].lable: unknown key 'lable'; did you mean 'label'?",
         "mine.toml: rows[1].label: is missing",
         "mine.toml: contrasts[0].baseline: unknown row 'full_modell'; did you mean 'full_model'?",
         "mine.toml: contrasts[0].expected: unknown value 'wrose'; did you mean 'worse'?",
-        "mine.toml: title: is missing",
         "mine.toml: in every row: epoch: unknown key 'epoch'; did you mean 'epochs'?",
         "mine.toml: row 'straight': curvatur: unknown key 'curvatur'; did you mean 'curvature'?",
     ]
@@ -224,13 +226,29 @@ def test_a_recipe_that_is_nested_without_end_is_no_recipe(
     assert fault.startswith("mine.toml: expected TOML, but ")
 
 
-def test_an_unknown_recipe_gives_the_nearest(tiny: TinyExperiment) -> None:
+def test_an_unknown_recipe_gives_the_nearest_and_those_there_are(
+    tiny: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (fault,) = faults_of(load_table, "tabel4", tiny)
-    assert fault == "sweeps/tables has no recipe 'tabel4'; did you mean 'table4'?"
+    recipes = f"(recipes here: {', '.join(files.names('tables'))})"
+    assert fault == f"sweeps/tables has no recipe 'tabel4'; did you mean 'table4'? {recipes}"
     (fault,) = faults_of(load_table, "quaternion", tiny)
-    assert fault == "sweeps/tables has no recipe 'quaternion'; sweeps/searches has one"
+    assert fault == f"sweeps/tables has no recipe 'quaternion'; sweeps/searches has one {recipes}"
     (fault,) = faults_of(load_sweep, "table4", tiny)
-    assert fault == "sweeps/searches has no recipe 'table4'; sweeps/tables has one"
+    searches = "(recipes here: loss_weights, quaternion)"
+    assert fault == f"sweeps/searches has no recipe 'table4'; sweeps/tables has one {searches}"
+    (fault,) = faults_of(load_sweep, "nothing", tiny)
+    assert fault == "sweeps/searches has no recipe 'nothing'; known here: loss_weights, quaternion"
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        own = tmp_path / "sweeps" / "published" / "table77.toml"
+        own.parent.mkdir(parents=True)
+        own.write_text("")
+        (fault,) = faults_of(load_table, "table77", tiny)
+        assert fault == (
+            "sweeps/tables has no recipe 'table77'; only what the paper prints of it is known "
+            f"{recipes}"
+        )
     (fault,) = faults_of(load_table, "nowhere/table4.toml", tiny)
     assert fault.startswith("nowhere/table4.toml: no such file")
 
@@ -276,6 +294,7 @@ cells = ["1.10"]
 [[rows]]
 id = "later"
 label = "another paper's"
+quoted = true
 cells = ["1.3"]
 """
 OF_PUBLISHED = """
@@ -311,6 +330,15 @@ def test_rows_name_the_release_that_they_are_printed_for(
     assert [str(row.measured_on) for row in spec.published.rows] == ["curve v1", "curve v2"]
 
 
+def test_printed_rows_are_trained_on_what_they_are_printed_for(
+    write: Write, tiny: TinyExperiment
+) -> None:
+    moved = PUBLISHED.replace('id = "straight"', 'id = "straight"\ndataset = "line"')
+    write(moved, "published/p.toml")
+    (row,) = expand_table(load_table(write(OF_PUBLISHED, "tables/mine.toml"), tiny), tiny)
+    assert row.config.points.truth == "line"
+
+
 def test_a_recipe_adds_rows_and_columns_of_its_own(write: Write, tiny: TinyExperiment) -> None:
     write(PUBLISHED, "published/p.toml")
     own = (
@@ -330,6 +358,15 @@ def test_a_recipe_adds_rows_and_columns_of_its_own(write: Write, tiny: TinyExper
         (
             OF_PUBLISHED + 'label = "straight"\n',
             "rows[0].label: stands in published/p.toml; remove this key",
+        ),
+        (
+            OF_PUBLISHED + 'dataset = "line"\n',
+            "rows[0].dataset: stands in published/p.toml; remove this key",
+        ),
+        (
+            OF_PUBLISHED.replace('"straight"', '"later"'),
+            "rows[0].id: 'later' is quoted from another publication, and cannot be run; "  # noqa: ISC004
+            "remove this row",
         ),
         (
             OF_PUBLISHED.replace('"straight"', '"straigth"'),
@@ -452,7 +489,7 @@ def test_recipes_take_base_and_notes_of_a_scale(write: Write, tiny: TinyExperime
     for spec in (load_table(write(notes + TABLE), tiny), load_sweep(write(notes + SWEEP), tiny)):
         assert spec.notes == ("Own.",)
         assert spec.at(scale).notes == ("Own.", "Eight epochs are too many.")
-        assert spec.at(scale).base == {"points": {"truth": "curve"}, "epochs": 2}
+        assert spec.at(scale).base["epochs"] == 2
 
 
 def test_rows_that_contradict_what_a_scale_fixes_go(write: Write, tiny: TinyExperiment) -> None:
@@ -501,18 +538,60 @@ def test_a_recipe_says_what_it_starts_from_and_a_scale_what_that_means(
     assert at.contrasts == table.contrasts
     sweep = load_sweep(write('starts_from = "model"\n' + SWEEP), tiny).at(scale)
     assert sweep.notes == at.notes
-    assert sweep.base == at.base == {"points": {"truth": "curve"}, "epochs": 1}
+    assert sweep.base == {"points": {"truth": "curve", "source": ""}, "epochs": 1}
     features = load_table(write('starts_from = "features"\n' + TABLE), tiny).at(scale)
-    assert features.rows == table.rows
+    assert [row.id for row in features.rows] == [row.id for row in table.rows]
     assert features.notes == scale.notes
-    assert features.base == {"points": {"truth": "curve", "noise": 0.4}, "epochs": 2}
+    full, straight = (row.config for row in expand_table(features, tiny))
+    assert (full.points.noise, straight.points.noise, full.epochs) == (0.4, 0.2, 2)
     plain = load_table(write(TABLE), tiny)
-    assert plain.at(scale).base == {"points": {"truth": "curve"}, "epochs": 2}
+    full, _ = (row.config for row in expand_table(plain.at(scale), tiny))
+    assert (full.points.noise, full.epochs) == (0.1, 2)
     # What is fixed lies over everything, and a scale without starts changes nothing.
     fixing = load_scale(write(SCALE + "[fixed]\nepochs = 3\n" + STARTS, "t.toml"), tiny)
-    assert table.at(fixing).base["epochs"] == 3
+    assert [row.config.epochs for row in expand_table(table.at(fixing), tiny)] == [5, 3, 3]
     without = load_scale(write(SCALE, "without.toml"), tiny)
     assert table.at(without) == replace(plain.at(without), starts_from="model")
+
+
+OF_TWO_SETS = TABLE.replace(
+    '[[rows]]\nid = "straight"',
+    '[[rows]]\nid = "line"\nlabel = "line"\ndataset = "line"\nextra_datasets = ["curve"]\n'
+    'starts_from = "features"\n[[rows]]\nid = "straight"',
+)
+
+
+def test_a_row_names_its_datasets_and_its_start(write: Write, tiny: TinyExperiment) -> None:
+    table = load_table(write('starts_from = "model"\n' + OF_TWO_SETS), tiny)
+    read = {row.row.id: row.config.points for row in expand_table(table, tiny)}
+    assert {name: points.truth for name, points in read.items()} == {
+        "full_model": "curve", "line": "line", "straight": "curve"
+    }  # fmt: skip
+    assert (read["line"].source, read["straight"].source) == ("curve", "")
+    scale = load_scale(write(SCALE + STARTS, "s.toml"), tiny)
+    at = {row.row.id: row.config for row in expand_table(table.at(scale), tiny)}
+    assert [(name, config.epochs) for name, config in at.items()] == [
+        ("as_it_is", 5), ("full_model", 1), ("line", 2), ("straight", 1)
+    ]  # fmt: skip
+    assert (at["line"].points.noise, at["as_it_is"].points.truth) == (0.4, "curve")
+
+
+def test_a_start_is_measured_on_each_set_of_its_rows(write: Write, tiny: TinyExperiment) -> None:
+    text = OF_TWO_SETS.replace('starts_from = "features"', 'starts_from = "model"')
+    table = load_table(write('starts_from = "model"\n' + text), tiny)
+    scale = load_scale(write(SCALE + STARTS, "s.toml"), tiny)
+    first, second = expand_table(table.at(scale), tiny)[:2]
+    assert (first.row.id, second.row.id) == ("as_it_is_curve", "as_it_is_line")
+    assert (first.config.points.truth, second.config.points.truth) == ("curve", "line")
+    assert second.row.label == "as it is (line)"
+    assert second.config.points.source == ""
+
+
+def test_a_contrast_is_between_rows_of_one_dataset(write: Write, tiny: TinyExperiment) -> None:
+    text = OF_TWO_SETS.replace('row = "straight"', 'row = "line"')
+    assert faults_of(load_table, write(text), tiny) == [
+        "mine.toml: contrasts[0]: must be between rows of one dataset, got curve and line"
+    ]
 
 
 def test_faults_of_starts_are_told(write: Write, tiny: TinyExperiment) -> None:
@@ -565,4 +644,7 @@ def test_a_scale_is_read(write: Write, tiny: TinyExperiment) -> None:
         "mine.toml: data.rnage: unknown key 'rnage'",
     ]
     (fault,) = faults_of(load_scale, "smal", tiny)
-    assert fault == "sweeps/scales has no recipe 'smal'; did you mean 'small'?"
+    assert fault == (
+        "sweeps/scales has no recipe 'smal'; did you mean 'small'? "
+        f"(recipes here: {', '.join(files.names('scales'))})"
+    )

@@ -102,6 +102,13 @@ def test_three_values_know_their_spread_to_a_factor() -> None:
     assert (round(low / 2, 2), round(high / 2, 1)) == (0.52, 6.3)
 
 
+def test_two_values_know_little_of_their_spread() -> None:
+    """With one degree of freedom chi-square is the square of a normal variable."""
+    low, high = spread_interval(2.0, 2)
+    assert low == pytest.approx(2 / stats.norm.ppf(0.9875), rel=1e-9)
+    assert high == pytest.approx(2 / stats.norm.ppf(0.5125), rel=1e-9)
+
+
 def test_intervals_of_the_spread_cover_as_often_as_they_say() -> None:
     draws = 20_000
     sds = np.random.default_rng(4).normal(0.0, 0.7, (draws, 5)).std(axis=1, ddof=1)

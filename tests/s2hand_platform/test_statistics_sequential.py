@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from jaxtyping import Bool, Float
-from scipy import stats
+from scipy import special, stats
 
 from s2hand_platform.spec.schema import Look
 from s2hand_platform.statistics import sequential
 from s2hand_platform.statistics.intervals import MeanInterval, mean_interval
 from s2hand_platform.statistics.sequential import judge_at_looks, planned_looks, spent_levels
-from s2hand_platform.statistics.significance import ALPHA
+from s2hand_platform.statistics.significance import ALPHA, p_of_equivalence
 from s2hand_platform.statistics.verdicts import Decision
 
 DRAWS = 200_000
@@ -98,6 +98,40 @@ def test_levels_that_are_known_without_integration() -> None:
     assert 0.012 * 7 / 12 < second < 0.012
 
 
+def claimed_at_the_second_look(seeds: tuple[int, int], levels: Sequence[float]) -> float:
+    """How probably the second look is the first to claim: by Gauss's rules, and Student's t.
+
+    Given the first t and the share q of the squared length that its seeds have, what the added
+    seeds must reach is a bound on their own t.
+    """
+    (first, second), added = seeds, seeds[1] - seeds[0]
+    bounds = [stats.t.isf(level / 2, n - 1) for level, n in zip(levels, seeds, strict=True)]
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    angle = math.atan(bounds[0] / math.sqrt(first - 1)) * nodes  # t = √(n - 1) tan(angle)
+    t = math.sqrt(first - 1) * np.tan(angle)
+    density = angle[-1] / nodes[-1] * weights * stats.t.pdf(t, first - 1)
+    density *= math.sqrt(first - 1) / np.cos(angle) ** 2
+    cosine = np.sin(angle)
+    roots, shares = special.roots_jacobi(400, added / 2 - 1, first / 2 - 1)
+    q = (1 + roots) / 2
+    needed = bounds[1] / math.sqrt(bounds[1] ** 2 + second - 1) * math.sqrt(second)
+    of_added = (needed - cosine[:, None] * np.sqrt(q * first)) / np.sqrt((1 - q) * added)
+    inside = np.clip(of_added, -1 + 1e-15, 1 - 1e-15)
+    t_of_added = inside * math.sqrt(added - 1) / np.sqrt(1 - inside**2)
+    above = np.where(of_added >= 1, 0.0, stats.t.sf(t_of_added, added - 1))
+    return float(2 * density @ above @ shares / shares.sum())  # either side
+
+
+@pytest.mark.parametrize(
+    ("seeds", "alpha"),
+    [((5, 8), 0.05), ((5, 12), 0.01), ((5, 7), 0.002), ((8, 10), 0.0125)],
+)
+def test_the_second_look_spends_its_share_exactly(seeds: tuple[int, int], alpha: float) -> None:
+    share = alpha * (seeds[1] - seeds[0]) / seeds[1]
+    found = claimed_at_the_second_look(seeds, spent_levels(seeds, alpha))
+    assert found == pytest.approx(share, rel=5e-3)
+
+
 def test_levels_do_not_hang_on_the_integration(monkeypatch: pytest.MonkeyPatch) -> None:
     rough = spent_levels([5, 8, 12], 0.05)
     for name, number in (("_CELLS", 320), ("_SHARES", 256), ("_KNOTS", 8192)):
@@ -177,11 +211,16 @@ def test_equivalence_is_looked_at_too_and_stays() -> None:
     small = values_with(0.6, 5)
     found = judged((FIVE, small), (EIGHT, values_with(0.9, 8)), tolerance=4.0)
     assert (str(found), found.look, found.is_open) == ("equivalent", FIVE, False)
-    assert found.p_equivalence is not None
-    assert found.p_equivalence <= FIVE.level
+    assert found.p_equivalence == p_of_equivalence(small, 4.0)  # of the look that decided
     both = judged((FIVE, small), (EIGHT, values_with(1e-4, 8, -1.0)), tolerance=4.0)
     assert str(both) == "reproduced, but differs by less than the tolerance"
     assert both.look == EIGHT
+
+
+def test_nothing_is_equivalent_where_no_tolerance_was_declared() -> None:
+    small = MeanInterval(mean=0.0, sd=1e-3, half_width=1e-3, n=12)
+    found = judge_at_looks([(TWELVE, small)], small, "better", "lower", last=TWELVE)
+    assert (found.verdict, found.p_equivalence) == ("undecided", None)
 
 
 def test_what_no_more_seeds_would_decide_is_not_open() -> None:

@@ -93,6 +93,22 @@ def test_tests_by_symmetry_begin_where_they_can_reach_five_percent() -> None:
     assert found.signed_rank_p == found.sign_flip_p == found.smallest_p == 2**-5 < ALPHA
 
 
+@pytest.mark.parametrize(("seeds", "signs"), [(16, 2**16), (17, 2**16 + 1)])
+def test_up_to_sixteen_seeds_all_signs_are_flipped_and_a_sample_beyond(
+    seeds: int, signs: int
+) -> None:
+    """Of a sample the signs that were measured are one more."""
+    found = by_symmetry(list(np.random.default_rng(4).normal(0.3, 1.0, seeds)))
+    assert found is not None
+    as_large = found.sign_flip_p / 2 * signs  # on one side
+    assert as_large == pytest.approx(round(as_large), abs=1e-6)
+    assert 0.01 < found.sign_flip_p < 0.99
+
+
+def test_a_table_is_wrong_in_five_percent() -> None:
+    assert ALPHA == 0.05
+
+
 def test_many_seeds_give_every_reader_the_same_p() -> None:
     values = list(np.random.default_rng(1).normal(0.4, 1.0, 30))
     first, second = by_symmetry(values), by_symmetry(values)

@@ -12,6 +12,7 @@ from rich.console import Console
 from scipy import stats
 from tiny_tables import PCK
 
+from s2hand_platform.cards import Cards
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
@@ -187,6 +188,22 @@ def test_contrasts_are_paired_by_seed(measured: ResultStore) -> None:
     assert first["p"] == pytest.approx(stats.ttest_1samp([0.5, 0.4, 0.6], 0.0).pvalue)
     assert first["p_adjusted"] == pytest.approx(2 * first["p"])  # two contrasts are declared
     assert verdicts["verdict"].tolist()[1:] == ["not run", ""]  # of the primary column alone
+
+
+def test_a_table_of_two_sets_has_baselines_of_each(measured: ResultStore) -> None:
+    moved = {"measured_on": replace(MADE, dataset="line"), "evaluation": "e" * 64}
+    rows = (SYNTHETIC.rows[0], replace(SYNTHETIC.rows[1], **moved))
+    plan = replace(SYNTHETIC, rows=rows, contrasts=())
+    other = Evaluation(metrics={"test/error": 8.0}, samples={}, sample_ids={}, evaluator_id="t")
+    measured.write_baseline("tiny", "zero", "e" * 64, other, {"error": "cm"})
+    table = build(measured, plan, other_code=True)
+    zeros = {row.label: row.cells["error_cm"] for row in table.rows if row.kind == "baseline"}
+    assert {label: found.interval.mean for label, found in zeros.items()} == {
+        "zero (curve)": 2.0, "zero (line)": 8.0
+    }  # fmt: skip
+    assert {(each.row, each.baseline) for each in table.margins} == {("full", "zero (curve)")}
+    card = Cards(plan, measured).cell("zero (line)", "error_cm")
+    assert (list(card.evaluators), card.measured_on) == (["t"], MADE.title)
 
 
 def test_margins_to_a_baseline_are_relative(measured: ResultStore) -> None:
@@ -511,8 +528,17 @@ def test_an_export_shows_the_same_table(
 ) -> None:
     measure("waiting", 0.1, seed=0, status="failed", reason="diverged")
     measure("straight", 9.0, seed=0, trial_id="8" * 64, config_hash="of no row of this table")
+    code = {"a.module": "1" * 64, "starting weights 'hands'": "2" * 64}
+    measured.write_code("e" * 64, code)
+    measured.write_code("f" * 64, {"an.evaluation": "3" * 64})
+    measured.write_code("0" * 64, {"of.another.table": "4" * 64})
+    measured.write_patch("what differed")
     target = ResultStore(tmp_path / "export")
     assert export_table(PLAN, measured, target) == 7
+    assert target.code_files("e" * 64) == code
+    assert target.code_files("f" * 64) == {"an.evaluation": "3" * 64}
+    assert target.code_files("0" * 64) is None
+    assert target.patch(hashlib.sha256(b"what differed").hexdigest()) is None
     plan = target.latest_table_plan("t", label="curve")
     assert plan == PLAN
     assert build(target, plan).to_json() == build(measured, PLAN).to_json()

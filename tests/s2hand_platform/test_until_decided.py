@@ -221,16 +221,47 @@ def test_options_that_do_not_go_together(
     arguments: list[str],
     message: str,
 ) -> None:
-    command = ("run", "written", "--without-ray", *arguments)
-    assert call(monkeypatch, *command) == EXIT_USER_ERROR
-    assert message in capsys.readouterr().err.replace("\n", " ")
+    for command in (("run", "written", "--without-ray"), ("plan", "written")):
+        assert call(monkeypatch, *command, *arguments) == EXIT_USER_ERROR
+        assert message in capsys.readouterr().err.replace("\n", " ")
     assert Written.trained == []
+
+
+def test_the_plan_tells_what_runs_at_most_and_is_kept_with_its_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    asked = ("plan", "written", "--until-decided", "--max-seeds", "7")
+    assert call(monkeypatch, *asked, "--json") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["num_to_run"] == 3 * 7
+    assert [(look["seeds"], look["num_to_run"]) for look in planned["looks"]] == [
+        (3, 9), (5, 15), (7, 21),
+    ]  # fmt: skip
+    assert [look["level"] for look in planned["looks"]] == [
+        look.level for look in planned_looks(7, 2)
+    ]
+    assert {look["estimated_hours"] for look in planned["looks"]} == {None}
+    kept = ResultStore(project / "workspace" / "store").latest_table_plan("written")
+    assert kept is not None
+    assert kept.looks == planned_looks(7, 2)
+
+    run()  # until five seeds, which decide
+    capsys.readouterr()
+    assert call(monkeypatch, *asked) == 0
+    told = capsys.readouterr().out
+    assert "21 distinct trials, 6 to run" in told
+    rows = [line.replace("│", " ").split() for line in told.splitlines() if " seeds " in line]
+    assert [(line[0], line[3]) for line in rows] == [("3", "0"), ("5", "0"), ("7", "6")]
+    assert "0.00 h" in told
+    assert "stops after the first of these looks" in told
+    assert call(monkeypatch, "plan", "written", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["looks"] == []
 
 
 def test_what_python_asks_for_wrongly(project: Path) -> None:
     with pytest.raises(SpecError, match="until_decided takes max_seeds in their place"):
         run(seeds=3)
-    with pytest.raises(SpecError, match="--max-seeds: must be at least 2, got 1"):
+    with pytest.raises(SpecError, match=r"^max_seeds: must be at least 2, got 1"):
         run(1)
     recipe = project / "sweeps" / "tables" / "written.toml"
     recipe.write_text(TABLE.partition("[[contrasts]]")[0])

@@ -60,8 +60,8 @@ class TinyExperiment:
     evaluation_fields = frozenset({"grid"})
     usual_data = "made"
 
-    def usual_scale(self, data: str) -> str:
-        return "demo" if data == "made" else "full"
+    def usual_scale(self, data: Sequence[str]) -> str:
+        return "demo" if data == ("made",) else "full"
 
     def build_config(self, mapping: Mapping[str, Any]) -> TinyConfig:
         faults: list[str] = []
@@ -85,6 +85,7 @@ class TinyExperiment:
             dataset=config.points.truth,
             version="v1" if is_official else "",
             origin="official" if is_official else "synthetic",
+            fingerprint=self.fingerprint_evaluation_data(config) or "",
         )
 
     def fingerprint_training_data(self, config: TinyConfig) -> str | None:
@@ -104,26 +105,30 @@ class TinyExperiment:
         del config, device_type
         return {"tiny_experiment": _SOURCE}
 
-    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
-        return {"points.truth": dataset}
+    def dataset_overrides(self, dataset: str, extra_datasets: Sequence[str]) -> dict[str, Any]:
+        return {"points.truth": dataset, "points.source": "+".join(extra_datasets)}
 
     def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
         return [f"{key}: unknown key '{key}'" for key in data if key != "range"]
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: object, scale_data: object
+        self, data: Sequence[str], datasets: Sequence[str], workspace: object, scale_data: object
     ) -> dict[str, Any]:
-        del dataset, workspace, scale_data
-        return {"points.source": data}
+        del workspace, scale_data
+        of_set = {name: word for name, _, word in (each.rpartition("=") for each in data)}
+        return {"points.source": of_set.get(datasets[0], of_set.get(""))}
 
     def search_overrides(
-        self, data: str, dataset: str, workspace: object, scale_data: object
+        self, data: Sequence[str], dataset: str, workspace: object, scale_data: object
     ) -> dict[str, Any]:
         del data, dataset, workspace, scale_data
         return {}
 
     def world_size(self, config: TinyConfig) -> int:
         return config.workers
+
+    def measure_predictions(self, config: TinyConfig, path: Path) -> Evaluation:
+        return _evaluation(json.loads(path.read_text()), config)
 
     def cause(self, error: BaseException) -> FailureCause | None:
         return "data" if isinstance(error, TinyDataError) else None

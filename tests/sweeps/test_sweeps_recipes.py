@@ -1,7 +1,9 @@
 """Every file in ``sweeps/`` loads, expands, and says what the paper says."""
 
+import itertools
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +23,14 @@ from s2hand_platform.experiments.s2hand import S2HandExperiment
 from s2hand_platform.identity import config_hash
 from s2hand_platform.spec.expansion import expand_point, expand_table, grid_points
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
-from s2hand_platform.spec.overrides import flatten
+from s2hand_platform.spec.overrides import flatten, lay_over
 from s2hand_platform.spec.published import load_published
 from s2hand_platform.spec.schema import Choices, TableSpec
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-TABLES = ("table3", "table4", "table5", "table7", "table9")
-FIGURES = ("figure6",)
+TABLES = tuple(f"table{number}" for number in range(1, 10))
+CONTRASTED = tuple(name for name in TABLES if name != "table1")
+FIGURES = ("figure5", "figure6")
 SCALES = ("demo", "compact", "small", "full")
 EXPERIMENT = S2HandExperiment()
 
@@ -111,6 +114,27 @@ def test_figure_6_compares_the_branches_apart_with_fine_tuning_and_fine_tuning_w
     }
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_figure_5_compares_with_true_joints_and_nothing_else_but_the_shape(scale: str) -> None:
+    read = load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT)
+    rows = {row.row.id: row.config for row in expand_table(load("figure5").at(read), EXPERIMENT)}
+    ours, supervised = rows["s2hand"], rows["mano_cnn"]
+    stages = [supervised.stages[index] for index in trained_stages(supervised)]
+    assert [stage.name for stage in stages] == ["image", "finetune"]
+    for stage in stages:
+        assert losses_of(supervised, stage) == {"joint_3d", "keypoint_2d", "shape_prior"}
+    assert (supervised.data.supervision, supervised.data.keypoints) == ("3d", "ground_truth")
+    assert (ours.data.supervision, ours.data.keypoints) == ("2d", "detected")
+    assert supervised.model == ours.model
+    assert supervised.stages == ours.stages
+    assert supervised.losses.weights.shape_prior == ours.losses.weights.shape_prior
+
+
+def test_figure_5_s_own_row_is_table_3_s_last_and_no_cell_is_printed() -> None:
+    assert hashes("figure5")["s2hand"] == hashes("table3")["plus_photo"]
+    assert load("figure5").published is None
+
+
 def test_tables_4_5_and_9_are_the_same_trainings() -> None:
     assert hashes("table5").items() < hashes("table4").items()
     assert hashes("table9").items() < hashes("table4").items()
@@ -121,9 +145,57 @@ def test_table_7_shares_table_4s_quaternion_row() -> None:
     assert hashes("table7")["interv3_n3"] == hashes("table4")["quaternion"]
 
 
-def test_five_recipes_are_twelve_trainings() -> None:
-    distinct = {value for name in TABLES for value in hashes(name).values()}
-    assert len(distinct) == 4 + 5 + 3
+def test_31_rows_are_17_trainings_at_the_paper_s_scale() -> None:
+    """Counted apart: FreiHAND's losses and WSL; HO-3D's motion losses, clips, WSL, projection."""
+    full = load_scale(SWEEPS / "scales" / "full.toml", EXPERIMENT)
+    rows = [row for name in TABLES for row in expand_table(load(name).at(full), EXPERIMENT)]
+    distinct = {config_hash(EXPERIMENT, row.dump): row.config for row in rows}
+    assert (len(rows), len(distinct)) == (31, 17)
+    sets = Counter(config.data.training_datasets for config in distinct.values())
+    assert sets == {
+        ("freihand",): 4 + 1, ("ho3d",): 5 + 3 + 1 + 2, ("ho3d", "youtube3d"): 1
+    }  # fmt: skip
+
+
+def test_rows_of_tables_1_2_6_and_8_that_are_trainings_of_others() -> None:
+    ho3d, freihand = hashes("table4"), hashes("table3")
+    assert hashes("table1") == {"s2hand": freihand["plus_photo"]}
+    assert hashes("table2") == {"s2hand": ho3d["s2hand"], "s2hand_v": ho3d["quaternion_ts"]}
+    assert hashes("table6")["freihand_ssl"] == freihand["plus_photo"]
+    assert hashes("table6")["ho3d_ssl"] == hashes("table8")["s2hand"] == ho3d["s2hand"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_table_6_s_rows_on_ho3d_start_as_table_4_s_and_differ_in_keypoints(scale: str) -> None:
+    read = load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT)
+    rows = {row.row.id: row for row in expand_table(load("table6").at(read), EXPERIMENT)}
+    of_table_4 = {row.row.id: row for row in expand_table(load("table4").at(read), EXPERIMENT)}
+    of_table_3 = {row.row.id: row for row in expand_table(load("table3").at(read), EXPERIMENT)}
+    assert rows["ho3d_ssl"].dump == of_table_4["s2hand"].dump
+    if scale != "demo":
+        assert rows["freihand_ssl"].dump == of_table_3["plus_photo"].dump
+    for dataset in ("freihand", "ho3d"):
+        ssl, wsl = (flatten(rows[f"{dataset}_{each}"].dump) for each in ("ssl", "wsl"))
+        changed = {path: value for path, value in wsl.items() if ssl[path] != value}
+        assert changed == {"data.keypoints": "ground_truth"}
+    if scale in {"demo", "compact"}:
+        starts = {name: row.config.model.pretrained for name, row in rows.items()}
+        assert starts == {
+            "unadapted": "s2hand", "freihand_wsl": "hands", "freihand_ssl": "hands",
+            "ho3d_wsl": "s2hand", "ho3d_ssl": "s2hand",
+        }  # fmt: skip
+        assert rows["unadapted"].config.data.dataset == "ho3d"
+
+
+def test_table_8_changes_the_projection_then_the_loss_then_the_data() -> None:
+    rows = [flatten(row.dump) for row in expand_table(load("table8"), EXPERIMENT)]
+    steps = [
+        {path for path, value in after.items() if before[path] != value}
+        for before, after in itertools.pairwise(rows)
+    ]
+    assert steps[0] == {"model.projection"}
+    assert steps[1] == {"losses.weights.quaternion", "stages"}
+    assert steps[2] == {"data.extra_datasets"}
 
 
 def test_the_last_row_of_table_3_and_the_first_of_table_4_are_the_paper_s_whole_training() -> None:
@@ -141,6 +213,8 @@ def test_the_demo_leaves_out_what_needs_the_picture_or_the_2d_branch() -> None:
     assert rows["table3"] == ["loc_regu", "plus_ori"]
     assert rows["table4"] == ["unadapted", "s2hand", "temporal", "smooth", "quaternion"]
     assert rows["table9"] == ["unadapted", "s2hand", "quaternion"]
+    assert rows["table2"] == ["unadapted", "s2hand"]
+    assert len(rows["table6"]) == 1 + 4
     for name in TABLES:
         for row in expand_table(load(name).at(demo), EXPERIMENT):
             weights = row.config.losses.weights
@@ -160,7 +234,11 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "scale"),
-    [("figure6", "compact"), *((name, scale) for name in TABLES for scale in ("demo", "compact"))],
+    [
+        ("figure5", "demo"),
+        ("figure6", "compact"),
+        *((name, scale) for name in TABLES for scale in ("demo", "compact")),
+    ],
 )
 def test_small_scales_start_from_weights_of_the_project(
     name: str, scale: str, weights_dir: Path
@@ -172,7 +250,10 @@ def test_small_scales_start_from_weights_of_the_project(
         for row, config in rows.items()
     }
     notes = " ".join(spec.notes)
-    if name in {"table3", "figure6"}:
+    if name == "table6":
+        assert "begin with the project's own features of hands" in notes
+        assert "Intervals are conditional on it" in notes
+    elif name in {"table1", "table3", "figure5", "figure6"}:
         assert {config.model.pretrained for config in rows.values()} == {"hands"}
         assert all(stages[0] == "image" for stages in trained.values())
         assert "begin with the project's own features of hands" in notes
@@ -203,13 +284,13 @@ def test_the_weights_that_come_with_the_project_fit_the_small_scales() -> None:
 
 @pytest.mark.parametrize("scale", ["small", "full"])
 @pytest.mark.parametrize("name", [*TABLES, *FIGURES])
-def test_larger_scales_start_as_they_did(name: str, scale: str) -> None:
+def test_larger_scales_start_from_imagenet(name: str, scale: str) -> None:
     read = load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT)
-    spec, own = load(name), load(name).over(read.base)
+    spec = load(name)
     assert spec.at(read).rows == spec.rows
-    assert spec.at(read).base == own.base
+    assert spec.at(read).base == lay_over(spec.base, read.base)
     (start,) = {row.config.model.pretrained for row in expand_table(spec.at(read), EXPERIMENT)}
-    assert start == ("imagenet" if scale == "full" else "none")
+    assert start == "imagenet"
 
 
 def test_motion_rows_share_the_stage_before() -> None:
@@ -222,7 +303,7 @@ def test_motion_rows_share_the_stage_before() -> None:
     assert set(samples.values()) == {"clips"}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", CONTRASTED)
 def test_declared_contrasts_are_true_of_the_printed_cells(name: str) -> None:
     spec = load(name)
     assert spec.published is not None
@@ -243,7 +324,7 @@ def test_declared_contrasts_are_true_of_the_printed_cells(name: str) -> None:
         assert differs, contrast
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", CONTRASTED)
 def test_tables_with_contrasts_declare_what_decides_and_what_does_not_matter(name: str) -> None:
     spec = load(name)
     primary = next(each for each in spec.columns if each.label == spec.primary_column)

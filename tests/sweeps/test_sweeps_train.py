@@ -27,7 +27,7 @@ from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
 from s2hand_platform.spec.expansion import expand_table
 from s2hand_platform.spec.loader import load_scale, load_table
-from s2hand_platform.spec.schema import TableSpec
+from s2hand_platform.spec.schema import RowSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tracking.sink import Sinks
 from s2hand_platform.workspace import Workspace
@@ -71,10 +71,17 @@ def keep_torch_s_settings() -> Iterator[None]:
 
 def miniature(name: str, root: Path) -> TableSpec:
     spec = load_table(SWEEPS / "tables" / f"{name}.toml", EXPERIMENT)
-    return spec.over(MINIATURE | {"data.root": str(root / spec.dataset)})
+    return spec.over_rows(lambda row: MINIATURE | placed(row, root))
 
 
-@pytest.mark.parametrize("name", ["table3", "table4", "table5", "table7", "table9", "figure6"])
+def placed(row: RowSpec, root: Path) -> dict[str, object]:
+    extra = [str(root / dataset) for dataset in row.extra_datasets]
+    return {"data.root": str(root / row.dataset), "data.extra_roots": extra}
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"table{number}" for number in range(1, 10)), "figure5", "figure6"]
+)
 def test_every_row_trains_and_fills_its_cells(
     name: str, benchmark_root: Path, results: dict[str, Evaluation], tmp_path_factory
 ) -> None:
@@ -129,9 +136,8 @@ def test_results_say_how_many_sequences_hold_a_long_clip(
     ]
     fitting = sum(any(frame + 24 in frames for frame in frames) for frames in sequences)
     assert 0 < fitting < len(sequences)
-    spec = miniature("table4", benchmark_root).over(
-        {"clips.frame_interval": 24, "clips.num_frames": 2}
-    )
+    longer = {"clips.frame_interval": 24, "clips.num_frames": 2}
+    spec = miniature("table4", benchmark_root).over_rows(lambda _: longer)
     configs = {row.row.id: row.config for row in expand_table(spec, EXPERIMENT)}
     context = LocalContext(checkpoint_dir=tmp_path / "trial", stage_dir=tmp_path / "stages")
     EXPERIMENT.train(configs["temporal"], 0, context)
@@ -152,10 +158,9 @@ def test_rows_that_start_from_a_model_train_their_last_stage_alone(
         if path != "model.pretrained" and not path.startswith("stages.")
     }
     table = load_table(SWEEPS / "tables" / "table4.toml", EXPERIMENT).at(scale)
-    spec = replace(table, rows=(table.rows[0], table.rows[-1])).over(
-        sizes
-        | {"data.root": str(benchmark_root / "ho3d"), "stages.finetune.epochs": 1}
-        | {"model.weights_dir": str(tmp_path / "weights")}
+    once = {"stages.finetune.epochs": 1, "model.weights_dir": str(tmp_path / "weights")}
+    spec = replace(table, rows=(table.rows[0], table.rows[-1])).over_rows(
+        lambda row: sizes | placed(row, benchmark_root) | once
     )
     configs = {row.row.id: row.config for row in expand_table(spec, EXPERIMENT)}
     assert list(configs) == ["unadapted", "quaternion"]

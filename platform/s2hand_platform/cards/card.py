@@ -8,6 +8,7 @@ from typing import Any
 from s2hand_platform.revision import Revision
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.records import TrackedRun
+from s2hand_platform.tables.parts import RowKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +88,7 @@ class RowOrigin:
     """Patches of the attempts' code whose text this store does not have."""
     data: Mapping[str, Any]
     """The record of what was measured on."""
-    evaluators: Mapping[str, tuple[str, ...]]
-    """Evaluator's id → its rules in words."""
+    evaluator_ids: tuple[str, ...]
     attempts: tuple[AttemptCard, ...]
     """In the order of seeds, then of attempts."""
     also_fills: Mapping[str, tuple[str, ...]]
@@ -105,11 +105,15 @@ class CellCard:
     table: str
     title: str
     measured_on: str
+    """Empty where nothing is ever measured."""
     label: str
     """What is measured on, and at which scale, in the words of the command."""
     device_type: str
     row: str
     row_label: str
+    kind: RowKind
+    what: tuple[str, ...]
+    """What a row without a training is, a sentence each; empty for one with a recipe."""
     column: str
     metric: str
     unit: str
@@ -124,8 +128,11 @@ class CellCard:
     """How interval and verdicts follow from the values, a sentence each."""
     published: PrintedNumber | None
     remedy: str
-    """Where nothing was measured, the command that measures it; else empty."""
-    trained: RowOrigin
+    """Where nothing was measured, the command that measures it, if there is one; else empty."""
+    evaluators: Mapping[str, tuple[str, ...]]
+    """Evaluator's id → its rules in words."""
+    trained: RowOrigin | None
+    """None for a row without a recipe: a baseline, or one that stands in the paper alone."""
 
     @property
     def name(self) -> str:

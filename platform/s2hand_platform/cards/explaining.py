@@ -6,7 +6,9 @@ from s2hand_platform.cards.arithmetic import about_contrast, about_interval, abo
 from s2hand_platform.cards.card import CellCard, PrintedNumber, RowOrigin
 from s2hand_platform.cards.origin import origin_of
 from s2hand_platform.cards.places import Places, RowPlace
+from s2hand_platform.cards.untrained import baseline_name, what_it_is
 from s2hand_platform.errors import SpecError, nearest
+from s2hand_platform.experiments import describe_evaluator
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
@@ -20,7 +22,7 @@ def explain_cell(plan: TablePlan, store: ResultStore, row_id: str, column_label:
     Args:
         plan: the table as it was planned, from ``store.latest_table_plan``.
         store: where results are.
-        row_id: of a row with a recipe.
+        row_id: of any row of the table, a baseline and the paper's own rows included.
         column_label: as it stands in the table's head.
 
     Raises:
@@ -37,27 +39,34 @@ class Cards:
         self._plan = plan
         self._store = store
         self._table = MeasuredTable.build(plan, store)
+        self._rows = {row.id: row for row in self._table.rows}
         self._places = Places(plan, store)
         self._origins: dict[str, RowOrigin] = {}
+
+    @property
+    def row_ids(self) -> tuple[str, ...]:
+        """The rows that have cards: with a recipe, a baseline's, and the paper's alone."""
+        return tuple(self._rows)
 
     def cell(self, row_id: str, column_label: str) -> CellCard:
         """Make the card of a cell; see ``explain_cell``."""
         plan = self._plan
-        planned = find_row(plan, row_id)
+        row = self.row(row_id)
         check_column(plan, column_label)
         column = next(each for each in self._table.columns if each.label == column_label)
-        row = next(
-            each for each in self._table.rows if each.kind == "measured" and each.id == row_id
-        )
         cell = row.cells[column_label]
+        planned = next((each for each in plan.rows if each.id == row.id), None)
+        trained = self._origin(planned) if planned else None
         return CellCard(
             table=plan.name,
             title=plan.title,
-            measured_on=planned.measured_on.title,
+            measured_on=_measured_on(plan, row),
             label=plan.label,
             device_type=plan.device_type,
             row=row.id,
             row_label=row.label,
+            kind=row.kind,
+            what=what_it_is(row),
             column=column.label,
             metric=column.metric,
             unit=column.unit,
@@ -66,11 +75,40 @@ class Cards:
             failed=row.failed,
             interval=cell.interval,
             verdict=cell.verdict,
-            arithmetic=tuple(self._arithmetic(planned, row, column, cell)),
+            arithmetic=tuple(self._arithmetic(planned, row, column, cell)) if planned else (),
             published=self._published(row_id, column_label),
-            remedy="" if cell.values else command_of(plan),
-            trained=self._origin(planned),
+            remedy=_remedy(plan, row, cell),
+            evaluators={
+                name: describe_evaluator(name)
+                for name in (trained.evaluator_ids if trained else self._evaluator_ids(row))
+            },
+            trained=trained,
         )
+
+    def row(self, row_id: str) -> TableRow:
+        """Return a row of the table.
+
+        Raises:
+            SpecError: if there is none, with the nearest that the table has.
+        """
+        if row_id not in self._rows:
+            fault = f"there is no row '{row_id}'; {nearest(row_id, self._rows)}"
+            raise SpecError([f"{self._plan.name}: {fault}"])
+        return self._rows[row_id]
+
+    def _evaluator_ids(self, row: TableRow) -> list[str]:
+        """Return who measured a row without a training; nobody did a row of the paper."""
+        plan, store = self._plan, self._store
+        if row.kind == "imported":
+            imported = store.imported(plan.experiment, plan.name)
+            return sorted({each.evaluator_id for each in imported if each.id == row.id})
+        found: set[str] = set()
+        for planned in plan.rows:
+            is_of_set = planned.measured_on.dataset == row.dataset
+            if row.kind == "baseline" and planned.evaluation and is_of_set:
+                lines = store.baselines(plan.experiment, planned.evaluation)
+                found |= set(lines[lines["label"] == baseline_name(row)]["evaluator_id"].dropna())
+        return sorted(found)
 
     def _origin(self, row: PlanRow) -> RowOrigin:
         if row.id not in self._origins:
@@ -103,22 +141,6 @@ class Cards:
         )
 
 
-def find_row(plan: TablePlan, row_id: str) -> PlanRow:
-    """Return a planned row.
-
-    Raises:
-        SpecError: if the table has no recipe for such a row, with the nearest that it has.
-    """
-    rows = {row.id: row for row in plan.rows}
-    if row_id in rows:
-        return rows[row_id]
-    if any(row.id == row_id for row in plan.printed):
-        fault = f"the row '{row_id}' stands in the paper alone; with a recipe: {', '.join(rows)}"
-    else:
-        fault = f"there is no row '{row_id}'; {nearest(row_id, rows)}"
-    raise SpecError([f"{plan.name}: {fault}"])
-
-
 def check_column(plan: TablePlan, label: str) -> None:
     """Check that a table has a column.
 
@@ -128,3 +150,15 @@ def check_column(plan: TablePlan, label: str) -> None:
     labels = [column.label for column in plan.columns]
     if label not in labels:
         raise SpecError([f"{plan.name}: there is no column '{label}'; {nearest(label, labels)}"])
+
+
+def _measured_on(plan: TablePlan, row: TableRow) -> str:
+    """Say on what a row is measured, which a row of the paper never is."""
+    own = [each for each in plan.rows if row.id == each.id]
+    same = own or [each for each in plan.rows if each.measured_on.dataset == row.dataset]
+    return "; ".join(dict.fromkeys(each.measured_on.title for each in same))
+
+
+def _remedy(plan: TablePlan, row: TableRow, cell: TableCell) -> str:
+    is_ever_measured = row.kind in {"measured", "baseline"}
+    return command_of(plan) if is_ever_measured and cell.interval is None else ""

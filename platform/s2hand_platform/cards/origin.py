@@ -1,6 +1,5 @@
 """Where the cells of a row come from: settings, code, data, attempts, and what a rerun costs."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,11 +8,11 @@ import pandas as pd
 
 from s2hand_platform.cards.card import AttemptCard, RowCost, RowOrigin
 from s2hand_platform.cards.places import Places, RowPlace
-from s2hand_platform.experiments import describe_evaluator
 from s2hand_platform.identity import is_module
 from s2hand_platform.planning.cost import Costs
 from s2hand_platform.revision import Revision
 from s2hand_platform.spec.overrides import spread
+from s2hand_platform.store.documents import environment_of
 from s2hand_platform.store.records import TrackedRun
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
@@ -29,7 +28,6 @@ def origin_of(place: RowPlace, places: Places, store: ResultStore) -> RowOrigin:
     counted = counted_attempts(tried, row)
     attempts = _attempts(tried, counted, store.tracked(set(tried["trial_id"])))
     code = store.code_files(row.code) if row.code is not None else None
-    evaluators = counted["evaluator_id"].dropna().unique()
     return RowOrigin(
         settings=_own_settings(plan, row),
         against_baselines=_against_baselines(plan, row),
@@ -41,7 +39,7 @@ def origin_of(place: RowPlace, places: Places, store: ResultStore) -> RowOrigin:
         starts={name: digest for name, digest in (code or {}).items() if not is_module(name)},
         missing_patches=_missing_patches(attempts, store),
         data=asdict(row.measured_on),
-        evaluators={name: describe_evaluator(name) for name in sorted(evaluators)},
+        evaluator_ids=tuple(sorted(counted["evaluator_id"].dropna().unique())),
         attempts=attempts,
         also_fills=places.with_same_trainings(place),
         shared_stages=places.sharing_stages(place),
@@ -91,7 +89,7 @@ def _attempts(
 
 
 def _attempt(line: Mapping[str, Any], *, counts: bool, runs: tuple[TrackedRun, ...]) -> AttemptCard:
-    environment = json.loads(line["environment_json"])
+    environment = environment_of(line["trial_id"], line["attempt"], line["environment_json"])
     return AttemptCard(
         trial_id=line["trial_id"],
         attempt=int(line["attempt"]),
@@ -103,10 +101,10 @@ def _attempt(line: Mapping[str, Any], *, counts: bool, runs: tuple[TrackedRun, .
         duration_s=float(line["duration_s"]),
         training_s=_known(line["training_s"]),
         evaluation_s=_known(line["evaluation_s"]),
-        device=environment["device"],
-        framework=environment["framework"],
-        precision=environment["precision"],
-        threads=int(environment["threads"]),
+        device=environment.device,
+        framework=environment.framework,
+        precision=environment.precision,
+        threads=environment.threads,
         revision=_revision(line),
         runs=runs,
     )

@@ -1,11 +1,10 @@
 """The rows of all planned tables, and which have trainings or stages in common."""
 
-import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
+from s2hand_platform.store.documents import stages_of
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables.selection import attempts_of_row
@@ -62,7 +61,10 @@ class Places:
             attempts = self.attempts_at(place)
             finished = attempts[attempts["status"] == "finished"]
             self._stages[key] = {
-                stage for text in finished["stages_json"] for stage in _stages(text)
+                (stage.name, stage.stage_id)
+                for line in finished.itertuples()
+                if pd.notna(line.stages_json)
+                for stage in stages_of(line.trial_id, line.attempt, line.stages_json)
             }
         return self._stages[key]
 
@@ -78,8 +80,3 @@ def _key(plan: TablePlan) -> tuple[str, str, str]:
 
 def _have_same_trainings(one: RowPlace, other: RowPlace) -> bool:
     return not set(one.row.trial_ids.values()).isdisjoint(other.row.trial_ids.values())
-
-
-def _stages(stages_json: Any) -> Iterator[tuple[str, str]]:
-    for stage in json.loads(stages_json) if isinstance(stages_json, str) else ():
-        yield stage["name"], stage["stage_id"]

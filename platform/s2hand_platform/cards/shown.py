@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from s2hand_platform.cards.card import AttemptCard, CellCard, RowCost
+from s2hand_platform.cards.card import AttemptCard, CellCard, RowCost, RowOrigin
 from s2hand_platform.revision import Revision
 from s2hand_platform.store.records import TrackedRun
 from s2hand_platform.tables.layout import format_interval
@@ -16,6 +17,7 @@ from s2hand_platform.tables.layout import format_interval
 _SHORT = 12
 """Letters of a hash that are shown; JSON has all of them."""
 _DECIMALS = 3
+_NAME_WIDTH = range(14, 34)
 
 
 class Part(NamedTuple):
@@ -28,16 +30,24 @@ class Part(NamedTuple):
 
 def parts(card: CellCard) -> tuple[Part, ...]:
     """Say in words what stands on a card; parts with nothing in them are left out."""
-    found = (
+    trained = card.trained
+    found = [
         Part("Value", tuple(_value(card))),
+        Part("What the row is", tuple(("", each) for each in card.what)),
         Part("How the verdict follows", tuple(("", each) for each in card.arithmetic)),
-        Part("Settings", tuple(_settings(card))),
-        Part("Attempts", tuple(_attempts(card))),
-        Part("Code and data", tuple(_code_and_data(card))),
-        Part("Evaluator", tuple(_evaluators(card))),
-        Part("The same trainings", tuple(_relations(card))),
-        Part("A rerun of the row", tuple(_cost(card.trained.cost))),
-    )
+    ]
+    if trained is not None:
+        found += [
+            Part("Settings", tuple(_settings(trained))),
+            Part("Attempts", tuple(_attempts(trained))),
+            Part("Code and data", tuple(_code_and_data(trained))),
+        ]
+    found.append(Part("Evaluator", tuple(_evaluators(card))))
+    if trained is not None:
+        found += [
+            Part("The same trainings", tuple(_relations(trained))),
+            Part("A rerun of the row", tuple(_cost(trained.cost))),
+        ]
     return tuple(part for part in found if part.lines)
 
 
@@ -46,7 +56,15 @@ def to_rich(card: CellCard) -> RenderableType:
     blocks: list[RenderableType] = [Text(f"{card.name}: {card.title}", style="bold")]
     for part in parts(card):
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim", min_width=14, max_width=34, overflow="fold")
+        # A name breaks between words: the path of a setting is one, however long it is.
+        words = " ".join(name for name, _ in part.lines).split()
+        longest = max(map(cell_len, words), default=0)
+        grid.add_column(
+            style="dim",
+            min_width=max(_NAME_WIDTH.start, longest),
+            max_width=max(_NAME_WIDTH.stop, longest),
+            overflow="fold",
+        )
         grid.add_column(overflow="fold")
         for name, text in part.lines:
             grid.add_row(Text(name), Text(text))
@@ -57,8 +75,11 @@ def to_rich(card: CellCard) -> RenderableType:
 def _value(card: CellCard) -> Iterator[tuple[str, str]]:
     unit = "" if card.unit == "1" else f" {card.unit}"
     decimals = card.published.decimals if card.published else _DECIMALS
-    if card.interval is None:
-        yield "measured", f"nothing yet; measure it with: {card.remedy}"
+    if card.kind in {"baseline", "imported"} and card.interval is not None:
+        yield "measured", f"{card.interval.mean:.6g}{unit}"
+    elif card.interval is None:
+        measure = f" yet; measure it with: {card.remedy}" if card.remedy else ""
+        yield "measured", f"nothing{measure}"
     else:
         yield "measured", format_interval(card.interval, decimals) + unit
     if card.published:
@@ -74,13 +95,15 @@ def _value(card: CellCard) -> Iterator[tuple[str, str]]:
         yield f"seed {seed}", f"failed: {reason}"
     yield "row", card.row_label
     yield "metric", f"{card.metric}, {card.direction} is better"
-    yield "measured on", f"{card.measured_on}, as '{card.label}'; trained on {card.device_type}"
+    if card.measured_on:
+        where = f"; trained on {card.device_type}" if card.trained else ""
+        yield "measured on", f"{card.measured_on}, as '{card.label}'{where}"
 
 
-def _settings(card: CellCard) -> Iterator[tuple[str, str]]:
-    for path, value in card.trained.settings.items():
+def _settings(trained: RowOrigin) -> Iterator[tuple[str, str]]:
+    for path, value in trained.settings.items():
         yield path, _setting(value)
-    for baseline, differences in card.trained.against_baselines.items():
+    for baseline, differences in trained.against_baselines.items():
         if not differences:
             yield f"against '{baseline}'", "no setting differs"
         for path, (own, its) in differences.items():
@@ -91,8 +114,8 @@ def _setting(value: Any) -> str:
     return value if isinstance(value, str) and value else repr(value)
 
 
-def _attempts(card: CellCard) -> Iterator[tuple[str, str]]:
-    for attempt in card.trained.attempts:
+def _attempts(trained: RowOrigin) -> Iterator[tuple[str, str]]:
+    for attempt in trained.attempts:
         name = f"seed {attempt.seed}, attempt {attempt.attempt}"
         yield name, "; ".join(filter(None, _about_attempt(attempt)))
         yield from ((f"MLflow, {run.group}", _run(run)) for run in attempt.runs)
@@ -117,8 +140,7 @@ def _run(run: TrackedRun) -> str:
     return f"run {run.run_id} of '{run.name}' in {run.tracker or 'the workspace database'}"
 
 
-def _code_and_data(card: CellCard) -> Iterator[tuple[str, str]]:
-    trained = card.trained
+def _code_and_data(trained: RowOrigin) -> Iterator[tuple[str, str]]:
     yield "configuration", trained.config_hash[:_SHORT]
     modules = "" if trained.num_modules is None else f", of {trained.num_modules} modules"
     yield "code", _hash(trained.code_fingerprint) + modules
@@ -140,7 +162,8 @@ def _revision(revision: Revision | None, missing: tuple[str, ...]) -> str:
         return "unknown: the code lay in no repository"
     text = f"{revision.commit[:_SHORT]}, tree {revision.state}"
     if revision.patch:
-        lost = ", which this store does not have" if revision.patch in missing else ""
+        is_lost = revision.patch in missing
+        lost = ", which this store does not have (exports leave patches out)" if is_lost else ""
         text += f"; what differs: patch {revision.patch[:_SHORT]}{lost}"
     return text
 
@@ -151,15 +174,15 @@ def _record(data: Mapping[str, Any]) -> str:
 
 
 def _evaluators(card: CellCard) -> Iterator[tuple[str, str]]:
-    for name, words in card.trained.evaluators.items():
+    for name, words in card.evaluators.items():
         yield "id", name
         yield from (("", each) for each in words)
 
 
-def _relations(card: CellCard) -> Iterator[tuple[str, str]]:
-    for row, columns in card.trained.also_fills.items():
+def _relations(trained: RowOrigin) -> Iterator[tuple[str, str]]:
+    for row, columns in trained.also_fills.items():
         yield row, f"fill {', '.join(columns)}"
-    for stage, rows in card.trained.shared_stages.items():
+    for stage, rows in trained.shared_stages.items():
         yield f"stage '{stage}'", f"shared with {', '.join(rows)}"
 
 

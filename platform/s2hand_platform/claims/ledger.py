@@ -92,7 +92,7 @@ class ClaimLedger:
         return pd.DataFrame(
             [
                 {
-                    "claim": claim.spec.id,
+                    "id": claim.spec.id,
                     "section": claim.spec.section,
                     "table": claim.spec.table,
                     "says": claim.spec.says,

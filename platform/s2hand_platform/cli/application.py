@@ -8,6 +8,8 @@ from s2hand_platform.cli import claims, commands, power, services
 from s2hand_platform.cli.added import added_commands
 from s2hand_platform.cli.endings import EXIT_USER_ERROR, complain
 from s2hand_platform.cli.explain import explain
+from s2hand_platform.cli.imports import import_predictions
+from s2hand_platform.cli.mapping import map_parts
 from s2hand_platform.cli.output import checked_output
 from s2hand_platform.errors import PlatformError
 from s2hand_platform.experiments import command_groups, default_experiment
@@ -47,11 +49,12 @@ def _application() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "obj": map_parts},
     )
     shown = (commands.table, power.power, claims.claims, explain)
     for command in (commands.plan, commands.run, commands.sweep, *shown, services.ui):
         app.command()(command)
+    app.command("import")(import_predictions)
     app.command(context_settings={"ignore_unknown_options": True})(services.submit)
     for name, command in added_commands():
         app.command(name)(command)

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from s2hand_platform.cli.options import JsonOption
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
 
 
 def claims(
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="As it was run.")] = None,
     workspace: WorkspaceOption = None,
@@ -22,7 +22,7 @@ def claims(
     from s2hand_platform.cli.shown import wide_console
     from s2hand_platform.runs.claims import check_claims
 
-    ledger = check_claims(data=data, scale=scale, device_type=device, workspace=workspace)
+    ledger = check_claims(data=data, scale=scale, device=device, workspace=workspace)
     if as_json:
         typer.echo(json.dumps(ledger.to_json(), indent=2))
     else:

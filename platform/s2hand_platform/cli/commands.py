@@ -8,24 +8,31 @@ import typer
 
 from s2hand_platform.cli.endings import exit_if_failed, resumable
 from s2hand_platform.cli.options import (
-    AddressOption,
     ConcurrentOption,
     CpusOption,
     DataOption,
     DeviceOption,
     GpusOption,
     JsonOption,
+    MaxSeedsOption,
     ScaleOption,
     SearchArgument,
     SeedsOption,
     TableArgument,
     TableNameArgument,
     TrackingOption,
+    UntilDecidedOption,
     WithoutRayOption,
     choose_place,
     how_to_run,
+    seeds_until_decided,
 )
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import (
+    AddressOption,
+    KeptDataOption,
+    VerboseOption,
+    WorkspaceOption,
+)
 from s2hand_platform.errors import SpecError
 
 if TYPE_CHECKING:
@@ -39,6 +46,8 @@ def plan(
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
+    until_decided: UntilDecidedOption = False,
+    max_seeds: MaxSeedsOption = None,
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
@@ -47,8 +56,9 @@ def plan(
     from s2hand_platform.cli.shown import print_plan
     from s2hand_platform.runs.tables import plan_to_show
 
+    last = seeds_until_decided(until_decided=until_decided, max_seeds=max_seeds, seeds=seeds)
     place = choose_place(data, scale, workspace, device)
-    planned = plan_to_show(place, recipe, seeds=seeds)
+    planned = plan_to_show(place, recipe, seeds=seeds, max_seeds=last)
     if as_json:
         typer.echo(json.dumps(planned.to_json(), indent=2))
     else:
@@ -62,17 +72,8 @@ def run(
     scale: ScaleOption = None,
     device: DeviceOption = "auto",
     seeds: SeedsOption = None,
-    until_decided: Annotated[
-        bool,
-        typer.Option(
-            "--until-decided",
-            help="Judge at 5, 8, 12 seeds; go on only while a declared contrast is open.",
-        ),
-    ] = False,
-    max_seeds: Annotated[
-        int | None,
-        typer.Option(min=2, help="Seeds of the last look of --until-decided; else 12."),
-    ] = None,
+    until_decided: UntilDecidedOption = False,
+    max_seeds: MaxSeedsOption = None,
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,
     address: AddressOption = None,
@@ -84,12 +85,9 @@ def run(
 ) -> None:
     """Run what a table is missing, and print the table. Run again to go on after a stop."""
     from s2hand_platform.cli.shown import wide_console
-    from s2hand_platform.runs.tables import MAX_SEEDS_UNTIL_DECIDED, run_table, run_until_decided
+    from s2hand_platform.runs.tables import run_table, run_until_decided
 
-    if until_decided and seeds is not None:
-        raise SpecError(["--seeds: --until-decided takes --max-seeds in its place; leave one out"])
-    if max_seeds is not None and not until_decided:
-        raise SpecError(["--max-seeds: goes with --until-decided; --seeds says how many to run"])
+    last = seeds_until_decided(until_decided=until_decided, max_seeds=max_seeds, seeds=seeds)
     place = choose_place(data, scale, workspace, device)
     how = how_to_run(
         address=address,
@@ -100,9 +98,8 @@ def run(
         without_ray=without_ray,
     )
     with resumable():
-        if until_decided:
-            most = max_seeds or MAX_SEEDS_UNTIL_DECIDED
-            measured, summary = run_until_decided(place, recipe, max_seeds=most, how=how)
+        if last is not None:
+            measured, summary = run_until_decided(place, recipe, max_seeds=last, how=how)
         else:
             measured, summary = run_table(place, recipe, seeds=seeds, how=how)
     wide_console().print(measured.to_rich())
@@ -155,7 +152,7 @@ def sweep(
 def table(
     name: TableNameArgument,
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
@@ -188,7 +185,7 @@ def table(
         name.removesuffix(".toml").rpartition("/")[2],
         data=data,
         scale=scale,
-        device_type=device,
+        device=device,
         seeds=range(seeds) if seeds else None,
         other_code=other_code,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from s2hand_platform.cli.options import JsonOption
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
 
 
 def explain(
@@ -17,7 +17,7 @@ def explain(
         ),
     ],
     *,
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
@@ -32,9 +32,7 @@ def explain(
     from s2hand_platform.runs.explaining import explain as explain_named
     from s2hand_platform.workspace import Workspace
 
-    card = explain_named(
-        Workspace.resolve(workspace), cell, data=data, scale=scale, device_type=device
-    )
+    card = explain_named(Workspace.resolve(workspace), cell, data=data, scale=scale, device=device)
     if as_json:
         typer.echo(json.dumps(card.to_json(), indent=2))
     else:

@@ -26,9 +26,11 @@ SearchArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="NAME|PATH", help="A dataset, or its folder; else the experiment's usual one."
+        metavar="NAME|PATH|NAME=PATH",
+        help="A dataset, or its folder; again for each set of several, as NAME=PATH; else the "
+        "experiment's usual one.",
     ),
 ]
 ScaleOption = Annotated[
@@ -42,14 +44,18 @@ DeviceOption = Annotated[
 SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="How many seeds; else as many as the scale takes.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-AddressOption = Annotated[
-    str | None,
+UntilDecidedOption = Annotated[
+    bool,
     typer.Option(
-        help="HOST:PORT of a Ray cluster, auto, or local; else S2HAND_ADDRESS, RAY_ADDRESS, or a "
-        "Ray of our own on this machine, as local means."
+        "--until-decided",
+        help="Judge at 5, 8, 12 seeds; go on only while a declared contrast is open.",
     ),
 ]
+MaxSeedsOption = Annotated[
+    int | None,
+    typer.Option(min=2, help="Seeds of the last look of --until-decided; else 12."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 TrackingOption = Annotated[
     str | None,
     typer.Option(
@@ -72,7 +78,7 @@ WithoutRayOption = Annotated[
 
 
 def choose_place(
-    data: str | None,
+    data: list[str] | None,
     scale: str | None,
     workspace: str | None,
     device: Literal["auto", "cpu", "cuda"],
@@ -81,6 +87,23 @@ def choose_place(
     from s2hand_platform.runs.place import Place
 
     return Place.choose(data=data, scale=scale, workspace=workspace, device=device)
+
+
+def seeds_until_decided(
+    *, until_decided: bool, max_seeds: int | None, seeds: int | None
+) -> int | None:
+    """Return the seeds of the last look; None for a run that is judged once.
+
+    Raises:
+        SpecError: if options are given that do not go together.
+    """
+    from s2hand_platform.runs.tables import MAX_SEEDS_UNTIL_DECIDED
+
+    if until_decided and seeds is not None:
+        raise SpecError(["--seeds: --until-decided takes --max-seeds in its place; leave one out"])
+    if max_seeds is not None and not until_decided:
+        raise SpecError(["--max-seeds: goes with --until-decided; --seeds says how many to run"])
+    return (max_seeds or MAX_SEEDS_UNTIL_DECIDED) if until_decided else None
 
 
 def how_to_run(

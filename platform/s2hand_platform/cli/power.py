@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from s2hand_platform.cli.options import JsonOption, TableNameArgument
-from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.common_options import KeptDataOption, VerboseOption, WorkspaceOption
 from s2hand_platform.errors import SpecError
 
 
@@ -25,7 +25,7 @@ def power(
     seeds: Annotated[
         str, typer.Option(metavar="FIRST..LAST", help="Numbers of seeds to look at.")
     ] = "3..20",
-    data: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="As it was run.")] = None,
+    data: KeptDataOption = None,
     scale: Annotated[str | None, typer.Option(help="As it was run.")] = None,
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="As it was run; else the latest.")
@@ -47,7 +47,7 @@ def power(
         seeds=_range(seeds),
         data=data,
         scale=scale,
-        device_type=device,
+        device=device,
     )
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.plan import Plan, PlannedLook
 from s2hand_platform.runs.searches import SearchTrial
 from s2hand_platform.spec.schema import SweepSpec, short
 
@@ -29,7 +29,9 @@ def print_plan(planned: Plan) -> None:
     for row in planned.rows:
         reasons = Counter(each.reason for each in row.trials.values() if each.status != "cached")
         because = "\n".join(f"{count} × {reason}" for reason, count in reasons.items())
-        table.add_row(row.table, row.label, str(len(row.trials)), str(row.cached), escape(because))
+        table.add_row(
+            row.table, escape(row.label), str(len(row.trials)), str(row.cached), escape(because)
+        )
     console = wide_console()
     console.print(table)
     hours = planned.estimated_hours
@@ -40,6 +42,18 @@ def print_plan(planned: Plan) -> None:
         f"{len(planned.trials)} distinct trials, {len(planned.to_run)} to run{only}; cost: {cost}",
         highlight=False,
     )
+    if planned.looks:
+        _print_looks(console, planned.looks)
+
+
+def _print_looks(console: Console, looks: Sequence[PlannedLook]) -> None:
+    table = Table("look at", "level", "to run until then", "cost until then")
+    for look in looks:
+        hours = look.estimated_hours
+        cost = "unknown" if hours is None else f"{hours:.2f} h"
+        table.add_row(f"{look.seeds} seeds", f"{look.level:.2g}", str(look.num_to_run), cost)
+    console.print(table)
+    console.print("It stops after the first of these looks that leaves no contrast open.")
 
 
 def print_search(spec: SweepSpec, ranked: Sequence[SearchTrial]) -> None:

@@ -68,7 +68,7 @@ class Cluster:
         if (device_type == "cuda") != (gpus > 0):
             raise ExecutionError(
                 f"the trials are planned for {device_type}, but {gpus:g} GPUs are asked for per "
-                "worker (--gpus-per-worker); leave that out, or plan for the other device"
+                "worker; leave that out, or plan for the other device"
             )
         if gpus and not self.gpus:
             raise ExecutionError(
@@ -151,8 +151,8 @@ def _start(cpus: int) -> None:
                 raise ExecutionError(
                     f"Ray did not start on this machine, nor at a second try: {reason}; its log is "
                     f"in {folder / 'session_latest' / 'logs'}; mostly the machine is too busy or "
-                    "short of memory: run the command again when it is less so, or with "
-                    "--without-ray",
+                    "short of memory: run the command again when it is less so, or "
+                    "without Ray",
                     "start",
                 ) from error
             _LOG.warning("Ray did not start (%s); trying once more", reason)
@@ -221,7 +221,7 @@ def _no_cluster(chosen: Chosen, error: Exception) -> str:
     return (
         f"no Ray cluster answers at {chosen.value} ({error}), which {chosen.source} names; start "
         "one with 'ray start --head', check the address and, if the cluster asks for one, the "
-        "token (docs/cluster.md), or give --address local to run on this machine"
+        "token (docs/cluster.md), or name the address local to run on this machine"
     )
 
 

@@ -2,8 +2,9 @@
 
 An experiment is named ``MODULE:CLASS``. Its module may hold ``COMMANDS``: name → ``MODULE:NAME``
 of a typer application, or of a function that is one command, that it adds to the command line; and
-``EVALUATORS``: ``MODULE:NAME`` of a function that says in words what an evaluator's id means. Help
-is shown from these modules, so they import nothing slow.
+``EVALUATORS``: ``MODULE:NAME`` of a function that says in words what an evaluator's id means; and
+``BASELINES``: label of a baseline → what it is, in words. Help is shown from these modules, so they
+import nothing slow.
 """
 
 import importlib
@@ -57,6 +58,17 @@ def describe_evaluator(evaluator_id: str) -> tuple[str, ...]:
     place = _found(f"{module}:EVALUATORS", "")
     describe: Callable[[str], Sequence[str]] = _found(place) if place else str.split
     return tuple(describe(evaluator_id))
+
+
+def describe_baseline(label: str) -> tuple[str, ...]:
+    """Say in words what a baseline predicts, as the experiment that is run knows it, or nothing.
+
+    Raises:
+        SpecError: if ``S2HAND_EXPERIMENT`` names no module.
+    """
+    module, _, _ = _chosen().partition(":")
+    words: Mapping[str, str] = _found(f"{module}:BASELINES", {})
+    return (words[label],) if label in words else ()
 
 
 def _chosen() -> str:

@@ -1,9 +1,9 @@
 """What the platform asks of an experiment, and all that it knows of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -93,6 +93,9 @@ class DataRecord:
     """The release; empty where there are none, or it is unknown."""
     origin: Literal["official", "synthetic", "own"]
     """``official``: counts and lists are those of the published set."""
+    fingerprint: str = ""
+    """SHA-256 of what is evaluated on, by which other predictions of it are known; empty where it
+    cannot be known."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Plain data: counts, truth, cameras, what generated it."""
 
@@ -136,6 +139,36 @@ class TrialContext(Protocol):
 
         Raises:
             ValueError: if ``name`` has other characters than letters, digits, ``_`` and ``-``.
+        """
+
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class MapParts(Protocol):
+    """Does work in parts for a command that an experiment adds: its ``typer.Context.obj``."""
+
+    def __call__(
+        self,
+        work: Callable[[Part], Result],
+        parts: Sequence[Part],
+        done: Callable[[Result], None],
+        *,
+        address: str | None,
+        without_ray: bool,
+    ) -> None:
+        """Call ``work`` with each part, as Ray tasks or here, and ``done`` here with each result.
+
+        Results come in any order. An interruption ends the command and says that it can be run
+        again to go on: what ``done`` was called with should be kept.
+
+        Args:
+            work: picklable; called in many processes, each several times.
+            parts: picklable, each the work of seconds.
+            done: called in this process.
+            address: Ray's, as the option ``--address`` has it.
+            without_ray: in this process.
         """
 
 
@@ -192,6 +225,16 @@ class Experiment(Protocol):
     def evaluate(self, config: Any, seed: int, context: TrialContext) -> Evaluation:
         """Evaluate the finished training found in ``context.checkpoint_dir``."""
 
+    def measure_predictions(self, config: Any, path: Path) -> Evaluation:
+        """Evaluate predictions in a file, whoever made them, of what the config is evaluated on.
+
+        Returns:
+            Metrics of the split ``test``.
+
+        Raises:
+            SpecError: if there is no truth to measure them by.
+        """
+
     def cause(self, error: BaseException) -> FailureCause | None:
         """Name the cause of an error of the experiment's own; None for any other error."""
 
@@ -201,23 +244,31 @@ class Experiment(Protocol):
     usual_data: str
     """What is measured on unless told otherwise."""
 
-    def usual_scale(self, data: str) -> str:
+    def usual_scale(self, data: Sequence[str]) -> str:
         """Name the scale at which some data is measured unless told otherwise."""
 
-    def dataset_overrides(self, dataset: str) -> Mapping[str, Any]:
-        """Say what a recipe's word ``dataset`` means, as overrides of a config."""
+    def dataset_overrides(self, dataset: str, extra_datasets: Sequence[str]) -> Mapping[str, Any]:
+        """Say what a row's words ``dataset`` and ``extra_datasets`` mean, as overrides of a config.
+
+        It is trained on all of them, and measured on the first.
+        """
 
     def check_scale_data(self, data: Mapping[str, Any]) -> Sequence[str]:
         """Return what is wrong with a scale's table ``data``, each fault behind its key."""
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        datasets: Sequence[str],
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Say where the data lies, as overrides of a config.
 
         Args:
-            data: ``synthetic``, a dataset's name, or a folder.
-            dataset: the word that the recipe asks for.
+            data: what ``--data`` names, in the experiment's own words.
+            datasets: the words that the recipe asks for: a row's ``dataset``, and what it is
+                trained on besides.
             workspace: where synthetic sets are made.
             scale_data: the scale's table ``data``.
 
@@ -226,7 +277,11 @@ class Experiment(Protocol):
         """
 
     def search_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        dataset: str,
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Say what searches are steered by, as overrides of a config; empty: the recipe says it.
 

@@ -1,7 +1,7 @@
 """What a plan consists of: trials, what each is for, and why it is to be run or reused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from s2hand_platform.identity import CodeFingerprint, TrainingIdentity
@@ -112,6 +112,18 @@ class PlannedRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedLook:
+    """What runs at most before a look at a table that is run until decided."""
+
+    seeds: int
+    level: float
+    num_to_run: int
+    """Trials that are not in the store yet, those of the looks before included."""
+    estimated_hours: float | None
+    """Of those, as ``Plan.estimated_hours``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """Distinct trials in the order to run them, and the rows that they fill.
 
@@ -124,6 +136,8 @@ class Plan:
     estimated_hours: float | None = None
     """Wall-clock hours of what is to run, one after the other; a stage that several trials of one
     seed share counts once. None if one was never run."""
+    looks: tuple[PlannedLook, ...] = ()
+    """Where a run until decided judges; it stops after any of them. Empty for other runs."""
 
     @property
     def to_run(self) -> tuple[PlannedTrial, ...]:
@@ -150,4 +164,5 @@ class Plan:
             "rows": [row.to_json() for row in self.rows],
             "num_to_run": len(self.to_run),
             "estimated_hours": self.estimated_hours,
+            "looks": [asdict(look) for look in self.looks],
         }

@@ -1,6 +1,7 @@
 """The ledger of claims, judged by a workspace's store."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from s2hand_platform.claims import ClaimLedger
@@ -19,9 +20,9 @@ from s2hand_platform.workspace import Workspace
 
 def check_claims(
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
-    device_type: DeviceType | None = None,
+    device: DeviceType | None = None,
     workspace: str | Path | None = None,
     experiment: Experiment | None = None,
 ) -> ClaimLedger:
@@ -33,7 +34,7 @@ def check_claims(
     Args:
         data: what was measured on, as it was run; None where that is clear.
         scale: the scale, as it was run; None where that is clear.
-        device_type: where trials ran; None where that is clear.
+        device: where trials ran; None where that is clear.
         workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
         experiment: None is the one that the command line runs.
 
@@ -44,17 +45,17 @@ def check_claims(
     experiment = experiment or default_experiment()
     spec = load_claims(experiment)
     store = ResultStore(Workspace.resolve(workspace).store_dir)
-    chosen = _choose(spec, store, data, scale, device_type)
+    chosen = _choose(spec, store, data, scale, device)
     if chosen is None:
         hint = f"Nothing is measured in {store.path}; begin with: s2hand run {_first(spec)}"
         return ClaimLedger.judge(spec, {}, remarks=(hint,))
-    label, device = chosen
-    tables = measured_tables(spec.tables, store, label=label, device_type=device)
+    label, device_type = chosen
+    tables = measured_tables(spec.tables, store, label=label, device_type=device_type)
     return ClaimLedger.judge(
         spec,
         tables,
         measured_on=label,
-        device_type=device,
+        device_type=device_type,
         remarks=tuple(_remarks(spec, tables, label, experiment)),
     )
 
@@ -62,23 +63,23 @@ def check_claims(
 def _choose(
     spec: LedgerSpec,
     store: ResultStore,
-    data: str | None,
+    data: str | Sequence[str] | None,
     scale: str | None,
-    device_type: str | None,
+    device: str | None,
 ) -> tuple[str, str] | None:
     """Return the label and the device whose results are taken; None where there are none."""
     known = dict.fromkeys(
-        (label, device)
+        (label, device_type)
         for name in spec.tables
-        for label, device in store.table_labels(name)
-        if device_type in {None, device} and is_label_of(label, data, scale)
+        for label, device_type in store.table_labels(name)
+        if device in {None, device_type} and is_label_of(label, data, scale)
     )
     if len(known) > 1:
-        listed = ", ".join(f"'{label}' on {device}" for label, device in known)
+        listed = ", ".join(f"'{label}' on {device_type}" for label, device_type in known)
         raise SpecError(
-            [f"claims: tables were run on {listed}; name one by --data, --scale and --device"]
+            [f"claims: tables were run on {listed}; name one by data, scale and device"]
         )
-    asked = asked_by(data, scale, device_type)
+    asked = asked_by(data, scale, device)
     if not known and asked:
         fault = f"claims: the store at {store.path} has no table of the ledger with{asked}"
         raise SpecError([f"{fault}; make one with: s2hand run {_first(spec)}{asked}"])
@@ -113,6 +114,8 @@ def _how_to_measure(name: str, label: str, experiment: Experiment) -> str:
 
 
 def _first(spec: LedgerSpec) -> str:
-    """Name a table that can be measured, for an example."""
+    """Name the table with a recipe that most claims are about: it decides most."""
     recipes = files.names("tables")
-    return next((name for name in spec.tables if name in recipes), "TABLE")
+    about = Counter(claim.table for claim in spec.claims if not claim.not_checkable)
+    known = [name for name in spec.tables if name in recipes]
+    return max(known, key=lambda name: about[name], default="TABLE")

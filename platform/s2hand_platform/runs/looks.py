@@ -1,14 +1,37 @@
 """Between the looks at a table: what goes on, and what is said."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from s2hand_platform.execution.settings import RunSummary
-from s2hand_platform.planning.plan import Plan
+from s2hand_platform.planning.cost import Costs
+from s2hand_platform.planning.plan import Plan, PlannedLook
 from s2hand_platform.runs.place import HowToRun, Place
+from s2hand_platform.spec.schema import Look
 from s2hand_platform.store.records import StoredAttempt
+from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
+
+
+def at_looks(plan: Plan, looks: Sequence[Look], store: ResultStore) -> Plan:
+    """Return the plan of a table's last look with what runs at most before each of them."""
+    costs = Costs(
+        store.attempts(config_hashes={trial.identity.config_hash for trial in plan.trials})
+    )
+    missing = {look: [each for each in plan.to_run if each.seed < look.seeds] for look in looks}
+    return replace(
+        plan,
+        looks=tuple(
+            PlannedLook(
+                seeds=look.seeds,
+                level=look.level,
+                num_to_run=len(trials),
+                estimated_hours=costs.of(trials),
+            )
+            for look, trials in missing.items()
+        ),
+    )
 
 
 def say_if_judged_otherwise(kept: TablePlan, place: Place, how: HowToRun) -> None:

@@ -1,6 +1,6 @@
 """What a run works with, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.spec.loader import load_scale, load_sweep, load_table
 from s2hand_platform.spec.schema import ScaleSpec, SweepSpec, TableSpec
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables.kept import joined, label_of
 from s2hand_platform.workspace import Workspace
 
 
@@ -24,7 +25,8 @@ class Place:
 
     experiment: Experiment
     workspace: Workspace
-    data: str
+    data: tuple[str, ...]
+    """What ``--data`` names, sorted."""
     scale: ScaleSpec
     device_type: DeviceType
     """Where trials are to run; part of their identity."""
@@ -33,7 +35,7 @@ class Place:
     def choose(
         cls,
         *,
-        data: str | None = None,
+        data: str | Sequence[str] | None = None,
         scale: str | None = None,
         workspace: str | Path | None = None,
         experiment: Experiment | None = None,
@@ -42,19 +44,21 @@ class Place:
         """Fill in what was not asked for.
 
         Args:
-            data: a dataset's name, or a folder; None is what the experiment usually takes.
+            data: a dataset's name, a folder, or several words of which some are ``NAME=FOLDER``;
+                None is what the experiment usually takes.
             scale: a name in ``sweeps/scales``; None is the experiment's usual one for the data.
             workspace: None is ``S2HAND_WORKSPACE``, or else ``./workspace``.
             experiment: None is the one that the command line runs.
             device: what trials train on; ``auto`` is CUDA where this machine has it.
         """
         experiment = experiment or default_experiment()
-        data = data or experiment.usual_data
+        given = (data,) if isinstance(data, str) else data
+        words = tuple(sorted(set(given or ()))) or (experiment.usual_data,)
         return cls(
             experiment=experiment,
             workspace=Workspace.resolve(workspace),
-            data=data,
-            scale=load_scale(scale or experiment.usual_scale(data), experiment),
+            data=words,
+            scale=load_scale(scale or experiment.usual_scale(words), experiment),
             device_type=choose_device_type(device),
         )
 
@@ -66,12 +70,13 @@ class Place:
     @property
     def label(self) -> str:
         """What is measured on and at which scale, in the words of the command."""
-        return f"{self.data} ({self.scale.name})"
+        return label_of(joined(self.data), self.scale.name)
 
     def table(self, name_or_path: str | Path) -> TableSpec:
         """Read a table's recipe, with scale and data laid over its base."""
         spec = load_table(name_or_path, self.experiment).at(self.scale)
-        return replace(spec.over(self._data(spec.dataset)), label=self.label)
+        placed = spec.over_rows(lambda row: self._data(spec.dataset_of(row), *row.extra_datasets))
+        return replace(placed, label=self.label)
 
     def sweep(self, name_or_path: str | Path) -> SweepSpec:
         """Read a search's recipe, with scale and data laid over its base."""
@@ -91,8 +96,8 @@ class Place:
             raise SpecError([f"seeds: must be at least 1, got {count}"])
         return range(count if count is not None else self.scale.seeds)
 
-    def _data(self, dataset: str) -> Mapping[str, Any]:
-        return self.experiment.data_overrides(self.data, dataset, self.workspace, self.scale.data)
+    def _data(self, *datasets: str) -> Mapping[str, Any]:
+        return self.experiment.data_overrides(self.data, datasets, self.workspace, self.scale.data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

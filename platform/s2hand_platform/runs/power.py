@@ -1,6 +1,6 @@
 """What more seeds of a table would decide, and cost: from the store alone."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from s2hand_platform.devices import DeviceType
@@ -22,9 +22,9 @@ def table_power(
     *,
     effect: float | Literal["published"],
     seeds: Collection[int],
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
-    device_type: DeviceType | None = None,
+    device: DeviceType | None = None,
 ) -> TablePower:
     """Say which of a table's contrasts how many seeds would decide.
 
@@ -35,7 +35,7 @@ def table_power(
         seeds: numbers of seeds to look at, rising.
         data: what it was measured on, as it was run; None where that is clear.
         scale: the scale, as it was run; None where that is clear.
-        device_type: where its trials ran; None is the latest.
+        device: where its trials ran; None is the latest.
 
     Raises:
         SpecError: if the table was never planned, declares no contrasts, or no contrast has two
@@ -43,11 +43,11 @@ def table_power(
             seeds outside 2 to 1000.
     """
     if effect == 0:
-        raise SpecError(["--effect: must not be zero, which no number of seeds finds"])
+        raise SpecError(["effect: must not be zero, which no number of seeds finds"])
     if min(seeds, default=0) < 2 or max(seeds) > MAX_SEEDS:
-        raise SpecError([f"--seeds: must be a range within 2..{MAX_SEEDS}, such as 3..20"])
+        raise SpecError([f"seeds: must be a range within 2..{MAX_SEEDS}, such as 3..20"])
     store = ResultStore(workspace.store_dir)
-    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, name, data=data, scale=scale, device=device)
     measured = MeasuredTable.build(plan, store)
     found = [each for each in measured.contrasts if each.column == plan.primary_column]
     if not found:

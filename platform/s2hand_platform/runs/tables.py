@@ -12,7 +12,7 @@ from s2hand_platform.experiments.protocol import Experiment
 from s2hand_platform.planning.persist import persisted_table
 from s2hand_platform.planning.plan import Plan
 from s2hand_platform.planning.planner import plan_table
-from s2hand_platform.runs.looks import goes_on, joined, say_if_judged_otherwise, without
+from s2hand_platform.runs.looks import at_looks, goes_on, joined, say_if_judged_otherwise, without
 from s2hand_platform.runs.place import HowToRun, Place
 from s2hand_platform.runs.running import run_plan, tracker_of
 from s2hand_platform.runs.table_files import write_table_files
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 def reproduce(
     table: str | Path,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     seeds: int | None = None,
     scale: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -94,13 +94,17 @@ def run_until_decided(
     Raises:
         SpecError: if the table declares no contrasts, or for fewer than two seeds.
     """
+    looks = _looks_at(place, table, max_seeds)
+    return _run(place, table, [range(look.seeds) for look in looks], how, looks=looks)
+
+
+def _looks_at(place: Place, table: str | Path, max_seeds: int) -> tuple[Look, ...]:
     num_contrasts = len(place.table(table).contrasts)
     if not num_contrasts:
         raise SpecError([f"{table}: declares no contrasts, so nothing is to be decided"])
     if max_seeds < 2:
-        raise SpecError([f"--max-seeds: must be at least 2, got {max_seeds}"])
-    looks = planned_looks(max_seeds, num_contrasts)
-    return _run(place, table, [range(look.seeds) for look in looks], how, looks=looks)
+        raise SpecError([f"max_seeds: must be at least 2, got {max_seeds}"])
+    return planned_looks(max_seeds, num_contrasts)
 
 
 def _run(
@@ -144,23 +148,36 @@ def _keep_files(
         tracker.attach(measured.name, folder, higher_is_better=higher_is_better)
 
 
-def plan_to_show(place: Place, table: str | Path, *, seeds: int | None) -> Plan:
+def plan_to_show(
+    place: Place, table: str | Path, *, seeds: int | None = None, max_seeds: int | None = None
+) -> Plan:
     """Plan a table without running it.
+
+    Args:
+        place: what would be run with.
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
+        seeds: how many; None is what the scale takes.
+        max_seeds: plan what a run until decided would run at most; goes without ``seeds``.
 
     The plan is kept for ``show_table``, but not in the place of one that has results: what was
     run is what a table shows, and what a later plan tells changes from. Where it cannot be kept,
     that is a warning.
+
+    Raises:
+        SpecError: for a recipe, configuration or data that cannot be used; with ``max_seeds``, as
+            ``run_until_decided``.
     """
-    spec, plan = _plan_table(place, table, place.seeds(seeds))
+    looks = () if max_seeds is None else _looks_at(place, table, max_seeds)
+    spec, plan = _plan_table(place, table, range(looks[-1].seeds) if looks else place.seeds(seeds))
     store = place.store
     kept = store.latest_table_plan(spec.name, label=spec.label, device_type=place.device_type)
     hashes = {row.config_hash for row in kept.rows} if kept is not None else set()
     if kept is None or store.attempts(config_hashes=hashes).empty:
         try:
-            store.write_plan(_persisted_table(spec, plan, place))
+            store.write_plan(_persisted_table(spec, plan, place, looks))
         except StoreError as error:  # somebody else's workspace, or a full disk
             _LOG.warning("%s (the plan is shown, and not kept)", error)
-    return plan
+    return at_looks(plan, looks, store) if looks else plan
 
 
 def _plan_table(place: Place, table: str | Path, seeds: range) -> tuple[TableSpec, Plan]:
@@ -190,9 +207,9 @@ def show_table(
     workspace: Workspace,
     name: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     scale: str | None = None,
-    device_type: DeviceType | None = None,
+    device: DeviceType | None = None,
     seeds: Collection[int] | None = None,
     other_code: bool = False,
 ) -> MeasuredTable:
@@ -203,7 +220,7 @@ def show_table(
         name: the table's name.
         data: what it was measured on, as it was run; None where that is clear.
         scale: the scale, as it was run; None where that is clear.
-        device_type: where its trials ran; None is the latest.
+        device: where its trials ran; None is the latest.
         seeds: the seeds to take; None takes all that are there.
         other_code: show results of other code, data, device or evaluation too, marked.
 
@@ -211,7 +228,7 @@ def show_table(
         SpecError: if it was never planned, or on several kinds of data and none is named.
     """
     store = ResultStore(workspace.store_dir)
-    plan = stored_plan(store, name, data=data, scale=scale, device_type=device_type)
+    plan = stored_plan(store, name, data=data, scale=scale, device=device)
     return MeasuredTable.build(plan, store, seeds=seeds, other_code=other_code)
 
 

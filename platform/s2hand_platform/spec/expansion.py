@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from s2hand_platform.errors import SpecError
@@ -21,7 +22,9 @@ class ExpandedRow:
 
 
 def expand_table(spec: TableSpec, experiment: Experiment) -> tuple[ExpandedRow, ...]:
-    """Build the configuration of every row: the table's base with the row's overrides on top.
+    """Build the configuration of every row: its datasets, the table's base, its own, its overrides.
+
+    Each lies over the one before.
 
     Raises:
         SpecError: with the faults of all rows, each behind its row's id.
@@ -29,7 +32,7 @@ def expand_table(spec: TableSpec, experiment: Experiment) -> tuple[ExpandedRow, 
     rows, faults = [], []
     for row in spec.rows:
         try:
-            config = experiment.build_config(lay_over(spec.base, row.overrides))
+            config = experiment.build_config(_overrides(spec, row, experiment))
         except SpecError as error:
             faults += [f"{spec.name}: row '{row.id}': {fault}" for fault in error.faults]
         else:
@@ -37,6 +40,11 @@ def expand_table(spec: TableSpec, experiment: Experiment) -> tuple[ExpandedRow, 
     if faults:
         raise SpecError(faults)
     return tuple(rows)
+
+
+def _overrides(spec: TableSpec, row: RowSpec, experiment: Experiment) -> Mapping[str, Any]:
+    datasets = experiment.dataset_overrides(spec.dataset_of(row), row.extra_datasets)
+    return reduce(lay_over, (spec.base, row.base, row.overrides), datasets)
 
 
 def grid_points(spec: SweepSpec) -> tuple[dict[str, Any], ...]:

@@ -48,9 +48,21 @@ def find(name_or_path: str | Path, kind: Kind) -> Path:
         path = folder / kind / f"{text}.toml"
         if is_recipe(path):
             return path
-    elsewhere = [other for other in get_args(Kind) if text in names(other)]
-    hint = f"sweeps/{elsewhere[0]} has one" if elsewhere else nearest(text, names(kind))
-    raise SpecError([f"sweeps/{kind} has no recipe '{text}'; {hint}"])
+    raise SpecError([f"sweeps/{kind} has no recipe '{text}'; {_hint(text, kind)}"])
+
+
+def _hint(name: str, kind: Kind) -> str:
+    """Say where the name is known instead, or which is near, and which recipes there are."""
+    known = names(kind)
+    elsewhere = next((each for each in get_args(Kind) if name in names(each)), None)
+    if elsewhere is None:
+        found = nearest(name, known)
+    elif elsewhere == "published":
+        found = "only what the paper prints of it is known"
+    else:
+        found = f"sweeps/{elsewhere} has one"
+    listed = ", ".join(known) or "none"
+    return found if listed in found else f"{found} (recipes here: {listed})"
 
 
 def is_recipe(path: Path) -> bool:

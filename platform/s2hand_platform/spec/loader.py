@@ -48,14 +48,14 @@ def load_table(name_or_path: str | Path, experiment: Experiment) -> TableSpec:
     path, root = _open(name_or_path, "tables", _TABLE_KEYS)
     published = read_published(root, path)
     columns = read_columns(root, published, experiment)
-    rows = read_rows(root, published)
-    contrasts = read_contrasts(root, rows, columns, published)
     title, dataset = read_heading(root, published)
+    rows = read_rows(root, published, dataset)
+    contrasts = read_contrasts(root, rows, columns, published)
     spec = TableSpec(
         name=path.stem,
         title=title,
         dataset=dataset,
-        base=lay_over(experiment.dataset_overrides(dataset), root.table("base")),
+        base=root.table("base"),
         rows=rows,
         columns=columns,
         contrasts=contrasts,
@@ -89,7 +89,7 @@ def load_sweep(name_or_path: str | Path, experiment: Experiment) -> SweepSpec:
         name=path.stem,
         title=root.text("title"),
         dataset=dataset,
-        base=lay_over(experiment.dataset_overrides(dataset), root.table("base")),
+        base=lay_over(experiment.dataset_overrides(dataset, ()), root.table("base")),
         space=space,
         search=cast("Literal['grid', 'optuna']", search),
         scheduler=cast(

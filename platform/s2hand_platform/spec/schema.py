@@ -1,7 +1,7 @@
 """What a recipe in ``sweeps/`` says, once it is checked."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -26,6 +26,15 @@ class RowSpec:
     """Dotted configuration path → value."""
     comparable: bool = True
     """Whether this is the paper's training: only then its cells are judged against the paper's."""
+    dataset: str = ""
+    """What the row is trained and measured on; empty: the table's."""
+    extra_datasets: tuple[str, ...] = ()
+    """What it is trained on besides."""
+    starts_from: Start | None = None
+    """None: as the table's rows do."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """Nested overrides between the table's base and the row's own: what its start means, and where
+    its data lies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,16 +93,27 @@ class TableSpec:
     """The scale, where it changes the paper's training."""
     starts_from: Start = ""
 
-    def over(self, overrides: Mapping[str, Any]) -> "TableSpec":
-        """Return the table with ``overrides`` (dotted or nested) laid over its base."""
-        return replace(self, base=lay_over(self.base, overrides))
+    def dataset_of(self, row: RowSpec) -> str:
+        """Name what a row is trained and measured on."""
+        return row.dataset or self.dataset
+
+    def start_of(self, row: RowSpec) -> Start:
+        """Name what a row begins with by nature."""
+        return self.starts_from if row.starts_from is None else row.starts_from
+
+    def over_rows(self, overrides: Callable[[RowSpec], Mapping[str, Any]]) -> "TableSpec":
+        """Return the table with overrides (dotted or nested) for each row laid over its base."""
+        return replace(
+            self,
+            rows=tuple(replace(row, base=lay_over(row.base, overrides(row))) for row in self.rows),
+        )
 
     def at(self, scale: "ScaleSpec") -> "TableSpec":
         """Return the table at a scale, whose base lies over its own and whose notes come last.
 
         Rows that set something else than what the scale fixes go, with the contrasts that name
-        them. The start that the rows are of lies over the scale's base, and what it is without any
-        training comes first.
+        them. The start that a row is of lies over the scale's base, and what starts are without
+        any training comes first, once for each set that rows of theirs are measured on.
 
         Raises:
             SpecError: if no row is left, or one has the name of what comes first.
@@ -104,18 +124,37 @@ class TableSpec:
             fault = f"every row sets something else than what the scale '{scale.name}' fixes"
             raise SpecError([f"{self.name}: {fault} ({fixed}); choose another scale"])
         ids = {row.id for row in rows}
-        start, base = scale.start_of(self.starts_from), scale.base_of(self.starts_from)
-        if start.unadapted is not None:
-            if start.unadapted.id in ids:
-                fault = f"the id '{start.unadapted.id}' is what the scale '{scale.name}' adds"
+        unadapted = self._unadapted(rows, scale)
+        for row in unadapted:
+            if row.id in ids:
+                fault = f"the id '{row.id}' is what the scale '{scale.name}' adds"
                 raise SpecError([f"{self.name}: rows: {fault}; give the row another"])
-            rows = (start.unadapted, *rows)
-        return replace(
-            self.over(base),
-            rows=rows,
+        starts = dict.fromkeys(map(self.start_of, rows))
+        is_reduced = any(scale.base_of(start) for start in starts)
+        start_notes = (note for start in starts for note in scale.start_of(start).notes)
+        table = replace(
+            self,
+            base=lay_over(self.base, scale.base),
+            rows=(*unadapted, *rows),
             contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
-            notes=(*self.notes, *scale.notes, *start.notes),
-            reduced_by=scale.name if base else "",
+            notes=(*self.notes, *scale.notes, *start_notes),
+            reduced_by=scale.name if is_reduced else "",
+        )
+        return table.over_rows(lambda row: scale.over_base(self.start_of(row)))
+
+    def _unadapted(self, rows: Iterable[RowSpec], scale: "ScaleSpec") -> tuple[RowSpec, ...]:
+        """Return the rows of what starts are without any training."""
+        sets = dict.fromkeys((self.start_of(row), self.dataset_of(row)) for row in rows)
+        found = [
+            replace(row, dataset=dataset, starts_from=start)
+            for start, dataset in sets
+            if (row := scale.start_of(start).unadapted) is not None
+        ]
+        if len(found) < 2:
+            return tuple(found)
+        return tuple(
+            replace(row, id=f"{row.id}_{row.dataset}", label=f"{row.label} ({row.dataset})")
+            for row in found
         )
 
 
@@ -245,7 +284,11 @@ class ScaleSpec:
 
     def base_of(self, starts_from: Start) -> dict[str, Any]:
         """Return the overrides for a recipe's start, with what is fixed."""
-        return lay_over(lay_over(self.base, self.start_of(starts_from).base), self.fixed)
+        return lay_over(self.base, self.over_base(starts_from))
+
+    def over_base(self, starts_from: Start) -> dict[str, Any]:
+        """Return what of them lies over the scale's own base."""
+        return lay_over(self.start_of(starts_from).base, self.fixed)
 
     def contradicts(self, overrides: Mapping[str, Any]) -> bool:
         """Return whether dotted overrides set something else than what is fixed."""

@@ -15,8 +15,11 @@ from s2hand_platform.spec.faults import Faults, Section
 from s2hand_platform.spec.overrides import flatten
 from s2hand_platform.spec.published import PublishedTable, load_published
 from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, Expected, RowSpec, TableSpec
+from s2hand_platform.spec.starts import read_start
 
-_ROW_KEYS = ("id", "label", "overrides", "comparable")
+_ROW_KEYS = (
+    "id", "label", "overrides", "comparable", "dataset", "extra_datasets", "starts_from",
+)  # fmt: skip
 _CONTRAST_KEYS = ("row", "baseline", "columns", "expected")
 
 
@@ -49,26 +52,38 @@ def read_heading(root: Section, published: PublishedTable | None) -> tuple[str, 
     return published.title, published.measured_on.dataset
 
 
-def read_rows(root: Section, published: PublishedTable | None) -> tuple[RowSpec, ...]:
-    """Read the rows; a printed one is named by its id, one of the recipe's own has a label."""
-    labels = {row.id: row.label for row in published.rows} if published else {}
+def read_rows(root: Section, published: PublishedTable | None, dataset: str) -> tuple[RowSpec, ...]:
+    """Read the rows; a printed one is named by its id, one of the recipe's own has a label.
+
+    What a printed row is measured on stands in the printed table too.
+    """
+    printed = {row.id: row for row in published.rows} if published else {}
     rows = []
     for section in root.sections("rows", required=True):
         section.check_keys(_ROW_KEYS)
         own_label = section.text("label", "")
         row_id = section.text("id", _identifier(own_label))
-        if published and row_id in labels and own_label:
-            section.faults.add(section.place("label"), _printed_already(published))
-        elif published and row_id not in labels and not own_label:
-            section.faults.add_unknown(section.place("id"), "row", row_id, labels)
-        elif not published and not own_label:
+        known = printed.get(row_id)
+        if published and known:
+            for key in ("label", "dataset"):
+                if key in section.content:
+                    section.faults.add(section.place(key), _printed_already(published))
+            if known.quoted:
+                fault = "is quoted from another publication, and cannot be run; remove this row"
+                section.faults.add(section.place("id"), f"'{row_id}' {fault}")
+        elif published and not own_label:
+            section.faults.add_unknown(section.place("id"), "row", row_id, printed)
+        elif not own_label:
             section.faults.add(section.place("label"), "is missing")
         rows.append(
             RowSpec(
                 id=row_id,
-                label=labels.get(row_id, own_label),
+                label=known.label if known else own_label,
                 overrides=flatten(section.table("overrides")),
                 comparable=section.flag("comparable", default=True),
+                dataset=known.measured_on.dataset if known else section.text("dataset", dataset),
+                extra_datasets=section.texts("extra_datasets"),
+                starts_from=read_start(section) if "starts_from" in section.content else None,
             )
         )
     check_once(root, "rows", "id", [row.id for row in rows])
@@ -127,15 +142,21 @@ def read_contrasts(
 ) -> tuple[ContrastSpec, ...]:
     """Read which of two rows the paper says is better, and in which columns.
 
-    Where none are named: all that are printed, or all where nothing is.
+    Where none are named: all that are printed, or all where nothing is. Both rows must be measured
+    on one dataset.
     """
-    ids, labels = [row.id for row in rows], [column.label for column in columns]
+    measured_on = {row.id: row.dataset for row in rows}
+    ids, labels = list(measured_on), [column.label for column in columns]
     usual = [column.label for column in published.columns] if published else labels
     contrasts = []
     for section in root.sections("contrasts"):
         section.check_keys(_CONTRAST_KEYS)
         for key in ("row", "baseline"):
             check_known(section, key, "row", [section.text(key)], ids)
+        sets = {measured_on.get(section.text(key, "")) for key in ("row", "baseline")} - {None}
+        if len(sets) > 1:
+            names = " and ".join(sorted(map(str, sets)))
+            section.faults.add(section.where, f"must be between rows of one dataset, got {names}")
         check_known(section, "columns", "column", section.texts("columns"), labels)
         contrasts.append(
             ContrastSpec(

@@ -64,7 +64,8 @@ def spent_levels(seeds: Sequence[int], alpha: float) -> list[float]:
     look to look in cells.
 
     Args:
-        seeds: of each look, rising, each at least two more than the one before.
+        seeds: of each look, rising, each at least two more than the one before; the first of five
+            or more, for with fewer the cells are too wide near r = 1.
         alpha: to be spent over all looks.
 
     References:

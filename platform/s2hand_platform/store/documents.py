@@ -6,10 +6,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import StageReport
+from s2hand_platform.store.records import Environment
 
 T = TypeVar("T")
 
 _NOTES = TypeAdapter(dict[str, str])
+_ENVIRONMENT = TypeAdapter(Environment)
 _STAGES = TypeAdapter(tuple[StageReport, ...])
 
 
@@ -29,6 +31,16 @@ def stages_of(trial_id: str, attempt: int, text: str) -> tuple[StageReport, ...]
         StoreError: if it is no JSON list of stages.
     """
     return _read(_STAGES, text, "stages", "list of stages", trial_id, attempt)
+
+
+def environment_of(trial_id: str, attempt: int, text: str) -> Environment:
+    """Read an attempt's ``environment_json``.
+
+    Raises:
+        StoreError: if it is no JSON object of an environment's fields.
+    """
+    what, expected = "fields of the environment", "object of an environment's fields"
+    return _read(_ENVIRONMENT, text, what, expected, trial_id, attempt)
 
 
 def _read(

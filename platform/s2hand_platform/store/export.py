@@ -18,9 +18,10 @@ from s2hand_platform.store.table_plan import TablePlan
 
 
 def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> int:
-    """Copy a plan, the attempts at its trials and its baselines.
+    """Copy a plan, its trials' attempts and modules of code, its baselines, what was imported.
 
-    Predictions and pictures stay behind, and of the values of samples all but those of the primary
+    Predictions and pictures stay behind, patches too, which may hold what nobody means to publish,
+    and the addresses of trackers, and of the values of samples all but those of the primary
     column, which the table's note on samples needs. Of folders in configurations the last two names
     remain: where somebody's data lies is nobody's business.
 
@@ -46,12 +47,18 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
         splits = {values["split"] for values in line["samples"]}
         line["sample_ids"] = [ids for ids in line["sample_ids"] or () if ids["split"] in splits]
         files.write(pa.Table.from_pylist([line], schema=ATTEMPTS))
+    for fingerprint in {each for row in plan.rows for each in (row.code, row.evaluation) if each}:
+        code = source.code_files(fingerprint)
+        if code is not None:
+            target.write_code(fingerprint, code)
     for evaluation in {row.evaluation for row in plan.rows if row.evaluation}:
         start = baselines_begin_with(plan.experiment, evaluation)
         for path in parquet_files(source.path / BASELINES_FOLDER):
             if path.name.startswith(start):
                 copy = target.path / BASELINES_FOLDER / path.name
                 write_replacing(read_whole(path, BASELINES), copy)
+    for imported in source.imported(plan.experiment, plan.name):
+        target.write_imported(imported)
     rows = tuple(replace(row, settings=_without_folders(row.settings)) for row in plan.rows)
     target.write_plan(replace(plan, rows=rows))
     return len(lines)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from s2hand.files import whole_file
 from s2hand_platform.errors import StoreError
 from s2hand_platform.store.schema import VERSION, VERSION_KEY
 
@@ -86,20 +87,14 @@ def _write(content: pa.Buffer, path: Path) -> None:
     temporary = path.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with whole_file(path, beside=temporary) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"cannot write the result store at {path}: {error.strerror or error}; "
             "free disk space or check the folder's permissions, then run again"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

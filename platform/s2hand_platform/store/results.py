@@ -27,6 +27,7 @@ from s2hand_platform.store.files import (
     temporary_files,
     write_replacing,
 )
+from s2hand_platform.store.imported import IMPORTED_FOLDER, ImportedFiles, ImportedRow
 from s2hand_platform.store.lines import (
     attempt_line,
     keep_attempts,
@@ -65,6 +66,7 @@ _FOLDERS = (
     PREDICTIONS,
     PICTURES,
     BASELINES_FOLDER,
+    IMPORTED_FOLDER,
     PLANS_FOLDER,
     CODE_FOLDER,
     PATCHES_FOLDER,
@@ -93,6 +95,7 @@ class ResultStore:
         self._set_aside = SetAsideRoom(self.path)
         self._files = AttemptFiles(self.path, self._set_aside)
         self._plans = PlanFiles(self.path, self._set_aside)
+        self._imported = ImportedFiles(self.path, self._set_aside)
         self._code = CodeFiles(self.path, self._set_aside)
         self._patches = PatchFiles(self.path, self._set_aside)
         self._tracked = TrackedFiles(self.path, self._set_aside)
@@ -309,6 +312,21 @@ class ResultStore:
                 except UnusableFile as fault:
                     self._set_aside.take(fault)
         return pa.concat_tables(found).to_pandas()
+
+    # Rows of others
+
+    def write_imported(self, row: ImportedRow) -> Path:
+        """Keep the scores of somebody's predictions; return the file.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        return self._imported.write(row)
+
+    def imported(self, experiment: str, table: str) -> tuple[ImportedRow, ...]:
+        """Return the rows of others that were imported for a table, by label."""
+        found = (row for _, row in self._imported.of_table(experiment, table))
+        return tuple(sorted(found, key=lambda row: row.label))
 
     # Plans and code
 

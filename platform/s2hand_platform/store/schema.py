@@ -106,6 +106,23 @@ BASELINES = _schema(
     _column("evaluator_id", _TEXT),
 )
 
+IMPORTED = _schema(
+    _column("experiment", _TEXT),
+    _column("table", _TEXT, meaning="the table that the row stands in"),
+    _column("id", _TEXT, meaning="of the row"),
+    _column("label", _TEXT, meaning="whose predictions"),
+    _column("dataset", _TEXT, meaning="the dataset's word in recipes"),
+    _column("data_title", _TEXT, meaning="what was scored on"),
+    _column("data_fingerprint", _TEXT, meaning="SHA-256 of what was scored on"),
+    _column("evaluator_id", _TEXT),
+    _column("file_name", _TEXT, meaning="of the predictions"),
+    _column("file_sha256", _TEXT),
+    _column("metric", _TEXT, meaning="split/metric"),
+    _column("value", pa.float64(), unit="in column 'unit'"),
+    _column("unit", _TEXT),
+)
+"""Predictions that somebody else made: one line per metric."""
+
 PICTURES = _schema(
     _column("sample_id", _TEXT),
     _column("kind", _TEXT, meaning="what it shows"),

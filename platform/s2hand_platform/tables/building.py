@@ -6,6 +6,7 @@ from s2hand_platform.statistics.intervals import mean_interval
 from s2hand_platform.statistics.power import MAX_SEEDS, POWER
 from s2hand_platform.statistics.significance import ALPHA, MIN_SEEDS_BY_SYMMETRY
 from s2hand_platform.statistics.verdicts import judge_cell
+from s2hand_platform.store.imported import ImportedRow
 from s2hand_platform.store.table_plan import PlanColumn, TablePlan
 from s2hand_platform.tables.parts import (
     RowKind,
@@ -58,6 +59,7 @@ def measured_row(
         id=results.row.id,
         label=results.row.label,
         kind="measured",
+        dataset=results.row.measured_on.dataset,
         trial_ids=results.trial_ids,
         cells=cells,
         failed=results.failed,
@@ -65,8 +67,10 @@ def measured_row(
 
 
 def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterator[TableRow]:
-    """Yield the rows of what needs no training."""
-    for label, metrics in sorted(chosen.baselines.items()):
+    """Yield the rows of what needs no training; a table of several sets has them of each."""
+    several = len({dataset for dataset, _ in chosen.baselines}) > 1
+    for (dataset, name), metrics in sorted(chosen.baselines.items()):
+        label = f"{name} ({dataset})" if several else name
         cells = {}
         for column in columns:
             value = metrics.get(column.metric)
@@ -76,7 +80,33 @@ def baseline_rows(chosen: Selection, columns: Collection[TableColumn]) -> Iterat
                 published=None,
                 verdict="not run" if value is None else "not comparable",
             )
-        yield TableRow(id=label, label=label, kind="baseline", trial_ids={}, cells=cells)
+        yield TableRow(
+            id=label, label=label, kind="baseline", dataset=dataset, trial_ids={}, cells=cells
+        )
+
+
+def imported_rows(
+    imported: Collection[ImportedRow], columns: Collection[TableColumn]
+) -> Iterator[TableRow]:
+    """Yield the rows of somebody's predictions: one set each, so that nothing is judged."""
+    for row in imported:
+        cells = {}
+        for column in columns:
+            value = row.metrics.get(column.metric)
+            cells[column.label] = TableCell(
+                values={},
+                interval=None if value is None else mean_interval([value]),
+                published=None,
+                verdict="not run" if value is None else "not comparable",
+            )
+        yield TableRow(
+            id=row.id,
+            label=row.label,
+            kind="imported",
+            dataset=row.dataset,
+            trial_ids={},
+            cells=cells,
+        )
 
 
 def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[TableRow]:
@@ -98,13 +128,17 @@ def printed_rows(plan: TablePlan, columns: Collection[TableColumn]) -> Iterator[
 
 
 def margins(rows: Collection[TableRow], label: str) -> Iterator[TableMargin]:
-    """Compare measured rows with baselines in one column; none where ``label`` is empty."""
+    """Compare measured rows with baselines of their dataset in one column.
+
+    None where ``label`` is empty.
+    """
     baselines = [row for row in rows if row.kind == "baseline" and label in row.cells]
     for baseline in baselines:
         reference = baseline.cells[label].interval
         for row in rows:
             values = row.cells[label].planned_values
-            if row.kind == "measured" and values and reference and reference.mean > 0:
+            is_comparable = row.kind == "measured" and row.dataset == baseline.dataset
+            if is_comparable and values and reference and reference.mean > 0:
                 change = mean_interval([value / reference.mean - 1 for value in values.values()])
                 yield TableMargin(row=row.id, baseline=baseline.id, column=label, change=change)
 
@@ -124,6 +158,12 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
         yield f"Seeds: {', '.join(map(str, chosen.seeds))}."
         yield f"Evaluator: {', '.join(chosen.evaluator_ids)}."
         yield f"Environment: {'; '.join(chosen.environments)}."
+    for row in chosen.imported:
+        yield (
+            f"Imported: '{row.label}' is {row.file_name} (SHA-256 {row.file_sha256[:12]}…), scored "
+            f"here on {row.data_title} by the evaluator {row.evaluator_id}; one set of "
+            "predictions, so no interval and no verdict."
+        )
     if any(row.of_other_code for row in chosen.rows):
         yield f"{OTHER_CODE_MARK} of other code, data, device or evaluation than planned."
     yield from chosen.remarks

@@ -70,6 +70,7 @@ class MeasuredTable:
         rows = (
             *building.baseline_rows(chosen, columns),
             *(building.measured_row(plan, row, columns) for row in chosen.rows),
+            *building.imported_rows(chosen.imported, columns),
             *building.printed_rows(plan, columns),
         )
         return cls(
@@ -122,7 +123,7 @@ class MeasuredTable:
         header = (f"measured on {self.data}", *(column.header for column in self.columns))
         rows = tuple(
             (
-                GridCell(text=row.label),
+                GridCell(text=f"{row.label} (imported)" if row.kind == "imported" else row.label),
                 *(_shown(row.cells[c.label], row.kind, len(row.failed)) for c in self.columns),
             )
             for row in self.rows
@@ -246,7 +247,7 @@ def _shown(cell: TableCell, kind: RowKind, failed: int) -> GridCell:
         text = "quoted" if kind == "quoted" else f"failed ({failed})" if failed else "not run"
         return GridCell(text=text, aside=printed)
     decimals = cell.published.decimals if cell.published else _DEFAULT_DECIMALS
-    if kind == "baseline":
+    if kind in {"baseline", "imported"}:
         return GridCell(text=f"{cell.interval.mean:.{_DEFAULT_DECIMALS}f}")
     mark = OTHER_CODE_MARK if cell.of_other_code else _MARKS.get(cell.verdict, "")
     text = format_interval(cell.interval, decimals)

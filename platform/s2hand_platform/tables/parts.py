@@ -10,7 +10,7 @@ from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.statistics.significance import SymmetryTests
 from s2hand_platform.statistics.verdicts import CellVerdict, Decision, Direction
 
-RowKind = Literal["measured", "baseline", "published", "quoted"]
+RowKind = Literal["measured", "baseline", "imported", "published", "quoted"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +60,13 @@ class TableRow:
     id: str
     label: str
     kind: RowKind
-    """``measured`` has a recipe; ``published`` and ``quoted`` stand in the paper only."""
+    """``measured`` has a recipe, ``imported`` is of somebody's predictions; ``published`` and
+    ``quoted`` stand in the paper only."""
     trial_ids: Mapping[int, str]
     """Seed → the trial whose result stands in the cells."""
     cells: Mapping[str, TableCell]
+    dataset: str = ""
+    """The word of what it is measured on; empty of rows that stand in the paper only."""
     failed: Mapping[int, str] = field(default_factory=dict)
     """Seed → why its training failed or diverged; no cell holds a value of it."""
 

@@ -1,13 +1,14 @@
 """Chooses the results that may stand in a table's cells."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from s2hand_platform.store.documents import notes_of, stages_of
+from s2hand_platform.store.imported import ImportedRow
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
@@ -37,8 +38,10 @@ class Selection:
     """The results of a table, and what was left out."""
 
     rows: tuple[RowResults, ...]
-    baselines: Mapping[str, Mapping[str, float]]
-    """Label → ``split/metric`` → value."""
+    baselines: Mapping[tuple[str, str], Mapping[str, float]]
+    """Dataset and label → ``split/metric`` → value."""
+    imported: tuple[ImportedRow, ...]
+    """Other people's predictions of what the rows are measured on."""
     evaluator_ids: tuple[str, ...]
     environments: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -79,6 +82,9 @@ def select_results(
     }
     everything = pd.concat(chosen.values()).drop_duplicates(["trial_id", "attempt"])
     metrics = store.metrics(everything)
+    sets = {row.measured_on.fingerprint for row in plan.rows} - {""}
+    others_rows = store.imported(plan.experiment, plan.name)
+    imported = tuple(row for row in others_rows if row.data_fingerprint in sets)
     return Selection(
         rows=tuple(
             _row_results(
@@ -91,6 +97,7 @@ def select_results(
             for row in plan.rows
         ),
         baselines=_baselines(store, plan),
+        imported=imported,
         evaluator_ids=tuple(sorted(everything["evaluator_id"].dropna().unique())),
         environments=tuple(sorted(everything["environment_kind"].dropna().unique())),
         remarks=(
@@ -99,6 +106,7 @@ def select_results(
             *_about_others(others, shown=other_code),
             *_of_other_evaluators(attempts, plan, counted, others),
             *_notes(everything),
+            *_of_other_data(row for row in others_rows if row not in imported),
             *_older(store),
             *store.remarks,
         ),
@@ -178,11 +186,12 @@ def _stages(line: Any) -> frozenset[tuple[str, str]]:
     return frozenset((stage.name, stage.stage_id) for stage in stages)
 
 
-def _baselines(store: ResultStore, plan: TablePlan) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for evaluation in dict.fromkeys(row.evaluation for row in plan.rows if row.evaluation):
+def _baselines(store: ResultStore, plan: TablePlan) -> dict[tuple[str, str], dict[str, float]]:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    evaluations = {row.evaluation: row.measured_on.dataset for row in plan.rows if row.evaluation}
+    for evaluation, dataset in evaluations.items():
         for line in store.baselines(plan.experiment, evaluation).itertuples():
-            of_label = found.setdefault(line.label, {})
+            of_label = found.setdefault((dataset, line.label), {})
             of_label.setdefault(f"{line.split}/{line.metric}", float(line.value))
     return found
 
@@ -247,6 +256,14 @@ def _set_aside(
         for file in store.set_aside()
         for name in file.trial_ids
         if name in planned
+    ]
+
+
+def _of_other_data(rows: Iterable[ImportedRow]) -> list[str]:
+    """Name what was imported for the table and scored on something else."""
+    return [
+        f"Imported '{row.label}' was scored on other data ({row.data_title}) and is left out."
+        for row in rows
     ]
 
 

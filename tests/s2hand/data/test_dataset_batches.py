@@ -12,6 +12,7 @@ from s2hand.config import ModelConfig, S2HandConfig
 from s2hand.data import packing
 from s2hand.data.augmentation import Augmentation, crop_boxes, margin_boxes
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.left_hands import mirror_left_hands
 from s2hand.data.sample import Batch, FrameTable
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import project
@@ -105,6 +106,21 @@ def test_the_input_s_camera_sees_the_true_hand_where_the_keypoints_are(
     batch = FrameDataset(table, 96, frame=frame).batch(range(4), generator=generator)
     projected = seen_joints(table, batch)
     torch.testing.assert_close(projected, batch.detected_keypoints_px, atol=2e-3, rtol=0)
+
+
+def test_true_joints_are_in_a_batch_where_a_training_may_see_them(sequence):
+    """In the dataset camera's frame, whatever is cropped and turned, as predictions are."""
+    settings = {"augmentation": Augmentation(rotation_deg=90.0)}
+    generator = torch.Generator().manual_seed(5)
+    unseen = FrameDataset(sequence, 96, **settings).batch([2, 0], generator=generator)
+    assert unseen.joints is None
+    seen = FrameDataset(sequence, 96, with_joints=True, **settings)
+    generator.manual_seed(5)
+    batch = seen.batch([2, 0], generator=generator)
+    np.testing.assert_array_equal(batch.joints, sequence.joints[[2, 0]])
+    assert torch.equal(batch.images, unseen.images)
+    without = FrameDataset(replace(sequence, joints=None), 96, with_joints=True)
+    assert without.batch([1]).joints is None
 
 
 @pytest.mark.parametrize("name", ["collection", "sequence"])
@@ -453,3 +469,47 @@ def test_colour_jitter_is_a_bounded_gain_and_offset_per_clip_and_channel(sequenc
     assert np.ptp(np.array(maps), axis=0).min() > 0.05
     assert jittered.images.min() >= 0
     assert jittered.images.max() <= 1
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", ["collection", "sequence"])
+def test_a_left_hand_enters_the_network_as_the_right_hand_that_it_is_mirrored_to(
+    request, tmp_path, name, frame
+):
+    """A set of pictures that were mirrored beforehand gives the same batch."""
+    table = request.getfixturevalue(name)
+    is_left = np.array([False, True, False, True])
+    paths = list(table.image_paths)
+    for row in np.flatnonzero(is_left):
+        paths[row] = tmp_path / f"mirrored{row}.png"
+        with Image.open(table.image_paths[row]) as image:
+            width = image.width
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(paths[row])
+    confidence = table.detection_confidence.copy()
+    keypoints = table.detected_keypoints_px.copy()
+    confidence[1, 5], keypoints[1, 5] = 0, 0
+    table = replace(table, detection_confidence=confidence, detected_keypoints_px=keypoints)
+    found = mirror_left_hands(table, is_left, np.full(4, width))
+    assert np.all(found.detected_keypoints_px[1, 5] == 0)
+    np.testing.assert_array_equal(found.select(np.array([3, 0])).is_mirrored, [True, False])
+    beforehand = replace(found, image_paths=tuple(paths), is_mirrored=None)
+    cache = tmp_path / "cache"
+
+    def batch(each: FrameTable, cache_dir: Path | None = None) -> Batch:
+        generator = torch.Generator().manual_seed(4)
+        dataset = FrameDataset(each, 64, frame=frame, cache_dir=cache_dir)
+        return dataset.batch(range(4), generator=generator)
+
+    seen, expected = batch(found), batch(beforehand)
+    assert torch.equal(seen.images, expected.images)
+    visible = torch.from_numpy(found.detection_confidence > 0)
+    torch.testing.assert_close(
+        seen_joints(found, seen)[visible], seen.detected_keypoints_px[visible], atol=2e-3, rtol=0
+    )
+    # The same files with the same boxes, not mirrored, are another cached pack.
+    batch(replace(found, is_mirrored=None), cache)
+    assert torch.equal(batch(found, cache).images, expected.images)
+
+
+def test_a_set_without_left_hands_is_left_as_it_is(sequence):
+    assert mirror_left_hands(sequence, np.zeros(4, bool), np.full(4, 320)) is sequence

@@ -1,5 +1,6 @@
 """Datasets of which one file was damaged, cut, made up, or written with something else in it."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ from changed_files import changed_bytes, changed_json, changed_pickle, fuzzed, r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s2hand.data.folder import load_folder
 from s2hand.data.freihand import load_freihand
 from s2hand.data.ho3d import load_ho3d
 from s2hand.data.sample import FrameTable
+from s2hand.data.youtube3d import load_youtube3d
 from s2hand.errors import DataError
 from s2hand.hand.pickles import load_restricted
 from s2hand.keypoints.openpose import Detections, read_detections
@@ -50,6 +53,17 @@ def ho3d(make_ho3d: Callable[..., Path]) -> Path:
 @pytest.fixture
 def freihand(make_freihand: Callable[..., Path]) -> Path:
     return make_freihand(count=2)
+
+
+@pytest.fixture
+def youtube3d(make_youtube3d: Callable[..., Path]) -> Path:
+    root = make_youtube3d(count=2)
+    path = root / "youtube_train.json"
+    content = json.loads(path.read_text())
+    for hand in content["annotations"]:
+        hand["vertices"] = []  # training does not read them
+    path.write_text(json.dumps(content))
+    return root
 
 
 @fuzzed
@@ -96,4 +110,27 @@ def test_freihand_is_read_or_refused(freihand: Path, name: str, data: st.DataObj
     table = load_changed(
         freihand / name, data, freihand, lambda: load_freihand(freihand, "train"), str(freihand)
     )
+    assert table is None or isinstance(table, FrameTable)
+
+
+@pytest.mark.parametrize("name", ["youtube_train.json", "keypoints/vidA.json"])
+@fuzzed
+@given(st.data())
+def test_youtube3d_is_read_or_refused(youtube3d: Path, name: str, data: st.DataObject) -> None:
+    table = load_changed(
+        youtube3d / name, data, youtube3d, lambda: load_youtube3d(youtube3d, "train")
+    )
+    assert table is None or isinstance(table, FrameTable)
+
+
+@pytest.mark.parametrize("name", ["intrinsics.json", "keypoints/clip.json"])
+@fuzzed
+@given(st.data())
+def test_a_folder_of_images_is_read_or_refused(
+    make_folder: Callable[..., Path], name: str, data: st.DataObject
+) -> None:
+    root = make_folder(count=2)
+    camera = [[90.0, 0, 40], [0, 91, 30], [0, 0, 1]]
+    (root / "intrinsics.json").write_text(json.dumps({"clip": camera, "one.jpg": camera}))
+    table = load_changed(root / name, data, root, lambda: load_folder(root, "train"))
     assert table is None or isinstance(table, FrameTable)

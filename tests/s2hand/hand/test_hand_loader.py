@@ -493,6 +493,32 @@ def test_the_left_hand_is_refused(random_hand: HandModelData, tmp_path: Path) ->
         load_hand_model(path)
 
 
+@pytest.mark.parametrize(
+    ("wrist", "middle", "others", "is_left"),
+    [(0.0, 0.1, -0.1, True), (0.0, -0.1, 0.1, False), (0.0, -0.1, -0.2, False)],
+)
+def test_the_wrist_and_the_middle_finger_tell_the_hand(
+    random_hand: HandModelData,
+    tmp_path: Path,
+    *,
+    wrist: float,
+    middle: float,
+    others: float,
+    is_left: bool,
+) -> None:
+    places = np.zeros((778, 3))
+    places[:16, 0] = others
+    places[[0, 4], 0] = wrist, middle
+    joints = scipy.sparse.csc_matrix(np.eye(16, 778))  # the first vertices
+    content = official_layout(random_hand) | {"v_template": places, "J_regressor": joints}
+    path = _write(tmp_path / "MANO.pkl", content)
+    if is_left:
+        with pytest.raises(HandModelError, match=r"lies at x = 0\.100 m and the wrist at 0\."):
+            load_hand_model(path)
+    else:
+        load_hand_model(path)
+
+
 def test_a_failed_export_leaves_nothing_behind(
     random_hand: HandModelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,9 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.errors import DataError
 from s2hand.evaluation import evaluate_model, predict_frames, predictions_from_parameters
 from s2hand.inference import Predictor
+from s2hand.metrics.curves import curves_of
 from s2hand.metrics.descriptions import METRICS
-from s2hand.metrics.evaluate import HAND_PARAMETERS, evaluate
+from s2hand.metrics.evaluate import HAND_PARAMETERS, comparable_joints, evaluate
 from s2hand.trained_model import save_model
 
 
@@ -92,7 +93,7 @@ def test_kept_parameters_give_the_evaluation_again(
         values.flags.writeable = False  # as they come from a file
     path = tmp_path / "again.safetensors"
     save_model(model, replace(record, config=config), path)
-    again = predictions_from_parameters(kept.parameters, s2hand.load(path).model.hand_layer)
+    again = predictions_from_parameters(kept.parameters, s2hand.load(path).model)
     predicted = predict_frames(Predictor(model), dataset, batch_size=5)
     np.testing.assert_allclose(again.joints, predicted.joints, atol=1e-6)
     np.testing.assert_allclose(again.vertices, predicted.vertices, atol=1e-6)
@@ -107,6 +108,38 @@ def test_kept_parameters_give_the_evaluation_again(
         assert value == pytest.approx(kept.metrics[name], rel=1e-4, abs=1e-6), name
     for name in HAND_PARAMETERS:
         np.testing.assert_array_equal(evaluation.parameters[name], kept.parameters[name])
+
+
+def test_an_orthographic_model_is_measured_by_its_own_projection_and_without_places(
+    config, make_model, table
+):
+    """Its pixels are known in the turned crop alone: moved to the picture by hand, camera by
+    camera, they are the metric's."""
+    model = make_model(replace(config, model=replace(config.model, projection="orthographic")))
+    dataset = FrameDataset(table, 32)
+    predictions = predict_frames(Predictor(model), dataset, batch_size=5, outputs=model.outputs)
+    found = evaluate(predictions, table)
+    places = {name for name in METRICS if name.startswith(("abs_", "f_score_"))}
+    assert len(places) == 6
+    assert found.metrics.keys() == METRICS.keys() - places
+    assert {name for name in curves_of(predictions, table) if name.startswith("abs")} == set()
+    assert "pa_vertices" in curves_of(predictions, table)
+    batch = dataset.batch(range(len(table)))
+    with torch.no_grad():
+        hand = model(batch.images, None, batch.camera_rotation).hand
+    crop_px = torch.cat((hand.projected_keypoints_px, torch.ones(12, 21, 1)), dim=-1).double()
+    rays = crop_px @ torch.linalg.inv(batch.intrinsics_px.double()).mT
+    seen = rays @ batch.camera_rotation.double().mT
+    seen_px, true_px = (
+        (each @ torch.from_numpy(table.intrinsics_px).double().mT)
+        for each in (seen, torch.from_numpy(comparable_joints(predictions, table)).double())
+    )
+    errors_px = (seen_px[..., :2] / seen_px[..., 2:] - true_px[..., :2] / true_px[..., 2:]).norm(
+        dim=-1
+    )
+    assert found.metrics["projected_mpjpe_px"] == pytest.approx(float(errors_px.mean()), rel=1e-4)
+    again = predictions_from_parameters(found.parameters, model)
+    assert evaluate(again, table).metrics.keys() & {*places, "projected_mpjpe_px"} == set()
 
 
 def test_a_prediction_that_is_not_finite_is_refused(model, dataset):

@@ -40,6 +40,15 @@ def test_predictions_are_the_model_s_whatever_the_batch(model, inputs, batch_siz
             torch.testing.assert_close(found[name][row], expected[0], atol=2e-3, rtol=1e-4)
 
 
+def test_a_camera_is_asked_for_where_the_model_reads_one(config, make_model, model, inputs):
+    images, _, rotations = inputs
+    with pytest.raises(ValueError, match="intrinsics_px must be given: this model projects"):
+        Predictor(model).predict(images, camera_rotation=rotations)
+    flat = make_model(replace(config, model=replace(config.model, projection="orthographic")))
+    found = Predictor(flat).predict(images, camera_rotation=rotations, batch_size=3).hand
+    assert found.projected_keypoints_px.shape == (7, 21, 2)
+
+
 def test_only_the_hand_is_predicted_unless_more_is_asked_for(model, inputs):
     prediction = Predictor(model).predict(*inputs)
     assert prediction.hand is not None

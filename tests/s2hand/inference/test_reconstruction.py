@@ -9,8 +9,9 @@ from PIL import Image
 
 from s2hand.geometry.cameras import project, turned_view
 from s2hand.inference import Predictor
+from s2hand.keypoints.hands import FoundHand
 from s2hand.picture_drawing import draw_from_side, draw_on_picture
-from s2hand.reconstruction import reconstruct
+from s2hand.reconstruction import box_of, reconstruct, reconstruct_found
 
 CAMERA = np.array([[300.0, 0, 130.0], [0, 310.0, 90.0], [0, 0, 1]])
 BOX = (150.0, 20.0, 230.0, 110.0)
@@ -75,6 +76,22 @@ def test_keypoints_are_the_joints_in_the_picture_s_camera(
         centre = found.keypoints_px.mean(axis=0)
         assert x0 < centre[0] < x1
         assert y0 < centre[1] < y1
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_hand_seen_without_a_camera_is_put_where_the_picture_s_camera_sees_it(
+    config, make_model, picture, is_left
+):
+    """The perspective model of the same weights, whose depth means the same, sees it there."""
+    flat = replace(config, model=replace(config.model, projection="orthographic"))
+    found, perspective = (
+        reconstruct(Predictor(make_model(each)), picture, CAMERA, box_px=BOX, is_left=is_left)
+        for each in (flat, config)
+    )
+    np.testing.assert_allclose(found.vertices, perspective.vertices, atol=1e-6)
+    np.testing.assert_allclose(found.parameters.transl, perspective.parameters.transl, atol=1e-6)
+    side = BOX[3] - BOX[1]
+    assert 0 < np.abs(found.keypoints_px - perspective.keypoints_px).max() < 0.1 * side
 
 
 def test_a_left_hand_is_the_mirrored_picture_s_right_hand(model, picture):
@@ -150,7 +167,7 @@ def test_a_hand_is_drawn_where_it_is(model, picture, enlarged):
     # The camera of the picture enlarged: its pixels' centres move.
     grown = np.array([[enlarged, 0, (enlarged - 1) / 2], [0, enlarged, (enlarged - 1) / 2],
                       [0, 0, 1]]) @ CAMERA  # fmt: skip
-    drawn = draw_on_picture(black, replace(hand, intrinsics_px=grown))
+    drawn = draw_on_picture(black, [replace(hand, intrinsics_px=grown)])
     assert max(drawn.shape) == min(256 * enlarged, 1600)
     scale = drawn.shape[1] / 256
     vertices_px = project(torch.from_numpy(hand.vertices), torch.from_numpy(CAMERA)).numpy()
@@ -162,3 +179,56 @@ def test_a_hand_is_drawn_where_it_is(model, picture, enlarged):
     side = draw_from_side(hand)
     assert side.shape == (512, 512, 3)
     assert 0.05 < (side < 250).all(axis=-1).mean() < 0.9
+
+
+def found_hand(points_px, right, confidence=1.0) -> FoundHand:
+    keypoints_px = np.zeros((21, 2), np.float32)
+    keypoints_px[: len(points_px)] = np.reshape(points_px, (-1, 2))
+    is_found = np.arange(21) < len(points_px)
+    return FoundHand(
+        keypoints_px=keypoints_px,
+        confidence=np.where(is_found, confidence, 0).astype(np.float32),
+        right=right,
+    )
+
+
+def test_the_box_of_a_detected_hand_is_square_around_the_points_that_were_found():
+    points_px = [(100.0, 60.0), (140.0, 70.0), (120.0, 80.0)]
+    # 40 px wide, 20 high, about (120, 70); one and a half times 40 px are looked at.
+    assert box_of(found_hand(points_px, 1.0, 0.2)) == (90, 40, 150, 100)
+    assert box_of(found_hand([(7.0, 9.0)], 1.0)) == (6.5, 8.5, 7.5, 9.5)
+    with pytest.raises(ValueError, match="must have a point with a confidence above 0"):
+        box_of(found_hand([], 1.0))
+
+
+def test_hands_that_were_found_come_out_as_each_by_itself(model, picture):
+    found = [
+        found_hand([(100.0, 60.0), (140.0, 70.0)], 0.9),
+        found_hand([(60.0, 60.0), (80.0, 110.0)], 0.1),
+    ]
+    predictor = Predictor(model)
+    hands = reconstruct_found(predictor, picture, CAMERA, found)
+    assert [hand.is_left for hand in hands] == [False, True]
+    for hand, place in zip(hands, found, strict=True):
+        alone = reconstruct(
+            predictor, picture, CAMERA, box_px=box_of(place), is_left=place.right < 0.5
+        )
+        np.testing.assert_allclose(hand.vertices, alone.vertices, atol=1e-6)
+        np.testing.assert_allclose(hand.keypoints_px, alone.keypoints_px, atol=1e-3)
+        np.testing.assert_allclose(hand.colours, alone.colours, atol=1e-6)
+        np.testing.assert_array_equal(hand.crop, alone.crop)
+        torch.testing.assert_close(hand.parameters.betas, alone.parameters.betas)
+        assert hand.parameters.betas.shape == (1, 10)
+    assert reconstruct_found(predictor, picture, CAMERA, []) == []
+
+
+def test_the_nearer_hand_is_drawn_over_the_farther(model, picture):
+    near = reconstruct(Predictor(model), picture, CAMERA, box_px=BOX)
+    far = replace(near, vertices=near.vertices + np.array([0.01, 0, 0.1]))
+    covered = (draw_on_picture(picture, [near]) != picture).any(axis=-1)
+    expected = draw_on_picture(picture, [near])[covered].astype(int)
+    for hands in ([near, far], [far, near]):
+        drawn = draw_on_picture(picture, hands)
+        # At the outline what lies behind shines through.
+        assert (np.abs(drawn[covered] - expected).max(axis=-1) <= 1).mean() > 0.8
+        assert (drawn[~covered] != picture[~covered]).any()

@@ -67,6 +67,25 @@ def test_equal_trainings_give_equal_files_wherever_they_ran(saved, model, record
     assert b"/home/of/mine" not in again.read_bytes()
 
 
+def test_a_file_of_an_earlier_version_means_what_it_meant(saved, record):
+    def as_before(envelope, _weights):
+        config = envelope["record"]["config"]
+        del config["model"]["projection"], config["data"]["supervision"]
+        del config["data"]["extra_datasets"], config["data"]["extra_roots"]
+        del config["losses"]["weights"]["joint_3d"], envelope["record"]["extra_data"]
+
+    _rewrite(saved, as_before)
+    assert read_model_record(saved) == record
+    assert load_model(saved).config.projection == "perspective"
+
+
+def test_the_projection_comes_back(config, make_model, record, tmp_path):
+    flat = replace(config, model=replace(config.model, projection="orthographic"))
+    path = tmp_path / "flat.safetensors"
+    save_model(make_model(flat), replace(record, config=flat), path)
+    assert load_model(path).config.projection == "orthographic"
+
+
 def test_a_model_has_the_parts_that_its_losses_need(config, make_model, record, tmp_path):
     weights = LossWeights(heatmap_keypoint=0.0, keypoint_consistency=0.0, pixel=0.0, ssim=0.0,
                           texture_prior=0.0)  # fmt: skip

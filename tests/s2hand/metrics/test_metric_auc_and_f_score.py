@@ -59,7 +59,8 @@ def test_f_scores_agree_with_all_pairs_of_distances():
 
 def test_f_score_counts_strictly_nearer_points_only():
     truth = np.zeros((1, 1, 3))
-    on_the_edge, inside = np.array([[[0.25, 0, 0]]]), np.array([[[0.2499, 0, 0]]])
+    on_the_edge = np.array([[[0.25, 0, 0]]])
+    inside = np.array([[[np.nextafter(0.25, 0), 0, 0]]])
     assert f_scores(on_the_edge, truth, (0.25,))[0, 0] == 0
     assert f_scores(inside, truth, (0.25,))[0, 0] == 1
 

@@ -85,4 +85,5 @@ def test_each_namespace_is_written_where_the_documentation_says() -> None:
         "training": ("", "train", True),
         "validation": ("validation", "test", True),
         "test": ("", "test", True),
+        "in_the_wild": ("in_the_wild", "train", True),
     }

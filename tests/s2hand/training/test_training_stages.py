@@ -101,7 +101,7 @@ def another(value):
     if isinstance(value, str):
         return {"both": "3d", "ho3d": "freihand"}.get(value, f"{value}?")
     if isinstance(value, tuple):
-        return (*value, "another")
+        return (*value, "ho3d")
     return not value if isinstance(value, bool) else value + 1
 
 
@@ -109,8 +109,8 @@ WITHOUT_EFFECT = {
     "stages": {"name", "without"},  # what acts counts, not how it came about
     "model": NO_PART_S,  # their content enters by fingerprints and initial weights
     # Those of FreiHAND alone, and those of the evaluation.
-    "data": {"root", "rotation_deg", "picture_jitter", "evaluation_dataset", "evaluation_root",
-             "validation_root"},
+    "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "evaluation_dataset",
+             "evaluation_root", "validation_root"},
     "clips": set(), "losses": {"smooth_threshold_rad"}, "optimiser": {"batch_size"},
 }  # fmt: skip
 """Fields that change nothing in the stage of clips, which trains all parts on HO-3D."""
@@ -133,6 +133,19 @@ def test_every_field_that_acts_enters_the_identity(config, section, name):
     object.__setattr__(place, name, another(getattr(place, name)))
     is_same = identify(whole, index=2) == identify(config, index=2)
     assert is_same == (name in WITHOUT_EFFECT[section])
+
+
+def test_settings_of_every_set_that_is_trained_on_take_effect(config):
+    frames = replace(with_weights(config), stages=config.stages[:1])
+    alone, mixed = (
+        [
+            identify(replace(frames, data=replace(config.data, extra_datasets=extra, **turned)))
+            for turned in ({}, {"rotation_deg": 10.0})
+        ]
+        for extra in ((), ("freihand",))
+    )
+    assert alone[0] == alone[1]
+    assert len({*alone, *mixed}) == 3
 
 
 def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
@@ -221,7 +234,8 @@ def test_an_identity_is_plain_data_of_all_that_takes_effect(config):
     )
     assert identity == {
         "stage": {key: stage[key] for key in stage if key not in ("name", "without")},
-        "data": {key: data[key] for key in data if key not in WITHOUT_EFFECT["data"]},
+        "data": {key: data[key] for key in data if key not in WITHOUT_EFFECT["data"]}
+        | {"extra_datasets": []},
         "clips": asdict(config.clips),
         "quaternion_schedule": [asdict(phase)],
         "optimiser": {key: optimiser[key] for key in optimiser if key != "batch_size"},

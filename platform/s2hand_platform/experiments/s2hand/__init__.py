@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s2hand_platform.experiments.s2hand.experiment import S2HandExperiment
 
-__all__ = ["COMMANDS", "EVALUATORS", "S2HandExperiment"]
+__all__ = ["BASELINES", "COMMANDS", "EVALUATORS", "MEAN_POSE", "S2HandExperiment"]
 
 COMMANDS = {
     "hand": "s2hand_platform.experiments.s2hand.commands:hand_app",
@@ -17,10 +17,19 @@ COMMANDS = {
     "keypoints": "s2hand_platform.experiments.s2hand.keypoints:keypoints_app",
     "weights": "s2hand_platform.experiments.s2hand.weights:weights_app",
     "predict": "s2hand_platform.experiments.s2hand.predict:predict",
-    "export": "s2hand_platform.experiments.s2hand.predict:export",
+    "export": "s2hand_platform.experiments.s2hand.export:export",
 }
 
 EVALUATORS = "s2hand_platform.experiments.s2hand.evaluators:describe_evaluator"
+
+MEAN_POSE = "constant mean pose"
+BASELINES = {
+    MEAN_POSE: (
+        "the mean hand in the mean pose, the same for every picture: alignment takes out place, "
+        "turn and size, so its aligned errors are what is left when nothing but 'this is a hand' "
+        "is known"
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.datasets import (
+    IN_THE_WILD,
     STORED_IMAGE_SIZE_PX,
     VALIDATION,
     DetectorName,
@@ -23,6 +24,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
     sets_under,
     synthetic_folder,
 )
+from s2hand_platform.experiments.s2hand.frames import frames
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
@@ -156,15 +158,19 @@ def evaluate(
 
 @data_app.command("check")
 def check_data(
-    kind: Annotated[Literal["freihand", "ho3d", "synthetic"], typer.Argument(metavar="SET")],
+    kind: Annotated[
+        Literal["freihand", "ho3d", "youtube3d", "folder", "synthetic"],
+        typer.Argument(metavar="SET"),
+    ],
     *,
     root: Annotated[Path, typer.Option(help="Its folder, or the one above.")],
     as_json: Annotated[bool, typer.Option("--json", help="Name every file, as JSON.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Say file by file what of SET (freihand, ho3d, synthetic) is complete, missing or damaged.
+    """Say file by file what of a SET is complete, missing or damaged.
 
-    Exit code 1 if a needed file is missing, or a file damaged.
+    SET is freihand, ho3d, youtube3d, folder or synthetic. Exit code 1 if a needed file is missing,
+    or a file damaged.
     """
     from s2hand_platform.experiments.s2hand import checked
 
@@ -203,9 +209,14 @@ def _progress(*, to_stderr: bool = False) -> Progress:
     return Progress(*columns, console=Console(stderr=to_stderr))
 
 
+data_app.command("frames")(frames)
+
+
 @data_app.command("make")
 def make_data(
-    kind: Annotated[Literal["synthetic"], typer.Argument(help="Which data to make.")],
+    kind: Annotated[
+        Literal["synthetic", "in-the-wild"], typer.Argument(help="Which data to make.")
+    ],
     *,
     size: Annotated[SizeName, typer.Option()] = "demo",
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -221,20 +232,28 @@ def make_data(
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make the synthetic benchmark in the official layouts; continues where it stopped."""
-    from s2hand.synthetic import make_synthetic
+    """Make the synthetic benchmark in the official layouts; continues where it stopped.
 
+    In-the-wild data are videos in YouTube-3D-Hands' layout, to train on beside the benchmark; they
+    come into a folder of its own.
+    """
+    from s2hand.synthetic import IN_THE_WILD_SIZES, SIZES, make_synthetic
+
+    sizes = SIZES if kind == "synthetic" else IN_THE_WILD_SIZES
+    if size not in sizes:
+        raise SpecError([f"--size: {kind} data are of size {' or '.join(sizes)}, got {size}"])
     root = synthetic_folder(Workspace.resolve(workspace), size, detections)
     with _progress() as progress:
-        task = progress.add_task(f"{kind} benchmark, {size}", total=None)
+        task = progress.add_task(f"{kind} data, {size}", total=None)
         make_synthetic(
             root,
-            size=size,
+            size=sizes[size],
             seed=seed,
             image_size_px=image_size_px or STORED_IMAGE_SIZE_PX[size],
             detections=detections,
             verify=verify,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    made = [str(path) for path in (root, root / VALIDATION) if path.is_dir()]
+    folders = (root, root / VALIDATION) if kind == "synthetic" else (root / IN_THE_WILD,)
+    made = [str(path) for path in folders if path.is_dir()]
     Console().print(f"made {' and '.join(made)}")

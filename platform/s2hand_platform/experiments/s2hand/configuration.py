@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from s2hand.config import PRESETS, S2HandConfig
 from s2hand.hand.loader import EMBEDDED, ENVIRONMENT_VARIABLE
-from s2hand.networks.encoder import WEIGHTS_VARIABLE
+from s2hand.networks.imagenet_weights import WEIGHTS_VARIABLE
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.settings import Setting
@@ -67,6 +67,7 @@ def build(mapping: Mapping[str, Any]) -> S2HandConfig:
         data=dataclasses.replace(
             data,
             root=_absolute(data.root, "data.root"),
+            extra_roots=tuple(_absolute(root, "data.extra_roots") for root in data.extra_roots),
             evaluation_root=_absolute(data.evaluation_root, "data.evaluation_root"),
             validation_root=_absolute(data.validation_root, "data.validation_root"),
         ),

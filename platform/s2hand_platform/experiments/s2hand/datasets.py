@@ -1,6 +1,6 @@
 """Which datasets recipes may name, where they lie, and what the synthetic benchmark is made as."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from s2hand_platform.workspace import Workspace
 SYNTHETIC = "synthetic"
 VALIDATION = "validation"
 """Folder of the synthetic benchmark's validation set, below the benchmark's own."""
+IN_THE_WILD = "in_the_wild"
+"""Folder of its videos in YouTube-3D-Hands' layout, a set of their own likewise."""
 OFFICIAL = tuple(LAYOUTS)
 """Datasets that ``--data`` may name; each lies in the workspace under its name."""
 
@@ -33,9 +35,43 @@ SCALE_SIZES = tuple(size for size in STORED_IMAGE_SIZE_PX if size != "pretrainin
 """Sizes that a scale may name: those that can be measured on."""
 
 
-def usual_scale(data: str) -> str:
+def usual_scale(data: Sequence[str]) -> str:
     """Name the scale that data is measured at unless told otherwise."""
-    return "demo" if data == SYNTHETIC else "full"
+    return "demo" if SYNTHETIC in data else "full"
+
+
+def place_of(data: Sequence[str], dataset: str) -> str:
+    """Choose the word or folder that ``--data`` gives for a dataset.
+
+    A word is ``NAME=FOLDER``, the NAME alone of a set that lies in the workspace, or what stands
+    for every set that is not named: ``synthetic``, or a folder.
+
+    Raises:
+        SpecError: if there is none for it, several for one set, or a name is unknown.
+    """
+    named: dict[str, list[str]] = {}
+    for word in data:
+        name, equals, folder = word.partition("=")
+        if word in OFFICIAL:
+            named.setdefault(word, []).append(word)
+        elif equals and name in OFFICIAL and folder:
+            named.setdefault(name, []).append(folder)
+        elif equals and name.isidentifier():
+            expected = f"NAME=FOLDER, NAME one of {', '.join(OFFICIAL)}"
+            raise SpecError(
+                [f"data: must be {expected}, got {word!r}; a folder of this name is ./{word}"]
+            )
+        else:
+            named.setdefault("", []).append(word)
+    for words in named.values():
+        if len(words) > 1:
+            fault = f"{words[0]!r} and {words[1]!r} are both given for one set"
+            raise SpecError([f"data: {fault}; leave one out, or say NAME=FOLDER of each"])
+    found = named.get(dataset) or named.get("")
+    if found is None:
+        given = ", ".join(sorted(named))
+        raise SpecError([f"data: {dataset} is read, and only {given} named; add {dataset}=FOLDER"])
+    return found[0]
 
 
 def synthetic_folder(
@@ -67,7 +103,8 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
     """Find the folder of a dataset.
 
     Args:
-        data: ``synthetic``, the dataset's own name, or a folder in its official layout.
+        data: ``synthetic``, the dataset's own name, or a folder in its official layout, from
+            ``place_of``.
         dataset: the layout that the recipe asks for.
         workspace: where synthetic and official sets lie.
         size: the synthetic benchmark's size.
@@ -76,19 +113,19 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         SpecError: if it is not there, with what to do.
     """
     if data == SYNTHETIC:
-        root = synthetic_folder(workspace, size) / dataset
-        remedy = _how_to_make(size)
-        _refuse_other_version(root, remedy)
+        place = synthetic_folder(workspace, size)
+        root = (place / IN_THE_WILD if dataset == "youtube3d" else place) / dataset
+        remedy = _how_to_make(size, "in-the-wild" if dataset == "youtube3d" else SYNTHETIC)
     elif data in OFFICIAL:
-        if data != dataset:
-            raise SpecError([f"--data: this table is measured on {dataset}, got {data!r}"])
         root = workspace.data_dir / data
-        remedy = "put the official download there, or give its folder as --data PATH"
+        remedy = "put the official download there, or give its folder in the place of the name"
     else:
-        root, remedy = local_path(data, "--data"), "give a folder in the dataset's official layout"
+        root, remedy = local_path(data, "data"), "give a folder in the dataset's official layout"
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} set at {root}"
+        expected = f"data {data}: expected the {dataset} set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
+    if data == SYNTHETIC:
+        _refuse_other_version(root, remedy)
     return root.resolve()
 
 
@@ -102,7 +139,7 @@ def find_validation(data: str, dataset: str, workspace: Workspace, size: str) ->
         return None
     root = synthetic_folder(workspace, size) / VALIDATION / dataset
     if not is_folder(root):
-        expected = f"--data {data}: expected the {dataset} validation set at {root}"
+        expected = f"data {data}: expected the {dataset} validation set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {_how_to_make(size)}"])
     return root.resolve()
 
@@ -111,7 +148,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     """Find the sets that ``s2hand data check`` looks at.
 
     Args:
-        kind: a layout, or ``synthetic``: every layout that the benchmark has, validation included.
+        kind: a layout, or ``synthetic``: every layout that the benchmark has, validation and
+            videos in the wild included.
         root: the set's folder, or that above it; of the benchmark, the folder of its manifest.
 
     Raises:
@@ -120,7 +158,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     if kind != SYNTHETIC:
         (name,) = (name for name in LAYOUTS if name == kind)
         return [(name, root / name if is_folder(root / name) else root)]
-    places = [(name, place / name) for place in (root, root / VALIDATION) for name in LAYOUTS]
+    folders = (root, root / VALIDATION, root / IN_THE_WILD)
+    places = [(name, place / name) for place in folders for name in LAYOUTS]
     found = [(name, place) for name, place in places if is_folder(place)]
     if not found:
         wanted = " or ".join(map(str, LAYOUTS))
@@ -128,8 +167,8 @@ def sets_under(kind: str, root: Path) -> list[tuple[DatasetName, Path]]:
     return found
 
 
-def _how_to_make(size: str) -> str:
-    return f"make it with: s2hand data make synthetic --size {size}"
+def _how_to_make(size: str, kind: str = SYNTHETIC) -> str:
+    return f"make it with: s2hand data make {kind} --size {size}"
 
 
 def _refuse_other_version(root: Path, remedy: str) -> None:
@@ -140,7 +179,7 @@ def _refuse_other_version(root: Path, remedy: str) -> None:
     if found is not None and found[0].generator_version != GENERATOR_VERSION:
         version = found[0].generator_version
         fault = (
-            f"--data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
+            f"data {SYNTHETIC}: {root} is of version {version} of the benchmark, and version "
             f"{GENERATOR_VERSION} is measured on now; delete {root.parent} or keep it elsewhere, "
             f"then {remedy}"
         )

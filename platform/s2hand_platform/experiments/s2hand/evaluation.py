@@ -1,12 +1,12 @@
 """What is measured of a training, and of what needs none."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
 from s2hand.config import S2HandConfig
-from s2hand.data.build import load_test, load_train, load_validation
+from s2hand.data.build import load_extra, load_test, load_train, load_validation
 from s2hand.data.clips import sequences_with_clips
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import FrameTable
@@ -51,11 +51,14 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
         curves[split] = curves_of(predictions, part.frames.table)
         if split in kept:
             drawn[split] = draw(model, part.frames)
-    notes = _clip_notes(config, train)
-    for split, table in {"train": train, **tables}.items():
-        notes |= {f"{subject} ({split} set)": text for subject, text in table.notes.items()}
+    extra = load_extra(config)
+    notes = _clip_notes(config, (train, *extra))
+    read = {"train": train, **tables}
+    read |= dict(zip(config.data.extra_datasets, extra, strict=True))
+    for name, table in read.items():
+        notes |= {f"{subject} ({name} set)": text for subject, text in table.notes.items()}
     return replace(
-        _join(results, notes, kept=kept),
+        join(results, notes, kept=kept),
         threshold_curves={split: _shown(found) for split, found in curves.items()},
         pictures=drawn,
     )
@@ -64,7 +67,7 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
 def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
     """Evaluate the constant predictor of the hand model's mean pose on the test set."""
     hand = load_hand_model(config.model.hand_model or None)
-    return _join(
+    return join(
         {
             split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
             for split, table in _evaluation_tables(config, with_train=False).items()
@@ -126,23 +129,26 @@ def _shown(curves: Mapping[str, Curve]) -> dict[str, ThresholdCurve]:
     }
 
 
-def _clip_notes(config: S2HandConfig, train: FrameTable) -> dict[str, str]:
+def _clip_notes(config: S2HandConfig, trained_on: Sequence[FrameTable]) -> dict[str, str]:
     """Say which clips only some of the training sequences were long enough for."""
-    every = len(set(train.sequences))
+    every = sum(len(set(table.sequences)) for table in trained_on)
     notes = {}
     for clips in clips_of(config):
-        fitting = len(sequences_with_clips(train.sequences, train.frames, clips))
+        fitting = sum(
+            len(sequences_with_clips(table.sequences, table.frames, clips)) for table in trained_on
+        )
         if fitting < every:
             subject = f"clips of {clips.num_frames} frames, {clips.frame_interval} apart"
             notes[subject] = f"{fitting} of {every} training sequences hold one"
     return notes
 
 
-def _join(
+def join(
     results: Mapping[str, SetEvaluation],
     notes: Mapping[str, str] = MappingProxyType({}),
     kept: Collection[str] = (),
 ) -> Evaluation:
+    """Join what was measured of splits."""
     ids = {result.evaluator_id for result in results.values()}
     return Evaluation(
         metrics={

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import s2hand.training.loop
@@ -11,7 +12,12 @@ from s2hand.config import (
     DataConfig,
     S2HandConfig,
 )
-from s2hand.data.fingerprint import fingerprint_data, fingerprint_training_data
+from s2hand.data.build import evaluation_source
+from s2hand.data.fingerprint import (
+    fingerprint_data,
+    fingerprint_evaluation_data,
+    fingerprint_training_data,
+)
 from s2hand.data.record import describe_datasets
 from s2hand.errors import (
     CheckpointError,
@@ -36,7 +42,14 @@ from s2hand_platform.experiments.protocol import (
     StageReport,
     TrialContext,
 )
-from s2hand_platform.experiments.s2hand import configuration, datasets, evaluation
+from s2hand_platform.experiments.s2hand import (
+    MEAN_POSE,
+    configuration,
+    datasets,
+    evaluation,
+    official,
+)
+from s2hand_platform.experiments.s2hand.datasets import find_dataset, place_of
 from s2hand_platform.workspace import Workspace
 
 
@@ -111,33 +124,46 @@ class S2HandExperiment:
         """Return the number of training workers."""
         return config.optimiser.world_size
 
-    def usual_scale(self, data: str) -> str:
+    def usual_scale(self, data: Sequence[str]) -> str:
         """Return the smallest scale for synthetic data, the paper's training for other."""
         return datasets.usual_scale(data)
 
-    def dataset_overrides(self, dataset: str) -> dict[str, Any]:
-        """Name the dataset in a config."""
-        return {"data.dataset": dataset}
+    def dataset_overrides(self, dataset: str, extra_datasets: Sequence[str]) -> dict[str, Any]:
+        """Name the datasets in a config."""
+        return {"data.dataset": dataset, "data.extra_datasets": list(extra_datasets)}
 
     def check_scale_data(self, data: Mapping[str, Any]) -> list[str]:
         """Check that the scale names a size of the synthetic benchmark."""
         return datasets.scale_data_faults(data)
 
     def data_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        datasets: Sequence[str],
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Say where the data lies, as overrides of a config; see ``datasets.find_dataset``."""
-        root = datasets.find_dataset(data, dataset, workspace, scale_data["size"])
+        size = scale_data["size"]
+        root, *extra = (
+            str(find_dataset(place_of(data, name), name, workspace, size)) for name in datasets
+        )
         return {
-            "data.root": str(root),
+            "data.root": root,
+            "data.extra_roots": extra,
             "runtime.cache_dir": str(workspace.cache_dir.resolve()),
         }
 
     def search_overrides(
-        self, data: str, dataset: str, workspace: Workspace, scale_data: Mapping[str, Any]
+        self,
+        data: Sequence[str],
+        dataset: str,
+        workspace: Workspace,
+        scale_data: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Validate searches on synthetic data on its validation set, instead of a held-out part."""
-        root = datasets.find_validation(data, dataset, workspace, scale_data["size"])
+        place = place_of(data, dataset)
+        root = datasets.find_validation(place, dataset, workspace, scale_data["size"])
         if root is None:
             return {}
         return {"data.validation_root": str(root), "data.validation_fraction": 0.0}
@@ -162,13 +188,18 @@ class S2HandExperiment:
         """Evaluate the finished model on the test set, and on training sequences (Table 5)."""
         return evaluation.evaluate_training(config, context)
 
+    def measure_predictions(self, config: S2HandConfig, path: Path) -> Evaluation:
+        """Score a ``pred.json``, or an archive that holds one; see ``official.score_file``."""
+        scored = official.score_file(path, evaluation_source(config))
+        return evaluation.join({} if scored.evaluation is None else {"test": scored.evaluation})
+
     def cause(self, error: BaseException) -> FailureCause | None:
         """Name the cause of an error of the model's own."""
         return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), None)
 
     def baselines(self, config: S2HandConfig) -> dict[str, Evaluation]:
         """Evaluate the constant predictor of the hand model's mean pose."""
-        return {"constant mean pose": evaluation.evaluate_mean_pose(config)}
+        return {MEAN_POSE: evaluation.evaluate_mean_pose(config)}
 
 
 _CAUSES: Mapping[type[S2HandError], FailureCause] = {
@@ -209,7 +240,7 @@ class _Sets:
 def _describe(config: S2HandConfig) -> DataRecord:
     records = describe_datasets(config)
     training, measured = records.training, records.evaluation
-    origins = {training.origin, measured.origin}
+    origins = {each.origin for each in (training, *records.extra, measured)}
     if origins == {"official"} and (training.name, training.version) != (
         measured.name,
         measured.version,
@@ -220,8 +251,10 @@ def _describe(config: S2HandConfig) -> DataRecord:
         dataset=measured.name,
         version=measured.version,
         origin=next(each for each in ("own", "synthetic", "official") if each in origins),
+        fingerprint=fingerprint_evaluation_data(config),
         details={
             "training": training.to_plain(),
+            "extra": [each.to_plain() for each in records.extra],
             "evaluation": measured.to_plain(),
             "validation": records.validation and records.validation.to_plain(),
         },

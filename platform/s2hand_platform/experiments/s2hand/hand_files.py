@@ -1,7 +1,9 @@
-"""What ``s2hand predict`` writes of a hand: drawings, meshes, numbers."""
+"""What ``s2hand predict`` writes of hands: drawings, meshes, numbers."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,12 +17,14 @@ from PIL import Image
 
 from s2hand.files import whole_file
 from s2hand.mesh_files import WRITERS
-from s2hand.photos import Photo
+from s2hand.photos import assumed_intrinsics_px
 from s2hand.picture_drawing import draw_from_side, draw_on_picture
 from s2hand.reconstruction import PictureHand
+from s2hand_platform.experiments.s2hand.finding import HandFinder, Place
 
-_FORMAT = "s2hand-hand/1"
+_FORMAT = "s2hand-hands/1"
 _PARAMETERS = ("betas", "hand_pose_pca", "hand_pose", "global_orient", "transl", "scale")
+_NUMBERED = re.compile(r"(?:hand|side)_(\d+)\.(?:obj|ply|glb|png)")
 
 _SIZES = {
     **{"vertices": 778 * 3, "joints": 21 * 3, "keypoints_px": 21 * 2, "box_px": 4},
@@ -29,9 +33,13 @@ _SIZES = {
 }
 """Numbers of each kind in a row, flattened."""
 
-_SCHEMA = pa.schema(
+PICTURE_SCHEMA = pa.schema(
     [
         pa.field("picture", pa.string(), nullable=False),
+        pa.field("hand", pa.int64(), nullable=False),
+        pa.field("found_by", pa.string(), nullable=False),
+        pa.field("detector", pa.string()),
+        pa.field("detection_confidence", pa.float32()),
         pa.field("mirrored", pa.bool_(), nullable=False),
         pa.field("camera", pa.string(), nullable=False),
         pa.field("depth", pa.string(), nullable=False),
@@ -41,6 +49,7 @@ _SCHEMA = pa.schema(
         ),
     ]
 )
+"""A row is a hand; ``hand`` is its number in the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,69 +74,129 @@ class Camera:
             "guessed": f"{focal}, the longer side, as nothing tells it: depth is relative",
         }[self.source]
 
+    def to_plain(self) -> dict[str, Any]:
+        """Dump it to JSON's types."""
+        return {"source": self.source, "intrinsics_px": self.intrinsics_px.tolist()}
 
-def camera_of(photo: Photo, given: tuple[float, float, float, float] | None) -> Camera:
-    """Take the camera that was given, or EXIF's focal length, or the picture's longer side."""
-    height, width = photo.pixels.shape[:2]
-    focal_px, source = float(max(width, height)), "guessed"
-    if photo.focal_px is not None:
-        focal_px, source = photo.focal_px, "exif"
-    fx, fy, cx, cy = given or (focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenHand:
+    """A reconstructed hand, and the place where it was looked for."""
+
+    hand: PictureHand
+    place: Place
+
+    def to_plain(self) -> dict[str, Any]:
+        """Dump all but the vertices to JSON's types."""
+        hand = self.hand
+        return {
+            "mirrored": hand.is_left,
+            "detection_confidence": self.place.confidence,
+            "box_px": hand.box_px.tolist(),
+            "keypoints_px": hand.keypoints_px.tolist(),
+            "joints": hand.joints.tolist(),
+            "parameters": {
+                name: getattr(hand.parameters, name)[0].tolist() for name in _PARAMETERS
+            },
+        }
+
+
+def camera_of(
+    picture: UInt8[np.ndarray, "height width 3"],
+    focal_px: float | None,
+    given: tuple[float, float, float, float] | None,
+) -> Camera:
+    """Take the camera that was given, or the focal length of EXIF, or the picture's longer side."""
+    height, width = picture.shape[:2]
+    if given is not None:
+        fx, fy, cx, cy = given
+        camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        return Camera(intrinsics_px=camera, source="given")
     return Camera(
-        intrinsics_px=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]),
-        source="given" if given else source,  # type: ignore[arg-type]
+        intrinsics_px=assumed_intrinsics_px(width, height, focal_px),
+        source="guessed" if focal_px is None else "exif",
     )
 
 
-def write_hand(
-    folder: Path, picture: UInt8[np.ndarray, "height width 3"], hand: PictureHand, camera: Camera
+def write_picture(
+    folder: Path,
+    picture: UInt8[np.ndarray, "height width 3"],
+    seen: Sequence[SeenHand],
+    camera: Camera,
+    finder: HandFinder,
 ) -> None:
-    """Write ``overlay.png``, ``side.png``, ``hand.obj``, ``.ply``, ``.glb`` and ``hand.json``.
+    """Write ``overlay.png``, ``hands.json``, and of each hand ``side_0.png`` and its meshes.
 
-    OBJ and PLY are in the picture's camera frame, metres; GLB is turned as glTF wants it.
+    OBJ and PLY are in the picture's camera frame, metres; GLB is turned as glTF wants it. What an
+    earlier run wrote of more hands is removed.
     """
     folder.mkdir(exist_ok=True)
-    _write(folder / "overlay.png", _png(draw_on_picture(picture, hand)))
-    _write(folder / "side.png", _png(draw_from_side(hand)))
-    for suffix, content_of in WRITERS.items():
-        _write(folder / f"hand{suffix}", content_of(hand.vertices, hand.faces, hand.colours))
-    content = json.dumps(_plain(folder.name, hand, camera), indent=1, allow_nan=False)
-    _write(folder / "hand.json", content.encode())
+    for path in folder.iterdir():
+        found = _NUMBERED.fullmatch(path.name)
+        if found and int(found[1]) >= len(seen):
+            path.unlink()
+    hands = [each.hand for each in seen]
+    _write(folder / "overlay.png", _png(draw_on_picture(picture, hands)))
+    for number, hand in enumerate(hands):
+        _write(folder / f"side_{number}.png", _png(draw_from_side(hand)))
+        for suffix in WRITERS:
+            write_mesh(folder / f"hand_{number}{suffix}", hand)
+    content = {
+        "format": _FORMAT,
+        "picture": folder.name,
+        "found_by": finder.found_by,
+        "detector": finder.detector_name,
+        "depth": camera.depth,
+        "camera": camera.to_plain(),
+        "hands": [each.to_plain() | {"vertices": each.hand.vertices.tolist()} for each in seen],
+    }
+    write_json(folder / "hands.json", content)
 
 
-def hand_row(picture: str, hand: PictureHand, camera: Camera) -> dict[str, Any]:
+def write_mesh(path: Path, hand: PictureHand) -> None:
+    """Write a hand's mesh in the format of the path's ending."""
+    _write(path, WRITERS[path.suffix](hand.vertices, hand.faces, hand.colours))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON; no NaN."""
+    _write(path, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def hand_row(
+    picture: str, number: int, seen: SeenHand, camera: Camera, finder: HandFinder
+) -> dict[str, Any]:
     """Return a hand as a row of ``hands.parquet``; arrays are flattened."""
-    plain = _plain(picture, hand, camera)
-    numbers = plain | plain["parameters"] | {"intrinsics_px": plain["camera"]["intrinsics_px"]}
+    plain = seen.to_plain()
+    numbers = {
+        **plain,
+        **plain["parameters"],
+        "vertices": seen.hand.vertices,
+        "intrinsics_px": camera.intrinsics_px,
+    }
     return {
         "picture": picture,
-        "mirrored": hand.is_left,
+        "hand": number,
+        "found_by": finder.found_by,
+        "detector": finder.detector_name,
+        "detection_confidence": seen.place.confidence,
+        "mirrored": seen.hand.is_left,
         "camera": camera.source,
         "depth": camera.depth,
         **{name: np.ravel(numbers[name]).tolist() for name in _SIZES},
     }
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows of all hands as one Parquet file."""
-    with whole_file(path) as file:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), file)
+@contextmanager
+def open_table(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for rows that come in pieces; it appears whole or not at all."""
+    with whole_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+        yield writer
 
 
-def _plain(picture: str, hand: PictureHand, camera: Camera) -> dict[str, Any]:
-    parameters = {name: getattr(hand.parameters, name)[0].tolist() for name in _PARAMETERS}
-    return {
-        "format": _FORMAT,
-        "picture": picture,
-        "mirrored": hand.is_left,
-        "depth": camera.depth,
-        "camera": {"source": camera.source, "intrinsics_px": camera.intrinsics_px.tolist()},
-        "box_px": hand.box_px.tolist(),
-        "keypoints_px": hand.keypoints_px.tolist(),
-        "joints": hand.joints.tolist(),
-        "vertices": hand.vertices.tolist(),
-        "parameters": parameters,
-    }
+def add_rows(table: pq.ParquetWriter, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to an open table."""
+    table.write_table(pa.Table.from_pylist(list(rows), schema=table.schema))
 
 
 def _png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:

@@ -39,6 +39,11 @@ _ONCE = (
     "trainings need seeds"
 )
 
+_PLACELESS = {
+    "places": "an orthographic model reads no camera: its hands have no place, and errors without "
+    "an alignment are left out; so a server's are of no use"
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
@@ -90,7 +95,7 @@ class Scored:
                 }
                 for name, value in _in_order(found.metrics if found else {})
             },
-            "notes": dict(self.table.notes),
+            "notes": {**self.table.notes, **({} if self.predictions.is_placed else _PLACELESS)},
         }
 
     def lines(self) -> Iterator[str]:
@@ -139,9 +144,10 @@ def evaluation_set(data: str) -> Source:
         DataError: If the path is empty.
     """
     name, _, path = data.partition("=")
-    layout = next((each for each in LAYOUTS.values() if each.name == name), None)
+    measured = [each for each in LAYOUTS.values() if each.is_measured]
+    layout = next((each for each in measured if each.name == name), None)
     if layout is None or not path:
-        wanted = " or ".join(f"{each}=PATH" for each in LAYOUTS)
+        wanted = " or ".join(f"{each.name}=PATH" for each in measured)
         raise SpecError([f"--data: must be {wanted}, got {data!r}"])
     folder = dataset_folder(local_path(path, "--data"), layout.name)
     return Source(layout=layout, folder=folder, split="test", settings={})

@@ -1,27 +1,34 @@
-"""The commands ``s2hand predict`` and ``s2hand export``: a trained model on pictures, and as ONNX.
+"""The command ``s2hand predict``: a trained model on people's pictures and videos.
 
-The model is imported by the command that needs it: help is shown without.
+The model is imported when the command is run: help is shown without.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 
 from s2hand.files import is_file, is_folder, what_lies_at
-from s2hand_platform.common_options import VerboseOption
+from s2hand_platform.common_options import VerboseOption, WorkspaceOption
+from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
+from s2hand_platform.experiments.s2hand.keypoints import detector_folder
 from s2hand_platform.paths import local_path
+from s2hand_platform.workspace import Workspace
 
 if TYPE_CHECKING:
-    from s2hand.photos import Photo
-    from s2hand_platform.experiments.s2hand.hand_files import Camera
+    from s2hand_platform.experiments.s2hand.prediction import Outcome, Setup
 
-_EXIT_FAILED_PICTURES = 1
+_EXIT_FAULTS = 1
+_FORMAT = "s2hand-predict/1"
+_SHOWN_FAULTS = 5
 
 
 def predict(
-    picture: Annotated[Path, typer.Argument(metavar="IMAGE|FOLDER", help="What to look at.")],
+    place: Annotated[Path, typer.Argument(metavar="IMAGE|VIDEO|FOLDER", help="What to look at.")],
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write.")
@@ -34,8 +41,19 @@ def predict(
         str | None,
         typer.Option(
             metavar="X0,Y0,X1,Y1",
-            help="Pixels around the hand, with room; else the whole picture is the hand.",
+            help="Pixels around the one hand, with room; else the detector finds all hands.",
         ),
+    ] = None,
+    use_detector: Annotated[
+        bool,
+        typer.Option(
+            "--detector/--no-detector",
+            help="Without detector and --box the whole picture is the hand.",
+        ),
+    ] = True,
+    left: Annotated[
+        bool | None,
+        typer.Option("--left/--right", help="All are left or right hands; else by the detector."),
     ] = None,
     intrinsics: Annotated[
         str | None,
@@ -44,72 +62,113 @@ def predict(
             help="The camera, pixels; else by EXIF; else a guess, which makes depth relative.",
         ),
     ] = None,
-    left: Annotated[bool, typer.Option("--left", help="It is a left hand.")] = False,
+    meshes: Annotated[
+        bool, typer.Option("--meshes", help="Of a video, a PLY of every hand in every frame.")
+    ] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    workspace: WorkspaceOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Reconstruct the hand in each picture: drawings, meshes, JSON, and one Parquet of all."""
+    """Reconstruct the hands in pictures and videos: drawings, meshes, JSON and Parquet.
+
+    The detector is MediaPipe's (`s2hand keypoints get-detector`).
+    """
     box_px = None if box is None else _four_numbers(box, "--box")
     camera_px = None if intrinsics is None else _four_numbers(intrinsics, "--intrinsics")
-    pictures = _pictures(local_path(picture, "IMAGE|FOLDER"))
-    folder = _made(local_path(output, "--output"), pictures[0].parent)
+    pictures, videos = _files(local_path(place, "IMAGE|VIDEO|FOLDER"))
+    folder = _made(local_path(output, "--output"), [*pictures, *videos][0].parent)
     import s2hand
-    from s2hand.reconstruction import reconstruct
-    from s2hand_platform.experiments.s2hand.hand_files import hand_row, write_hand, write_rows
+    from s2hand_platform.experiments.s2hand.finding import choose_finder
+    from s2hand_platform.experiments.s2hand.prediction import Setup
 
-    predictor = s2hand.load(None if checkpoint is None else local_path(checkpoint, "--checkpoint"))
+    finder, told = choose_finder(
+        detector_folder(Workspace.resolve(workspace)),
+        box_px=box_px,
+        is_left=left,
+        use_detector=use_detector,
+    )
+    model = None if checkpoint is None else local_path(checkpoint, "--checkpoint")
+    setup = Setup(
+        predictor=s2hand.load(model, device=choose_device_type(device)),
+        finder=finder,
+        camera_px=camera_px,
+        folder=folder,
+    )
     typer.echo(f"model: {checkpoint or 'the one that comes with the project'}")
-    if box_px is None:
-        typer.echo("no --box: the whole picture is taken for the hand")
-    rows, num_failed = [], 0
-    for path in pictures:
+    typer.echo(told)
+    outcomes = {
+        "pictures": _predict_pictures(setup, pictures),
+        "videos": [_predict_video(setup, path, with_meshes=meshes) for path in videos],
+    }
+    _finish(setup, outcomes, None if checkpoint is None else str(checkpoint))
+    typer.echo(f"wrote them to {output}")
+    if any(outcome.faults for each in outcomes.values() for outcome in each):
+        raise typer.Exit(_EXIT_FAULTS)
+
+
+def _predict_pictures(setup: "Setup", pictures: list[Path]) -> list["Outcome"]:
+    from s2hand_platform.experiments.s2hand.hand_files import PICTURE_SCHEMA, add_rows, open_table
+    from s2hand_platform.experiments.s2hand.prediction import predict_picture
+
+    if not pictures:
+        return []
+    outcomes = []
+    with open_table(setup.folder / "hands.parquet", PICTURE_SCHEMA) as table:
+        for path in pictures:
+            rows, outcome = predict_picture(setup, path)
+            add_rows(table, rows)
+            outcomes.append(outcome)
+            _tell(outcome)
+    return outcomes
+
+
+def _predict_video(setup: "Setup", path: Path, *, with_meshes: bool) -> "Outcome":
+    from s2hand_platform.experiments.s2hand.prediction import Outcome
+    from s2hand_platform.experiments.s2hand.video_prediction import predict_video
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(path.name, total=None)
         try:
-            photo, camera = _looked_at(path, camera_px)
-            hand = reconstruct(
-                predictor, photo.pixels, camera.intrinsics_px, box_px=box_px, is_left=left
+            outcome = predict_video(
+                setup,
+                path,
+                with_meshes=with_meshes,
+                step=lambda done, total: progress.update(task, advance=done, total=total),
             )
-            write_hand(folder / path.name, photo.pixels, hand, camera)
         except (ValueError, OSError) as error:  # also the errors of s2hand itself
-            num_failed += 1
-            typer.echo(f"{path.name}: left out: {error}", err=True)
-            continue
-        rows.append(hand_row(path.name, hand, camera))
-        typer.echo(f"{path.name}: {camera.told}")
-    if rows:
-        write_rows(folder / "hands.parquet", rows)
-    typer.echo(f"wrote {len(rows)} of {len(pictures)} hands to {output}")
-    if num_failed:
-        raise typer.Exit(_EXIT_FAILED_PICTURES)
+            outcome = Outcome(name=path.name, faults=[str(error)])
+    _tell(outcome)
+    return outcome
 
 
-def export(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[MODEL]", help="A model.safetensors; else the project's own model."
-        ),
-    ] = None,
-    *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.onnx")],
-    verbose: VerboseOption = False,
-) -> None:
-    """Write a trained model as ONNX, for programs without PyTorch (needs the extra ``onnx``)."""
-    target = local_path(output, "--output")
-    if target.suffix.lower() != ".onnx":
-        raise SpecError([f"--output: must be a file's name that ends in .onnx, got '{output}'"])
-    if not is_folder(target.parent):
-        raise SpecError([f"--output: there is no folder '{target.parent}' for '{output}'; make it"])
-    import s2hand
-    from s2hand.onnx_export import export_onnx, is_free
+def _tell(outcome: "Outcome") -> None:
+    if outcome.told:
+        typer.echo(f"{outcome.name}: {outcome.told}")
+    for fault in outcome.faults[:_SHOWN_FAULTS]:
+        typer.echo(f"{outcome.name}: left out: {fault}", err=True)
+    if len(outcome.faults) > _SHOWN_FAULTS:
+        typer.echo(f"{outcome.name}: and {len(outcome.faults) - _SHOWN_FAULTS} more", err=True)
 
-    opened = s2hand.load(None if model is None else local_path(model, "MODEL")).model
-    export_onnx(opened, target)
-    typer.echo(f"wrote {output}: {target.stat().st_size / 1e6:.1f} MB")
-    if not is_free(opened):
-        typer.echo(
-            "warning: this file holds MANO, whose licence does not let you pass it on; keep it to "
-            "yourself (docs/licences.md)",
-            err=True,
-        )
+
+def _finish(setup: "Setup", outcomes: Mapping[str, list["Outcome"]], model: str | None) -> None:
+    """Write ``summary.json`` and say what is in it."""
+    from s2hand_platform.experiments.s2hand.hand_files import write_json
+
+    plain = {kind: [each.to_plain() for each in some] for kind, some in outcomes.items()}
+    content = {
+        "format": _FORMAT,
+        "model": model or "s2hand",
+        "found_by": setup.finder.found_by,
+        "detector": setup.finder.detector_name,
+        **plain,
+    }
+    write_json(setup.folder / "summary.json", content)
+    for kind, some in outcomes.items():
+        if some:
+            num_hands = sum(outcome.num_hands for outcome in some)
+            with_hands = sum(outcome.num_hands > 0 for outcome in some)
+            typer.echo(f"{num_hands:,} hands in {with_hands:,} of {len(some):,} {kind}")
 
 
 def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
@@ -121,24 +180,31 @@ def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
     return first, second, third, fourth
 
 
-def _pictures(place: Path) -> list[Path]:
-    """Return the picture, or a folder's, and say what else the folder holds."""
-    if is_file(place):
-        return [place]
-    if not is_folder(place):
-        expected = f"expected a picture or a folder of them at {place}"
-        raise SpecError([f"IMAGE|FOLDER: {expected}, there is {what_lies_at(place)}"])
+def _files(place: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures and the videos of a place, and say what else a folder holds."""
     from s2hand.photos import PHOTO_SUFFIXES
+    from s2hand.videos import VIDEO_SUFFIXES
 
+    def is_video(path: Path) -> bool:
+        return path.suffix.lower() in VIDEO_SUFFIXES
+
+    if is_file(place):
+        return ([], [place]) if is_video(place) else ([place], [])
+    if not is_folder(place):
+        expected = f"expected a picture, a video or a folder of them at {place}"
+        raise SpecError([f"IMAGE|VIDEO|FOLDER: {expected}, there is {what_lies_at(place)}"])
     files = sorted(path for path in place.iterdir() if path.is_file())
     pictures = [path for path in files if path.suffix.lower() in PHOTO_SUFFIXES]
-    others = [path.name for path in files if path not in pictures]
+    videos = [path for path in files if is_video(path)]
+    others = [path.name for path in files if path not in {*pictures, *videos}]
     if others:
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        typer.echo(f"no pictures by their names, left out: {', '.join(others[:5])}{more}", err=True)
-    if not pictures:
-        raise SpecError([f"IMAGE|FOLDER: {place} holds no picture ({', '.join(PHOTO_SUFFIXES)})"])
-    return pictures
+        more = f" and {len(others) - _SHOWN_FAULTS} more" if len(others) > _SHOWN_FAULTS else ""
+        named = ", ".join(others[:_SHOWN_FAULTS])
+        typer.echo(f"no pictures or videos by their names, left out: {named}{more}", err=True)
+    if not pictures and not videos:
+        known = ", ".join((*PHOTO_SUFFIXES, *VIDEO_SUFFIXES))
+        raise SpecError([f"IMAGE|VIDEO|FOLDER: {place} holds no picture or video ({known})"])
+    return pictures, videos
 
 
 def _made(folder: Path, of_pictures: Path) -> Path:
@@ -154,13 +220,3 @@ def _made(folder: Path, of_pictures: Path) -> Path:
             [f"--output: cannot make the folder '{folder}' ({error.strerror})"]
         ) from error
     return folder
-
-
-def _looked_at(
-    path: Path, camera_px: tuple[float, float, float, float] | None
-) -> tuple["Photo", "Camera"]:
-    from s2hand.photos import read_photo
-    from s2hand_platform.experiments.s2hand.hand_files import camera_of
-
-    photo = read_photo(path)
-    return photo, camera_of(photo, camera_px)

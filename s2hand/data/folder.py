@@ -1,0 +1,325 @@
+"""Any folder of images, or of videos' frames, in which a detector looked for hands.
+
+There is no truth: it can be trained on, and nothing is measured on it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from s2hand.data.extents import is_located
+from s2hand.data.files import (
+    images_by_stem,
+    is_present,
+    listable_images,
+    read_json,
+    refuse_dangling,
+    require_folder,
+)
+from s2hand.data.loader import FileCheck, Loader, Survey
+from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.plausibility import judge, require_cameras
+from s2hand.data.sample import FrameTable
+from s2hand.data.tracks import VideoHands, read_hands, tracked_table
+from s2hand.errors import DataError
+from s2hand.keypoints.hands import HandTable
+from s2hand.layouts import Split
+from s2hand.photos import assumed_intrinsics_px, exif_focal_px
+
+_KEYPOINTS = "keypoints"
+_INTRINSICS = "intrinsics.json"
+_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+_FRAME = re.compile(r"(\d{1,18})$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Images:
+    """The images that lie in one folder."""
+
+    folder: Path
+    is_video: bool
+    """Whether they are frames of a video; else each is a picture of its own."""
+    images: Mapping[str, Path]
+    """By name without ending."""
+    detections: Path
+
+
+def files_read(
+    root: Path,
+    split: Split,
+    *,
+    keypoints: Literal["detected", "ground_truth"] = "detected",
+    max_frames: int = 0,
+) -> tuple[Path, ...]:
+    """Name every file that ``load_folder`` and decoding its images read.
+
+    ``max_frames`` does not change that.
+
+    Raises:
+        DataError: If the folder holds no images.
+    """
+    found = _find(root, split, keypoints)
+    images = (image for each in found for image in each.images.values())
+    intrinsics = (root / _INTRINSICS,) if is_present(root / _INTRINSICS) else ()
+    return (*intrinsics, *(each.detections for each in found), *images)
+
+
+def load_folder(
+    root: Path,
+    split: Split,
+    *,
+    keypoints: Literal["detected", "ground_truth"] = "detected",
+    max_frames: int = 0,
+) -> FrameTable:
+    """Read the hands that were detected in a folder's images, right and left ones.
+
+    Images in sub-folders are frames of a video each, numbered by the end of their names: their
+    hands are linked to tracks, each of which is a sequence. Images in the folder itself are
+    pictures of their own. Left hands are mirrored, boxes are those of the detections.
+
+    A camera is that of ``intrinsics.json``, or has EXIF's focal length, or the picture's longer
+    side as its focal length; see ``assumed_intrinsics_px``. A video has that of its first frame.
+
+    Args:
+        root: Folder that holds images, or sub-folders of frames; ``keypoints.json`` with the
+            detections of the former, ``keypoints/VIDEO.json`` with those of a sub-folder; and
+            ``intrinsics.json``, a camera matrix for all, or one for each sub-folder or picture by
+            its name.
+        split: ``train``.
+        keypoints: ``ground_truth`` is refused.
+        max_frames: Keep only the first frames (0: all).
+
+    Raises:
+        DataError: If a file is missing, truncated, or does not fit the others, or what is there
+            cannot be hands.
+    """
+    found = _find(root, split, keypoints)
+    cameras = _read_cameras(root, found)
+    videos = [hands for each in found for hands in _hands(each, cameras)]
+    if not videos:
+        raise DataError(f"{root}: no hand was found in any image; detect on them as they are")
+    table = tracked_table(videos)
+    if max_frames:
+        table = table.select(np.arange(min(max_frames, len(table))))
+    where = f"{root}/{_KEYPOINTS}.json, {root}/{_KEYPOINTS}/*.json"
+    sizes_px = stored_sizes_px(table.image_paths)
+    notes = judge(table, sizes_px, truth="", detections=where, boxes=where)
+    images = sum(len(each.images) for each in found)
+    without = images - len({image for hands in videos for image in hands.images})
+    if without and not max_frames:
+        notes["images without hands"] = f"{without:,} of {images:,} are left out"
+    return replace(table, notes=notes)
+
+
+def survey(root: Path, split: Split) -> Survey:
+    """Look at the folders; detections are not read.
+
+    Raises:
+        DataError: If there are no images.
+    """
+    found = _find(root, split, "detected")
+    images = [image for each in found for image in each.images.values()]
+    return Survey(
+        sample_ids=tuple(image.relative_to(root).as_posix() for image in images),
+        sequences=tuple(sorted(each.folder.name for each in found if each.is_video)),
+        image_files=len(images),
+        image_suffixes=tuple(sorted({image.suffix.lower() for image in images})),
+        image_size_px=stored_size_px(images[0]),
+        truth=(),
+        detections=all(is_present(each.detections) for each in found),
+        intrinsics=is_present(root / _INTRINSICS),
+    )
+
+
+def file_checks(root: Path, split: Split) -> Iterator[FileCheck]:
+    """Name every file with what reads it; there is a training split only."""
+    if split == "test":
+        return
+    yield FileCheck(kind="folder", path=root, read=partial(_find, root, split, "detected"))
+    cameras = root / _INTRINSICS
+    read_cameras = partial(_read_cameras, root, _listed(root))
+    yield FileCheck(kind=_INTRINSICS, path=cameras, read=read_cameras, needed=False)
+    for each in _listed(root):
+        for image in each.images.values():
+            yield FileCheck(kind="images", path=image, read=partial(decoded_size_px, image))
+        read_all = partial(_read_detections, each)
+        yield FileCheck(kind="detections", path=each.detections, read=read_all)
+
+
+LOADER = Loader(files_read=files_read, load=load_folder, survey=survey, file_checks=file_checks)
+
+
+def _find(
+    root: Path, split: Split, keypoints: Literal["detected", "ground_truth"]
+) -> list[_Images]:
+    """Find the images and their detections; the one place that says which are read."""
+    require_folder(root)
+    if split == "test" or keypoints == "ground_truth":
+        raise DataError(
+            f"{root}: a folder of images has no true hands, it is trained on by detected "
+            "keypoints; evaluate on freihand or ho3d"
+        )
+    found = _listed(root)
+    if not found:
+        videos = [path.name for path in root.iterdir() if path.suffix.lower() in _VIDEOS]
+        remedy = (
+            f"extract the frames of {videos[0]} to a folder, for example with ffmpeg"
+            if videos
+            else "docs/datasets.md shows the layout"
+        )
+        raise DataError(f"{root}: no JPEG or PNG image here, nor in a folder in it; {remedy}")
+    return found
+
+
+def _listed(root: Path) -> list[_Images]:
+    """Return the folders with images, the root's own first, then by name."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name != _KEYPOINTS)
+    places = [(root, False), *((folder, True) for folder in folders if folder.name[0] != ".")]
+    return [
+        _Images(
+            folder=folder,
+            is_video=is_video,
+            images=images,
+            detections=root / _KEYPOINTS / f"{folder.name}.json"
+            if is_video
+            else root / f"{_KEYPOINTS}.json",
+        )
+        for folder, is_video in places
+        for images in [images_by_stem(folder)]
+        if images
+    ]
+
+
+def _read_cameras(root: Path, found: list[_Images]) -> Mapping[str, Float32[np.ndarray, "3 3"]]:
+    """Return the cameras that are given, by sub-folder or picture; empty: none is."""
+    path = root / _INTRINSICS
+    if not is_present(path):
+        return {}
+    names = {
+        name
+        for each in found
+        for name in (
+            [each.folder.name] if each.is_video else (image.name for image in each.images.values())
+        )
+    }
+    content = read_json(path)
+    given = content if isinstance(content, dict) else dict.fromkeys(names, content)
+    unknown = sorted(set(given) - names)
+    if unknown:
+        raise DataError(
+            f"{path}: must name folders of frames or pictures, got {unknown[0]!r}, which is not "
+            "there"
+        )
+    cameras = {name: _camera(path, name, value) for name, value in given.items()}
+    if cameras:
+        require_cameras(np.stack(list(cameras.values())), list(cameras), str(path))
+    return cameras
+
+
+def _camera(path: Path, name: str, content: object) -> Float32[np.ndarray, "3 3"]:
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            camera = np.asarray(content, np.float64).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
+        camera = np.empty(0, np.float32)
+    if camera.shape != (3, 3) or not np.isfinite(camera).all():
+        raise DataError(
+            f"{path}: the camera of {name!r} must be 3 times 3 finite numbers, got shape "
+            f"{camera.shape}"
+        )
+    return camera
+
+
+def _hands(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) -> list[VideoHands]:
+    """Return what was found in a video, or in each of some pictures."""
+    names = {image.name: image for image in each.images.values()}
+    sizes_px = dict(zip(names, stored_sizes_px(list(names.values())), strict=True))
+    found = read_hands(
+        each.detections,
+        {name: (int(size[0]), int(size[1])) for name, size in sizes_px.items()},
+        of=each.folder,
+    )
+    rows = np.flatnonzero(is_located(found.confidence))
+    if not each.is_video:
+        by_picture: dict[str, list[int]] = {}
+        for row in rows:
+            by_picture.setdefault(found.samples[row], []).append(int(row))
+        return [
+            _video(
+                Path(name).stem, names, found, np.array(of_picture), [0] * len(of_picture),
+                sizes_px, cameras.get(name),
+            )
+            for name, of_picture in by_picture.items()
+        ]  # fmt: skip
+    if not len(rows):
+        return []
+    numbers = _frame_numbers(each)
+    frames = [numbers[found.samples[row]] for row in rows]
+    camera = cameras.get(each.folder.name)
+    return [_video(each.folder.name, names, found, rows, frames, sizes_px, camera)]
+
+
+def _video(
+    name: str,
+    images: Mapping[str, Path],
+    found: HandTable,
+    rows: Int64[np.ndarray, "n"],
+    frames: list[int],
+    sizes_px: Mapping[str, Int64[np.ndarray, "2"]],
+    camera: Float32[np.ndarray, "3 3"] | None,
+) -> VideoHands:
+    samples = [found.samples[row] for row in rows]
+    if camera is None:
+        first = images[samples[0]]
+        refuse_dangling(first)
+        focal_px = None
+        with suppress(DataError):  # one that cannot be read is told by whoever decodes it
+            focal_px = exif_focal_px(first)
+        width, height = sizes_px[samples[0]].tolist()
+        camera = assumed_intrinsics_px(width, height, focal_px).astype(np.float32)
+    return VideoHands(
+        name=name,
+        images=tuple(images[sample] for sample in samples),
+        frames=np.array(frames, np.int64),
+        sizes_px=np.stack([sizes_px[sample] for sample in samples]),
+        keypoints_px=found.keypoints_px[rows],
+        confidence=found.confidence[rows],
+        right=found.right[rows],
+        intrinsics_px=np.repeat(camera[None], len(rows), axis=0),
+    )
+
+
+def _frame_numbers(each: _Images) -> dict[str, int]:
+    """Return the number that each frame's name ends in, by file name."""
+    numbers: dict[str, int] = {}
+    first: dict[int, str] = {}
+    for stem, image in each.images.items():
+        number = _FRAME.search(stem)
+        if number is None:
+            raise DataError(
+                f"{image}: the name of a video's frame must end in its number; pictures that are "
+                "of no video lie in the set's folder itself"
+            )
+        numbers[image.name] = int(number[1])
+        other = first.setdefault(int(number[1]), image.name)
+        if other != image.name:
+            raise DataError(
+                f"{image}: each frame of a video must have its own number, {other} has the same; "
+                "give each video a folder"
+            )
+    return numbers
+
+
+def _read_detections(each: _Images) -> None:
+    sizes_px = {}
+    for image in listable_images(each.folder).values():
+        with suppress(DataError):
+            sizes_px[image.name] = stored_size_px(image)
+    read_hands(each.detections, sizes_px, of=each.folder)

@@ -1,0 +1,161 @@
+"""Other people's predictions as rows of a table."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_cli import SCALE, TABLE, call
+from tiny_experiment import TinyExperiment
+
+from s2hand_platform.errors import SpecError
+from s2hand_platform.runs.imports import import_row
+from s2hand_platform.runs.place import Place
+from s2hand_platform.runs.tables import plan_to_show, show_table
+from s2hand_platform.store.export import export_table
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import MeasuredTable
+
+W = [1.5, -2.0, 1.0]
+"""Half too high everywhere: the truth is 1 - 2x + x²."""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for folder in ("tables", "scales"):
+        (tmp_path / "sweeps" / folder).mkdir(parents=True)
+    (tmp_path / "sweeps" / "tables" / "tiny.toml").write_text(TABLE)
+    for scale in ("demo", "full"):
+        (tmp_path / "sweeps" / "scales" / f"{scale}.toml").write_text(SCALE)
+    (tmp_path / "theirs.json").write_text(json.dumps(W))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S2HAND_EXPERIMENT", "tiny_experiment:TinyExperiment")
+    return tmp_path
+
+
+@pytest.fixture
+def place(tiny: TinyExperiment) -> Place:
+    return Place.choose(experiment=tiny, device="cpu")
+
+
+def table_of(place: Place) -> MeasuredTable:
+    plan_to_show(place, "tiny", seeds=None)
+    return show_table(place.workspace, "tiny")
+
+
+def test_the_command_scores_and_keeps_a_row(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("import", "tiny", "theirs.json", "--label", "Theirs, 2021")
+    assert call(monkeypatch, *asked) == 0
+    digest = hashlib.sha256((project / "theirs.json").read_bytes()).hexdigest()
+    told = capsys.readouterr().out
+    assert f"Theirs, 2021: theirs.json (SHA-256 {digest}) on made curves" in told
+    assert "0.5000 cm" in told
+    assert call(monkeypatch, "plan", "tiny") == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "table", "tiny", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    (row,) = [each for each in shown["rows"] if each["kind"] == "imported"]
+    assert (row["id"], row["label"]) == ("theirs_2021", "Theirs, 2021")
+    cell = row["cells"]["error"]
+    assert (cell["interval"]["mean"], cell["interval"]["n"]) == (pytest.approx(0.5), 1)
+    assert (cell["interval"]["half_width"], cell["verdict"]) == (None, "not comparable")
+    (note,) = [each for each in shown["footnotes"] if "Theirs" in each]
+    assert "theirs.json" in note
+    assert digest[:12] in note
+    assert "tiny-1" in note
+    assert call(monkeypatch, "table", "tiny", "--format", "markdown") == 0
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines()]
+    assert ["Theirs, 2021 (imported)", "0.500"] in [
+        [cell.strip() for cell in line[1:3]] for line in lines
+    ]
+    assert call(monkeypatch, "explain", "tiny.theirs_2021.error", "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["kind"], card["trained"], card["measured_on"]) == ("imported", None, "made curves")
+    assert list(card["evaluators"]) == ["tiny-1"]
+    assert card["what"][0].startswith("predictions that somebody made elsewhere")
+
+
+def test_a_row_of_one_label_is_replaced_and_another_stands_beside(
+    place: Place, project: Path
+) -> None:
+    import_row(place, "tiny", project / "theirs.json", "Theirs")
+    (project / "better.json").write_text(json.dumps([1.25, -2.0, 1.0]))
+    import_row(place, "tiny", project / "better.json", "Theirs")
+    import_row(place, "tiny", project / "theirs.json", "Others")
+    rows = [row for row in table_of(place).rows if row.kind == "imported"]
+    assert [(row.label, row.cells["error"].interval.mean) for row in rows if row.cells] == [
+        ("Others", pytest.approx(0.5)), ("Theirs", pytest.approx(0.25))
+    ]  # fmt: skip
+
+
+def test_what_was_scored_on_other_data_is_left_out_aloud(place: Place, project: Path) -> None:
+    row = import_row(place, "tiny", project / "theirs.json", "Theirs")
+    place.store.write_imported(replace(row, label="Old", id="old", data_fingerprint="0" * 64))
+    place.store.write_imported(replace(row, label="Elsewhere", id="else", table="tinier"))
+    table = table_of(place)
+    assert [row.label for row in table.rows if row.kind == "imported"] == ["Theirs"]
+    assert "Imported 'Old' was scored on other data (made curves) and is left out." in (
+        table.footnotes
+    )
+    assert not any("Elsewhere" in note for note in table.footnotes)
+
+
+def test_it_is_no_result_of_ours(place: Place, project: Path) -> None:
+    """Nothing is compared with it, and no trial or claim counts it."""
+    before = table_of(place)
+    import_row(place, "tiny", project / "theirs.json", "Theirs")
+    after = table_of(place)
+    assert (after.contrasts, after.margins) == (before.contrasts, before.margins)
+    assert after.summaries() == {}
+    assert place.store.trials().empty
+
+
+def test_it_goes_with_an_exported_table(place: Place, project: Path) -> None:
+    row = import_row(place, "tiny", project / "theirs.json", "Theirs")
+    table_of(place)
+    plan = place.store.latest_table_plan("tiny")
+    assert plan is not None
+    other = ResultStore(project / "other")
+    export_table(plan, place.store, other)
+    assert other.imported("tiny", "tiny") == (row,)
+
+
+def test_a_damaged_file_is_set_aside(place: Place, project: Path) -> None:
+    import_row(place, "tiny", project / "theirs.json", "Theirs")
+    (path,) = place.store.path.glob("imported/*.parquet")
+    path.write_bytes(path.read_bytes()[:40])
+    assert place.store.imported("tiny", "tiny") == ()
+    (entry,) = place.store.set_aside()
+    assert entry.path.endswith(path.name) or path.name in str(entry.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "label", "dataset", "fault"),
+    [
+        ("nowhere.json", "A", "", "nowhere.json: must be a file of predictions, there is nothing"),
+        ("theirs.json", "flat", "", "--label: 'flat' is the row 'flat' of tiny; say another"),
+        ("theirs.json", "–", "", "--label: must hold letters or digits, got '–'"),
+        ("theirs.json", "A", "line", "--dataset: tiny has no rows on 'line'; known here: curve"),
+    ],
+)
+def test_what_cannot_be_imported(
+    place: Place, file: str, label: str, dataset: str, fault: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        import_row(place, "tiny", file, label, dataset=dataset)
+    assert fault in str(caught.value)
+    assert not (place.store.path / "imported").exists()
+
+
+def test_a_table_of_several_sets_asks_which(place: Place, project: Path) -> None:
+    text = TABLE.replace('label = "Flat"', 'label = "Flat"\ndataset = "line"')
+    two = text[: text.index("[[contrasts]]")]
+    (project / "sweeps" / "tables" / "two.toml").write_text(two)
+    with pytest.raises(SpecError, match="two is measured on line, curve; say which one"):
+        import_row(place, "two", "theirs.json", "Theirs")
+    row = import_row(place, "two", "theirs.json", "Theirs", dataset="line")
+    assert row.dataset == "line"
+    assert row.metrics["test/error"] > 0.51  # theirs is half above the curve, not the line
