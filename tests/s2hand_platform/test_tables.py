@@ -507,6 +507,20 @@ def test_markdown(
     golden(f"tables/tiny_{name}.md", build(measured, plan).to_markdown())
 
 
+def test_a_column_that_no_row_fills_is_told(measured: ResultStore) -> None:
+    look = PlanColumn(label="look", metric="test/look", unit="1", direction="lower")
+    sound = PlanColumn(label="sound", metric="test/sound", unit="1", direction="lower")
+    plan = replace(SYNTHETIC, columns=(*SYNTHETIC.columns, look, sound))
+    told = "Not measured, as no row's model or data have what it takes: "
+    (note,) = [each for each in build(measured, plan).footnotes if each.startswith(told)]
+    assert note == f"{told}look (test/look), sound (test/sound)."
+    assert not any(each.startswith(told) for each in build(measured).footnotes)
+
+
+def test_a_column_is_not_told_before_a_row_is_run(store: ResultStore) -> None:
+    assert not any(each.startswith("Not measured, as") for each in build(store).footnotes)
+
+
 def test_a_damaged_result_is_named(measured: ResultStore) -> None:
     (path,) = (measured.path / "attempts").glob(f"{trial_id('full', 1)}*.parquet")
     path.write_bytes(path.read_bytes()[:-40])
