@@ -94,6 +94,17 @@ def test_a_large_effect_needs_the_fewest_seeds(effect: float, seeds: int) -> Non
     assert power(-effect, 1.0, 4) == power(effect, 1.0, 4)
 
 
+@pytest.mark.parametrize(("effect", "seeds"), [(1.0, 3), (-1.5, 4), (0.7, 9)])
+def test_power_is_that_of_a_normal_mean_over_all_deviations(effect: float, seeds: int) -> None:
+    """Given the deviation, the mean is normal; the deviation's square is a chi-square's share."""
+    degrees, bound = seeds - 1, stats.t.isf(0.025, seeds - 1)
+    shift = abs(effect) / 2 * math.sqrt(seeds)
+    expected = stats.chi2(degrees).expect(
+        lambda square: stats.norm.sf(bound * np.sqrt(square / degrees) - shift)
+    )
+    assert power(effect, 2.0, seeds) == pytest.approx(expected, rel=1e-6)
+
+
 def test_three_values_know_their_spread_to_a_factor() -> None:
     """With two degrees of freedom chi-square is exponential: in closed form."""
     low, high = spread_interval(2.0, 3)
