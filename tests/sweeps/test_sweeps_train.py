@@ -38,6 +38,9 @@ PX = 32
 SPLIT = NamespaceSize(
     images=8, sequences=2, min_frames=20, max_frames=22, subjects=2, backgrounds=2, objects=2
 )
+VIDEOS = NamespaceSize(
+    images=0, sequences=2, min_frames=12, max_frames=14, subjects=2, backgrounds=2, objects=1
+)
 MINIATURE = {
     "model.encoder": "convnet",
     "model.pretrained": "none",
@@ -54,6 +57,7 @@ MINIATURE = {
 def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     make_synthetic(root, size={"training": SPLIT, "test": SPLIT}, seed=0, image_size_px=PX)
+    make_synthetic(root, size={"in_the_wild": VIDEOS}, seed=0, image_size_px=PX)
     return root
 
 
@@ -75,7 +79,7 @@ def miniature(name: str, root: Path) -> TableSpec:
 
 
 def placed(row: RowSpec, root: Path) -> dict[str, object]:
-    extra = [str(root / dataset) for dataset in row.extra_datasets]
+    extra = [str(root / "in_the_wild" / dataset) for dataset in row.extra_datasets]
     return {"data.root": str(root / row.dataset), "data.extra_roots": extra}
 
 

@@ -197,13 +197,14 @@ def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
             "looking. A look is taken when all its seeds have run."
         )
     if primary.tolerance:
+        unit = "" if primary.unit == "1" else f" {primary.unit}"
         share = (
             "within that of the differences"
             if plan.looks
             else f"of at most {100 * ALPHA:.0f} % again"
         )
         yield (
-            f"A difference of less than {primary.tolerance:g} {primary.unit} was declared not to "
+            f"A difference of less than {primary.tolerance:g}{unit} was declared not to "
             f"matter: equivalent is what is shown to be smaller (two one-sided tests, {rule}), "
             f"with a chance of any wrong one {share}."
         )
