@@ -181,6 +181,9 @@ class DataConfig:
     """Folder of a set whose evaluation split trainings are validated on; empty: none."""
     keypoints: Literal["detected", "ground_truth"] = "detected"
     """``ground_truth``: projected truth with all confidences 1 (the WSL ablation)."""
+    supervision: Literal["2d", "3d"] = "2d"
+    """What losses may compare hands with: keypoints in the image alone, as the method, or true
+    joints as well, as supervised baselines."""
     backgrounds: tuple[Background, ...] = ("gs",)
     """FreiHAND: which images of a training sample are drawn from, each time anew: the original
     before the green screen (paper), and its three recomposed copies."""
@@ -504,6 +507,7 @@ class S2HandConfig:
         names = [stage.name for stage in self.stages]
         _require(len(names) >= 1, "stages must hold at least one stage", stages=names)
         _require(len(set(names)) == len(names), "the names of stages must differ", stages=names)
+        _require_supervision(self.losses.weights, self.data.supervision)
         samples_clips = any(stage.samples == "clips" for stage in self.stages)
         without_clips = [
             name for name in self.data.training_datasets if LAYOUTS[name].kind != "sequences"
@@ -541,6 +545,26 @@ class S2HandConfig:
     def clips_of(self, phase: QuaternionPhase) -> ClipConfig:
         """Return the clips of a phase; a batch keeps its number of frames."""
         return replace(self.clips, frame_interval=phase.frame_interval, num_frames=phase.num_frames)
+
+
+def _require_supervision(weights: LossWeights, supervision: str) -> None:
+    """True joints are read where a loss needs them, and where nothing else was said."""
+    supervised = {
+        f"losses.weights.{name}": getattr(weights, name)
+        for name, term in TERMS.items()
+        if term.supervised
+    }
+    acts = any(supervised.values())
+    _require(
+        supervision == "3d" or not acts,
+        "data.supervision must be '3d' for a loss that compares with true joints",
+        **{"data.supervision": supervision, **supervised},
+    )
+    _require(
+        supervision == "2d" or acts,
+        "data.supervision='3d' needs a weight for a loss that compares with true joints",
+        **supervised,
+    )
 
 
 OPERATIONAL_FIELDS = frozenset(

@@ -28,6 +28,7 @@ _KEYPOINT = ("s2hand.losses.keypoint",)
 _PRIORS = ("s2hand.losses.priors",)
 _ANGLES = (*_PRIORS, "s2hand.hand.angle_limits", "s2hand.geometry.rotations")
 _LAPLACIAN = ("s2hand.losses.laplacian",)
+_JOINT = ("s2hand.losses.joint",)
 _MOTION = ("s2hand.losses.motion", "s2hand.geometry.rotations")
 _PHOTOMETRIC = ("s2hand.losses.photometric",)
 _TEXTURE = ("s2hand.losses.appearance", *_PHOTOMETRIC)
@@ -54,6 +55,8 @@ class LossTerm:
     """What it needs of the model; it acts in stages that train a branch with all of that."""
     over_clips: bool = False
     """Whether it compares the frames of a clip; it then acts only in stages that sample clips."""
+    supervised: bool = False
+    """Whether it compares with true joints, which batches hold with ``data.supervision = "3d"``."""
     settings: tuple[str, ...] = ()
     """Fields of ``LossConfig`` that take effect; its formula sees no others."""
 
@@ -109,6 +112,8 @@ class LossWeights:
     """Rotation between neighbouring frames beyond a threshold; see ``docs/method.md``."""
     texture_shape: float = _term(0.0, _TEXTURE, outputs=_APPEARANCE, over_clips=True)
     """E_T&S (Eq. 21), texture and shape alike over a clip; the paper's S2HAND(V) uses 0.01."""
+    joint_3d: float = _term(0.0, _JOINT, supervised=True)
+    """Root-relative distance to true joints; of the supervised baseline MANO-CNN (Figure 5)."""
 
     def __post_init__(self) -> None:
         for name in TERMS:

@@ -45,6 +45,8 @@ _MEANT_BEFORE: dict[str, object] = {
     "extra_data": [],
     "config.data.extra_datasets": [],
     "config.data.extra_roots": [],
+    "config.data.supervision": "2d",
+    "config.losses.weights.joint_3d": 0.0,
     "config.model.projection": "perspective",
 }
 """Field of the record that files of earlier versions lack → what it would have held in them."""

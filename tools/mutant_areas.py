@@ -59,6 +59,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         f"{_PLATFORM_TESTS}{name}.py" for name in ("claims", "claims_measured", "claims_printed")
     ],
     f"{_PLATFORM}/store/export.py": [f"{_PLATFORM_TESTS}tables.py"],
+    f"{_PLATFORM}/store/imported.py": [f"{_PLATFORM_TESTS}imports.py"],
     "s2hand/evaluation.py": ["tests/s2hand/inference/test_evaluation.py"],
     **_beside(
         "s2hand/geometry",
@@ -90,6 +91,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/losses/test_",
         appearance="appearance_losses what_terms_compare",
         formula="what_terms_compare",
+        joint="joint_loss what_terms_compare",
         keypoint="keypoint_losses what_terms_compare",
         laplacian="laplacian_loss what_terms_compare",
         loss_sum="loss_sum what_terms_compare",
@@ -128,6 +130,9 @@ AREAS: Mapping[str, Sequence[str]] = {
         threads="draw",
         topology="topology",
     ),
+    "s2hand/photos.py": ["tests/s2hand/test_photos.py"],
+    "s2hand/reconstruction.py": ["tests/s2hand/inference/test_reconstruction.py"],
+    "s2hand/videos.py": ["tests/s2hand/test_videos.py"],
     "s2hand/submission.py": ["tests/s2hand/test_server_submission.py"],
     "s2hand/schedule.py": ["tests/s2hand/test_schedule.py"],
     **_beside(

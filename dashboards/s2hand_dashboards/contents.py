@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from s2hand_dashboards.judgements import TableClaims, read_claims, read_power
 from s2hand_platform.cards import Cards
 from s2hand_platform.store.measured import measured_attempts
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.parts import TableColumn, TableRow
+from s2hand_platform.tables.power import TablePower
 
 _OF_POINT = ("split", "curve", "figure", "says", "area_of", "unit", "threshold")
 
@@ -34,6 +36,9 @@ class TableContents:
     ``figure``, ``says``, ``area_of``, ``unit``, ``threshold``, ``value``: the share."""
     without_curves: frozenset[str]
     """Ids of rows with results of a program that kept none."""
+    claims: TableClaims
+    power: TablePower | None
+    """Of the undecided contrasts."""
 
     @property
     def lead(self) -> TableColumn:
@@ -95,6 +100,8 @@ def read_contents(plan: TablePlan, store: ResultStore) -> TableContents:
         samples=_owned(owners, samples, "sample_id"),
         threshold_curves=_owned(owners, points, *_OF_POINT),
         without_curves=frozenset(owners[owners["trial_id"].isin(without)]["row"]),
+        claims=read_claims(plan, store),
+        power=read_power(plan, table, store),
     )
 
 

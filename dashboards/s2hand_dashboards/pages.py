@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from s2hand_dashboards.cards import Card, cell_card, contrast_card, margin_card, point_card
 from s2hand_dashboards.contents import TableContents
@@ -21,8 +21,12 @@ from s2hand_dashboards.missing import (
 )
 from s2hand_dashboards.pictures import PictureGallery
 from s2hand_dashboards.searches import SearchContents, TriedPoint
-from s2hand_platform.tables.kept import command_of
+from s2hand_platform.claims.shown import measured_lines, printed_lines
+from s2hand_platform.statistics.power import POWER
+from s2hand_platform.tables.kept import command_of, options_of
 from s2hand_platform.tables.layout import GridCell
+from s2hand_platform.tables.power import TablePower
+from s2hand_platform.tables.power_layout import needed_grid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +47,9 @@ class Grid:
     caption: str
     header: Sequence[str]
     lines: Sequence[Sequence[Number]]
-    is_of_cells: bool = False
-    """Whether it is the measured table itself, with what the paper prints below each number."""
+    kind: Literal["", "cells", "sentences"] = ""
+    """``cells``: the measured table itself, with what the paper prints below each number.
+    ``sentences``: of words more than of numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +91,8 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
                 figures=list(forest_plots(contents)),
             )
         )
+    if contents.power is not None:
+        sections.append(_power(contents, contents.power))
     if table.margins:
         sections.append(
             Section(title="Against predictors without a training", grid=_margins(contents))
@@ -100,7 +107,10 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
         ("Errors over the held-out samples", "", sample_plots),
         (
             "Curves over thresholds",
-            "The share whose error is within each threshold: mean over seeds, lowest to highest.",
+            (
+                "The share whose error is within each threshold. Mean over seeds; the band goes "
+                "from the lowest to the highest."
+            ),
             threshold_plots,
         ),
     )
@@ -108,6 +118,8 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
         figures = list(plots(contents))
         if figures:
             sections.append(Section(title=title, about=about, figures=figures))
+    if contents.claims.claims or contents.claims.fault:
+        sections.append(_claims(contents))
     return Page(
         name=table.name,
         title=table.title,
@@ -203,7 +215,7 @@ def _cells(contents: TableContents) -> Grid:
         caption=f"{caption}A number opens its card.",
         header=shown.header,
         lines=lines,
-        is_of_cells=True,
+        kind="cells",
     )
 
 
@@ -230,6 +242,52 @@ def _contrasts(contents: TableContents) -> Grid:
         ]
         lines.append([Number(text=said), *heads, *numbers])
     return Grid(caption=shown.title, header=shown.header, lines=lines)
+
+
+def _power(contents: TableContents, power: TablePower) -> Section:
+    shown = needed_grid(power)
+    lines = []
+    for contrast, texts in zip(power.contrasts, shown.rows, strict=True):
+        row, baseline = (contents.labels[name] for name in (contrast.row, contrast.baseline))
+        said = Number(text=f"{row} {contrast.expected} than {baseline}")
+        lines.append([said, *(Number(text=each.text, aside=each.aside) for each in texts[1:])])
+    about = (
+        f"The fewest of {min(power.hours)} to {max(power.hours)} seeds that find the effect, "
+        f"{power.effect}, in {100 * POWER:.0f} % of cases; below, what the ends of the spread's "
+        f"95 % interval make of it. More: s2hand power {contents.plan.name} "
+        f"{options_of(contents.plan.label)}"
+    )
+    grid = Grid(caption=shown.title, header=shown.header, lines=lines)
+    return Section(title="What would decide the undecided", about=about, grid=grid)
+
+
+def _claims(contents: TableContents) -> Section:
+    """Show the paper's sentences that cells of the table decide."""
+    title, found = "The paper's sentences about it", contents.claims
+    if found.fault:
+        return Section(title=title, about=f"They cannot be read: {found.fault}")
+    lines = []
+    for claim in found.claims:
+        spec = claim.spec
+        quote = f" “{spec.quote}”" if spec.quote else ""
+        place = f"{spec.id}: section {spec.section}, {spec.sentence}".removesuffix(", ")
+        sides = (printed_lines(claim), measured_lines(claim))
+        lines.append(
+            [
+                Number(text=f"{spec.says}{quote}", aside=place),
+                *(Number(text=side[0], aside="; ".join(side[1:])) for side in sides),
+            ]
+        )
+    return Section(
+        title=title,
+        about="Each is tested alone at 5 %; what that rests on, and all sentences: s2hand claims",
+        grid=Grid(
+            caption="Judged by the paper's own cells within their rounding, and by measured ones",
+            header=("claim", "the paper's cells", f"measured on {contents.plan.label}"),
+            lines=lines,
+            kind="sentences",
+        ),
+    )
 
 
 def _margins(contents: TableContents) -> Grid:

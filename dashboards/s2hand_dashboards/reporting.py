@@ -16,6 +16,7 @@ from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.paths import local_path
 from s2hand_platform.spec import files
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables.kept import asked_by, is_label_of, stored_plan
 from s2hand_platform.workspace import Workspace
 
@@ -55,6 +56,15 @@ def report(
     return target
 
 
+def report_plan(plan: TablePlan, store: ResultStore, path: Path) -> None:
+    """Write what has been measured of a planned table, without pictures of others' data.
+
+    Raises:
+        ReportError: if the file cannot be written.
+    """
+    _write(render(_table_page(plan, store, with_pictures=False)), path)
+
+
 def _page(
     store: ResultStore,
     name: str,
@@ -80,6 +90,10 @@ def _page(
         fault = f"{name}: the store at {store.path} has no plan of a table or search of this name"
         raise SpecError([f"{fault}; {nearest(name, sorted(known))}"])
     plan = stored_plan(store, name, data=data, scale=scale, device=device)
+    return _table_page(plan, store, with_pictures=with_pictures)
+
+
+def _table_page(plan: TablePlan, store: ResultStore, *, with_pictures: bool) -> Page:
     contents = read_contents(plan, store)
     return table_page(contents, choose_pictures(contents, store, with_pictures=with_pictures))
 

@@ -55,6 +55,7 @@ class FrameDataset:
         image_size_px: int,
         *,
         frame: HandFrame = "turned_camera",
+        with_joints: bool = False,
         augmentation: Augmentation | None = None,
         cache_dir: Path | None = None,
     ) -> None:
@@ -65,6 +66,7 @@ class FrameDataset:
             image_size_px: Side of the network's input.
             frame: Whether a sequence's crop is the picture of a camera turned to the crop's
                 centre, or an affine part of the dataset camera's picture.
+            with_joints: Whether batches hold the true joints, where the table has them.
             augmentation: What is random when a batch is asked for with a generator.
             cache_dir: Where packed images are kept for other processes; None: in memory.
 
@@ -78,6 +80,7 @@ class FrameDataset:
         self.image_size_px = image_size_px
         self._augmentation = augmentation or Augmentation()
         self._frame = frame
+        self._with_joints = with_joints
         self._hold(table, stored_sizes_px(table.image_paths))
         boxes_px, side_px = self._plan_packing()
         packing = _Packing(table)
@@ -106,6 +109,8 @@ class FrameDataset:
         self._extent_px = torch.from_numpy(table.crop_box_px.astype(np.float64))
         self._detected_px = torch.from_numpy(table.detected_keypoints_px.astype(np.float64))
         self._confidence = torch.from_numpy(table.detection_confidence)
+        has_joints = self._with_joints and table.joints is not None
+        self._joints = torch.from_numpy(table.joints) if has_joints else None
 
     @classmethod
     def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
@@ -115,6 +120,7 @@ class FrameDataset:
             table,
             config.model.image_size_px,
             frame=config.model.frame,
+            with_joints=data.supervision == "3d",
             augmentation=Augmentation(
                 rotation_deg=data.sequence_rotation_deg if table.is_cropped else data.rotation_deg,
                 crop_jitter=data.crop_jitter,
@@ -171,6 +177,7 @@ class FrameDataset:
             detection_confidence=self._confidence[rows],
             sample_index=rows,
             clip_length=clip_length,
+            joints=None if self._joints is None else self._joints[rows],
         )
 
     def _drawn_images(

@@ -14,6 +14,7 @@ from s2hand.config import S2HandConfig
 from s2hand.data.build import load_extra, load_train
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch
+from s2hand.errors import DataError
 
 
 class FrameMixture:
@@ -44,9 +45,16 @@ class FrameMixture:
         """Read all that a configuration trains on, without what it holds out.
 
         Raises:
-            DataError: If a file is missing, truncated, or does not fit the others.
+            DataError: If a file is missing, truncated, or does not fit the others, or a set lacks
+                true joints that the configuration asks for.
         """
         tables = (load_train(config), *load_extra(config))
+        for name, table in zip(config.data.training_datasets, tables, strict=True):
+            if config.data.supervision == "3d" and table.joints is None:
+                raise DataError(
+                    f"data.supervision='3d' needs true joints of every training set, and the "
+                    f"{name} set has none; complete its download, or train on keypoints ('2d')"
+                )
         return cls([FrameDataset.from_config(table, config) for table in tables])
 
     def __len__(self) -> int:

@@ -119,3 +119,5 @@ class Batch:
     """Row of the ``FrameTable``."""
     clip_length: int = 1
     """Frames per clip; 1 for independent frames."""
+    joints: Float[Tensor, "batch 21 3"] | None = None
+    """True joints, metres, the dataset camera's frame; None: not for this training to see."""

@@ -11,7 +11,7 @@ Three rules hold for every file of detections, ``openpose.py``'s included:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -40,8 +40,12 @@ class FoundHand:
     """Probability that it is a right hand; 1 or 0 from detectors that only name the side."""
 
 
+@runtime_checkable
 class HandDetector(Protocol):
-    """What finds hands in a picture."""
+    """What finds hands in a picture; ``docs/keypoints.md`` shows one.
+
+    Opened anew in every process that looks at pictures, it need not be picklable.
+    """
 
     @property
     def name(self) -> str:
@@ -52,7 +56,11 @@ class HandDetector(Protocol):
         """Its version: two of one version find the same."""
 
     def find_hands(self, picture: UInt8[np.ndarray, "height width 3"]) -> Sequence[FoundHand]:
-        """Find the hands of an RGB picture, the surest first; none: an empty sequence."""
+        """Find the hands of an RGB picture, the surest first; none: an empty sequence.
+
+        The picture is as it is stored; so are the hands' points, in OpenPose's order, which may lie
+        outside. Confidences are 0 to 1, best of all the probability that a point is right.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +184,35 @@ def parse_hand(where: str, triples: Any, right: float) -> FoundHand | None:
         confidence=confidence,
         right=right,
     )
+
+
+def require_hand(where: str, hand: FoundHand) -> None:
+    """Check what a detector says is a hand.
+
+    Args:
+        where: Who found it, and in what, for errors.
+        hand: What was found.
+
+    Raises:
+        DataError: If it has not 21 finite points and as many confidences, or one of these or
+            ``right`` is not in 0..1.
+    """
+    shapes = np.shape(hand.keypoints_px), np.shape(hand.confidence)
+    if shapes != ((21, 2), (21,)):
+        raise DataError(
+            f"{where} must have keypoints_px of shape (21, 2) and confidence of (21,), got "
+            f"{shapes[0]} and {shapes[1]}"
+        )
+    if not np.isfinite(hand.keypoints_px).all():
+        raise DataError(
+            f"{where} must have finite keypoints_px; (0, 0) and confidence 0: not found"
+        )
+    probabilities = np.append(hand.confidence, hand.right)
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise DataError(
+            f"{where} must have confidences and right from 0 to 1, got {probabilities.min():g} to "
+            f"{probabilities.max():g}"
+        )
 
 
 def match_images(

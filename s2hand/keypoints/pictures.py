@@ -32,20 +32,25 @@ def list_pictures(place: Path) -> list[Path]:
     return pictures
 
 
-def picture_sizes(paths: list[Path]) -> dict[str, tuple[int, int]]:
-    """Return width and height by file name, from the files' headers.
+def picture_sizes(paths: list[Path]) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """Return width and height by file name, from the files' headers, and what is no picture.
+
+    Returns:
+        Sizes; and of each file that is none, what is the matter with it.
 
     Raises:
-        DataError: If one is no picture.
+        DataError: If none is a picture.
     """
-    sizes = {}
+    sizes, faults = {}, []
     for path in paths:
         try:
             with Image.open(path) as image:
                 sizes[path.name] = image.size
         except (OSError, Image.DecompressionBombError) as error:
-            raise _unreadable(path, error) from error
-    return sizes
+            faults.append(str(_unreadable(path, error)))
+    if not sizes:
+        raise DataError(faults[0])
+    return sizes, faults
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -52,6 +52,12 @@ class Given:
         return self.prediction.rendering
 
     @property
+    def true_joints(self) -> Float[Tensor, "batch 21 3"]:
+        """The true joints of supervised baselines."""
+        assert self.batch.joints is not None
+        return self.batch.joints
+
+    @property
     def heatmap_keypoints_px(self) -> Float[Tensor, "stacks batch 21 2"]:
         """Keypoints of the 2D branch."""
         assert self.prediction.heatmap_keypoints_px is not None

@@ -160,6 +160,7 @@ def split_batch(batch: Batch, micro_batch_size: int) -> Iterator[Batch]:
             detected_keypoints_px=batch.detected_keypoints_px[start:stop],
             detection_confidence=batch.detection_confidence[start:stop],
             sample_index=batch.sample_index[start:stop],
+            joints=None if batch.joints is None else batch.joints[start:stop],
         )
 
 
@@ -177,4 +178,5 @@ def move_batch(batch: Batch, device: str) -> Batch:
         camera_rotation=move(batch.camera_rotation),
         detected_keypoints_px=move(batch.detected_keypoints_px),
         detection_confidence=move(batch.detection_confidence),
+        joints=None if batch.joints is None else move(batch.joints),
     )

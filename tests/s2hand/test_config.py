@@ -86,6 +86,14 @@ def test_ranges(section, make, field, allowed, refused):
         ({"losses": LossConfig(weights=LossWeights(smooth=1.0))}, "motion loss needs a stage"),
         ({"quaternion_schedule": (phase(),)}, "quaternion_schedule needs a stage"),
         (
+            {"losses": LossConfig(weights=LossWeights(joint_3d=1.0))},
+            r"data.supervision must be '3d'.*got data.supervision='2d', losses.weights.joint_3d=1",
+        ),
+        (
+            {"data": DataConfig(supervision="3d")},
+            r"supervision='3d' needs a weight.*losses.weights.joint_3d=0",
+        ),
+        (
             {
                 "data": DataConfig(dataset="ho3d"),
                 "stages": (stage(samples="clips"),),

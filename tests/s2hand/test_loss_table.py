@@ -95,7 +95,7 @@ def model():
             encoder="convnet", pretrained="none", image_size_px=SIZE_PX, keypoint_channels=8
         ),
         losses=LossConfig(weights=EVERYWHERE),
-        data=DataConfig(dataset="ho3d"),
+        data=DataConfig(dataset="ho3d", supervision="3d"),
         stages=(
             StageConfig(
                 name="clips", epochs=1, learning_rate=1.0, decay_every_epochs=1,
@@ -118,6 +118,7 @@ def batch():
         camera_rotation=torch.eye(3).expand(4, 3, 3),
         sample_index=torch.arange(4),
         clip_length=2,
+        joints=torch.randn(4, 21, 3, generator=generator),
     )
 
 

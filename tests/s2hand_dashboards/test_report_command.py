@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_store import write_table
+from made_store import PLAN, write_table
 from page_text import parse
 
+from s2hand_dashboards import report
 from s2hand_platform import cli
 from s2hand_platform.cli import added
+from s2hand_platform.runs import table_files
+from s2hand_platform.runs.table_files import write_table_files
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.tables import MeasuredTable
 
 ROOT = Path(__file__).parents[2]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
@@ -56,6 +60,21 @@ def test_pages_are_written_and_named(
     first, second = (path.read_text(encoding="utf-8") for path in written)
     assert first == second
     assert parse(first).one("h1").text == "Noise & curvature"
+
+
+def test_a_run_s_files_get_the_same_page(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(store)
+    value = DECLARED[table_files.GROUP]["page"]
+    entry = EntryPoint("page", value, table_files.GROUP)
+    monkeypatch.setattr(table_files, "entry_points", lambda group: [entry])
+    (tmp_path / "recipe.toml").write_text("")
+    table, folder = MeasuredTable.build(PLAN, store), tmp_path / "files"
+    assert write_table_files(table, PLAN, store, tmp_path / "recipe.toml", folder)
+    page = report("tiny", tmp_path / "page.html", workspace=store.path.parent)
+    assert (folder / "page.html").read_bytes() == page.read_bytes()
+    assert (folder / "table.md").exists()
 
 
 def test_a_table_that_is_not_there_is_one_message(

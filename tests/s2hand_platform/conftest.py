@@ -14,6 +14,7 @@ from tiny_experiment import TinyExperiment
 from s2hand_platform import settings
 from s2hand_platform.experiments.protocol import Evaluation
 from s2hand_platform.planning.plan import PlannedTrial
+from s2hand_platform.runs import table_files
 from s2hand_platform.store.records import AttemptRecord, Environment
 from s2hand_platform.store.results import ResultStore
 
@@ -25,6 +26,8 @@ def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for setting in chosen:
         for name in setting.variables:
             monkeypatch.delenv(name, raising=False)
+    # Nor does what other packages add, as the dashboards' page, which takes a second each time.
+    monkeypatch.setattr(table_files, "entry_points", lambda group: ())
 
 
 @pytest.fixture

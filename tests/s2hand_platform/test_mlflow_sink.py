@@ -234,12 +234,18 @@ def test_a_tables_files_are_shown_in_a_run_of_its_own(
     columns = json.loads(tags["mlflow.sharedViewState.summary"])["selectedColumns"]
     means = ("mean", "ci_low", "ci_high", "n", "published", "delta")
     assert columns == [f"metrics.`{name}`" for name in means]
+    number = shown.info.experiment_id
+    address = f"#/experiments/{number}/runs?viewStateShareKey=summary"
+    assert tags["mlflow.note.content"].endswith(f"]({address})")
+    client.set_experiment_tag(number, "mlflow.note.content", "a user's own")
     assert shown.info.end_time >= shown.info.start_time
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_artifacts", pytest.fail)
         assert attach(table="one").info.run_id == shown.info.run_id
     assert attach(page="three").info.run_id == shown.info.run_id
     assert listed() == ["page.md", "recipe.md", "table.md"]
+    tags = client.get_experiment_by_name("tiny").tags
+    assert tags["mlflow.note.content"] == "a user's own"
 
 
 def test_files_that_cannot_be_stored_hold_nothing_up(
@@ -350,6 +356,21 @@ def test_later_summary_counts_whenever_an_earlier_one_is_told(workspace: Workspa
     search = runs(workspace, "search")["tiny"]
     assert search.data.metrics == {"best": 2.0}
     assert search.data.tags["search.best"] == "rate=2"
+
+
+def test_what_is_told_late_has_the_times_at_which_it_happened(workspace: Workspace) -> None:
+    runs_of = MlflowRuns(workspace, workspace.mlflow_uri, pytest.fail)
+    row = {"kind": "row", "group": "tiny", "name": "flat", "data": "curve", "label": ""}
+    child = {**row, "trial": "a", "attempt": 0, "seed": 0}
+    runs_of.apply({**row, "op": "parent", "time_ms": 1000})
+    runs_of.apply({**child, "op": "start", "config": {}, "time_ms": 2000})
+    end = {"op": "end", "status": "finished", "reason": "", "values": {}, "time_ms": 5000}
+    runs_of.apply({**child, **end})
+    runs_of.apply({**row, "op": "summary", "values": {"mean": 1.0}, "time_ms": 6000})
+    found = {**runs(workspace, "row"), **runs(workspace, "attempt")}
+    assert {name: (run.info.start_time, run.info.end_time) for name, run in found.items()} == {
+        "flat": (1000, 6000), "flat seed 0": (2000, 5000),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("data", ["o'brien", 'o\'brien "x" `y` \\ %'])

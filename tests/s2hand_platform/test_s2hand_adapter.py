@@ -163,10 +163,7 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
         ("ho3d=nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder"),
         ("ho3d=a ho3d=b", "data: 'a' and 'b' are both given for one set; leave one out"),
         ("synthetic nowhere", "'synthetic' and 'nowhere' are both given for one set"),
-        (
-            "ho4d=a",
-            "NAME one of freihand, ho3d, youtube3d, folder, got 'ho4d=a'; a folder of this name is ./ho4d=a",
-        ),
+        ("ho4d=a", "youtube3d, folder, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
         ("ho3d=", "must be NAME=FOLDER"),
         ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),

@@ -171,8 +171,8 @@ class Counting:
     version = "1"
     looked = 0
 
-    def __init__(self, folder: Path, *, is_crop: bool) -> None:
-        del folder, is_crop
+    def __init__(self, *folder: Path, **ways: bool) -> None:
+        del folder, ways
 
     def find_hands(self, picture: np.ndarray) -> list[FoundHand]:
         type(self).looked += 1
@@ -203,12 +203,15 @@ def interrupted_after(num_parts: int) -> Callable[..., None]:
 
 def detected(paths: Sequence[Path], kept: Path, told: list[int] | None = None) -> Any:
     told = [] if told is None else told
-    look = LookAt(models=kept, is_crop=False)
+    look = LookAt(open=Counting)
     return detect_all(paths, look, kept, map_parts, told.append, address=None, without_ray=True)
 
 
 def stopped(paths: Sequence[Path], kept: Path, num_parts: int) -> None:
-    look, some = LookAt(models=kept, is_crop=False), interrupted_after(num_parts)
+    look, some = (
+        LookAt(open=Counting),
+        interrupted_after(num_parts),
+    )
     with pytest.raises(KeyboardInterrupt):
         detect_all(paths, look, kept, some, print, address=None, without_ray=True)
 
@@ -290,8 +293,11 @@ def test_the_command_writes_parquet_by_the_name_and_leaves_no_parts(
     assert len(faults) == 8
     assert "broken 7.jpg: must be a picture" in faults[-1]
     back = tmp_path / "back.json"
-    done = keypoints("convert", output, "--images", pictures[0].parent, "-o", back, "--to", "hands")
-    assert isinstance(done.exception, DataError)  # a picture of the folder is none
+    done = keypoints("convert", output, "--images", pictures[0].parent, "-o", back)
+    assert done.exit_code == 0, done.output
+    assert "5 hands in 5 of 5 images" in done.stdout
+    assert "skipped" in done.stderr
+    assert "and 3 more\n" in done.stderr
 
 
 def test_an_interrupted_command_says_how_to_go_on(
@@ -397,3 +403,41 @@ def test_points_lie_in_the_contact_sheet_where_they_lie_in_the_picture(tmp_path:
     dark = undrawn.max(axis=2) < 128
     assert dark.sum() > 21
     assert (cell[dark].max(axis=1) > 200).all()
+
+
+def test_another_detector_is_named_by_its_module(
+    pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_mine.py").write_text(
+        "import numpy as np\n"
+        "from s2hand.keypoints.hands import FoundHand\n"
+        "class Middle:\n"
+        "    name, version, certainty = 'middle', '3', 0.5\n"
+        "    def find_hands(self, picture):\n"
+        "        middle = np.tile(np.float32(picture.shape[1::-1]) / 2, (21, 1))\n"
+        "        sure = np.full(21, self.certainty, np.float32)\n"
+        "        return [FoundHand(keypoints_px=middle, confidence=sure, right=1.0)]\n"
+        "class Percent(Middle):\n"
+        "    certainty = 50\n"
+        "nothing = dict\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ("detect", pictures[0].parent, "-o", tmp_path / "a.parquet", "--without-ray")
+    done = keypoints(*command, "--detector", "of_mine:Middle")
+    assert done.exit_code == 0, done.output
+    read = read_detections(tmp_path / "a.parquet", "parquet", SIZES)
+    assert (read.detector, read.version) == ("middle", "3")
+    np.testing.assert_array_equal(read.keypoints_px, np.full((5, 21, 2), [32, 24]))
+    done = keypoints(*command, "--detector", "of_mine:Percent")
+    told = "middle: hand 0 that it finds in "
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception).startswith(told)
+    assert "from 0 to 1, got 1 to 50" in str(done.exception)
+    for place in ("of_mine:gone", "of_mine", "gone:Middle", ":", "of_mine:nothing", "os:sep"):
+        done = keypoints(*command, "--detector", place)
+        assert (
+            f"--detector: must be MODULE:NAME of what opens a hand detector, got '{place}'"
+            in str(done.exception)
+        )
+    done = keypoints(*command, "--detector", "of_mine:Middle", "--crops")
+    assert "goes without --crops" in str(done.exception)

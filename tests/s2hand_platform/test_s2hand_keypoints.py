@@ -26,15 +26,15 @@ class FoundByBrightness:
     name = "bright"
     version = "1"
 
-    def __init__(self, folder: Path, *, is_crop: bool) -> None:
+    def __init__(self, folder: Path, *, is_crop: bool, has_joint_confidence: bool) -> None:
         self.folder = folder
-        self.is_crop = is_crop
+        self.sure = 0.5 + 0.25 * is_crop + 0.125 * has_joint_confidence
 
     def find_hands(self, picture: np.ndarray) -> list[FoundHand]:
         return [
             FoundHand(
                 keypoints_px=np.full((21, 2), number + 1, np.float32),
-                confidence=np.full(21, 0.5 + 0.25 * self.is_crop, np.float32),
+                confidence=np.full(21, self.sure, np.float32),
                 right=float(number % 2 == 0),
             )
             for number in range(picture[0, 0, 0])
@@ -81,7 +81,13 @@ def test_training_s_file_is_made_of_one_side(pictures: Path, tmp_path: Path) -> 
 
 def test_crops_are_looked_at_harder(pictures: Path, tmp_path: Path) -> None:
     assert keypoints("detect", pictures, "-o", tmp_path / "a", "--crops").exit_code == 0
-    assert read_table(tmp_path / "a", "hands", SIZES).confidence.max() == 0.75
+    assert read_table(tmp_path / "a", "hands", SIZES).confidence.max() == 0.875
+
+
+def test_joints_have_a_confidence_each_unless_one_is_enough(pictures: Path, tmp_path: Path) -> None:
+    for words, expected in (((), 0.625), (("--one-confidence",), 0.5)):
+        assert keypoints("detect", pictures, "-o", tmp_path / "a", *words).exit_code == 0
+        assert read_table(tmp_path / "a", "hands", SIZES).confidence.max() == expected
 
 
 def test_a_picture_that_cannot_be_read_is_listed_and_has_no_hand(

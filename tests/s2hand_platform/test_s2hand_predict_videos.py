@@ -1,6 +1,7 @@
 """``s2hand predict`` on videos: tracks, a row for every frame, and what cannot be read left out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from typer.testing import CliRunner, Result
 
 from s2hand.files import whole_file
 from s2hand.keypoints.hands import FoundHand
+from s2hand.reconstruction import PictureHand
 from s2hand.videos import VideoReader, VideoWriter
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import finding, video_prediction
+from s2hand_platform.experiments.s2hand import finding, prediction, video_prediction
 
 pytest.importorskip("av", reason="needs the extra video")
 
@@ -159,6 +161,34 @@ def test_one_frame_s_failure_does_not_stop_the_rest(
     assert [len(line["faults"]) for line in lines] == [0, 0, 1, 0]
     assert len(json.loads((folder / "video.json").read_text())["faults"]) == 1
     assert len(list(VideoReader(folder / "overlay.mp4").frames())) == 4
+
+
+def test_a_frame_in_which_detector_or_model_fail_is_told(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, reconstruct = FoundByColour.find_hands, prediction.reconstruct_views
+
+    def find_hands(self: FoundByColour, picture: np.ndarray) -> list[FoundHand]:
+        if picture[0, 0, 2] > 127:
+            raise RuntimeError("no interpreter")
+        return find(self, picture)
+
+    def without_numbers(*arguments: object) -> list[PictureHand]:
+        hands = reconstruct(*arguments)
+        return [replace(hands[0], vertices=hands[0].vertices * np.nan), *hands[1:]]
+
+    monkeypatch.setattr(FoundByColour, "find_hands", find_hands)
+    monkeypatch.setattr(video_prediction, "reconstruct_views", without_numbers)
+    path = video(tmp_path / "a.mp4", ["r", "rb", "r", "g"])
+    done = call(path, "-o", tmp_path / "out", "--workspace", workspace)
+    assert done.exit_code == 1
+    content = json.loads((tmp_path / "out" / "a.mp4" / "video.json").read_text())
+    assert content["faults"] == [
+        "frame 1: the detector failed: no interpreter",
+        "frame 0: the model's numbers are not finite",
+    ]
+    table = pq.read_table(tmp_path / "out" / "a.mp4" / "hands.parquet").to_pylist()
+    assert [row["frame"] for row in table] == [2, 3]
 
 
 def test_of_a_damaged_video_what_can_be_read_is_kept(workspace: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from s2hand_platform.spec.schema import Choices, TableSpec
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TABLES = tuple(f"table{number}" for number in range(1, 10))
 CONTRASTED = tuple(name for name in TABLES if name != "table1")
-FIGURES = ("figure6",)
+FIGURES = ("figure5", "figure6")
 SCALES = ("demo", "compact", "small", "full")
 EXPERIMENT = S2HandExperiment()
 
@@ -114,6 +114,27 @@ def test_figure_6_compares_the_branches_apart_with_fine_tuning_and_fine_tuning_w
     }
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_figure_5_compares_with_true_joints_and_nothing_else_but_the_shape(scale: str) -> None:
+    read = load_scale(SWEEPS / "scales" / f"{scale}.toml", EXPERIMENT)
+    rows = {row.row.id: row.config for row in expand_table(load("figure5").at(read), EXPERIMENT)}
+    ours, supervised = rows["s2hand"], rows["mano_cnn"]
+    stages = [supervised.stages[index] for index in trained_stages(supervised)]
+    assert [stage.name for stage in stages] == ["image", "finetune"]
+    for stage in stages:
+        assert losses_of(supervised, stage) == {"joint_3d", "keypoint_2d", "shape_prior"}
+    assert (supervised.data.supervision, supervised.data.keypoints) == ("3d", "ground_truth")
+    assert (ours.data.supervision, ours.data.keypoints) == ("2d", "detected")
+    assert supervised.model == ours.model
+    assert supervised.stages == ours.stages
+    assert supervised.losses.weights.shape_prior == ours.losses.weights.shape_prior
+
+
+def test_figure_5_s_own_row_is_table_3_s_last_and_no_cell_is_printed() -> None:
+    assert hashes("figure5")["s2hand"] == hashes("table3")["plus_photo"]
+    assert load("figure5").published is None
+
+
 def test_tables_4_5_and_9_are_the_same_trainings() -> None:
     assert hashes("table5").items() < hashes("table4").items()
     assert hashes("table9").items() < hashes("table4").items()
@@ -192,6 +213,11 @@ def test_the_demo_leaves_out_what_needs_the_picture_or_the_2d_branch() -> None:
     assert rows["table3"] == ["loc_regu", "plus_ori"]
     assert rows["table4"] == ["unadapted", "s2hand", "temporal", "smooth", "quaternion"]
     assert rows["table9"] == ["unadapted", "s2hand", "quaternion"]
+    assert load("table9").at(demo).left_out == (
+        "Left out at the scale 'demo', which fixes what they set: 'quaternion_ts' "
+        "(losses.weights.texture_shape)."
+    )
+    assert load("table5").at(demo).left_out == ""
     assert rows["table2"] == ["unadapted", "s2hand"]
     assert len(rows["table6"]) == 1 + 4
     for name in TABLES:
@@ -213,7 +239,11 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "scale"),
-    [("figure6", "compact"), *((name, scale) for name in TABLES for scale in ("demo", "compact"))],
+    [
+        ("figure5", "demo"),
+        ("figure6", "compact"),
+        *((name, scale) for name in TABLES for scale in ("demo", "compact")),
+    ],
 )
 def test_small_scales_start_from_weights_of_the_project(
     name: str, scale: str, weights_dir: Path
@@ -228,7 +258,7 @@ def test_small_scales_start_from_weights_of_the_project(
     if name == "table6":
         assert "begin with the project's own features of hands" in notes
         assert "Intervals are conditional on it" in notes
-    elif name in {"table1", "table3", "figure6"}:
+    elif name in {"table1", "table3", "figure5", "figure6"}:
         assert {config.model.pretrained for config in rows.values()} == {"hands"}
         assert all(stages[0] == "image" for stages in trained.values())
         assert "begin with the project's own features of hands" in notes

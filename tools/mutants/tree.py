@@ -94,7 +94,7 @@ class CollectedTests:
         except (EOFError, OSError):
             return None
         self._tree.forget()
-        return None if code == _NOT_HERE else code == 0
+        return None if code in _TELLS_NOTHING else code == 0
 
     def close(self) -> None:
         """End the process."""
@@ -165,6 +165,14 @@ def _exit_code(child: int, patience_s: float | None) -> int:
 
 _NOT_HERE = 99
 """Exit code, none of pytest's: the change cannot be laid into what is imported."""
+
+_TELLS_NOTHING = {
+    _NOT_HERE,
+    pytest.ExitCode.INTERNAL_ERROR,
+    pytest.ExitCode.USAGE_ERROR,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+}
+"""Exit codes of forks in which no test said anything."""
 
 
 def _pytest(folder: Path, tests: Sequence[str], *plugins: object) -> int:

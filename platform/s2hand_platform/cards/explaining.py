@@ -6,7 +6,7 @@ from s2hand_platform.cards.arithmetic import about_contrast, about_interval, abo
 from s2hand_platform.cards.card import CellCard, PrintedNumber, RowOrigin
 from s2hand_platform.cards.origin import origin_of
 from s2hand_platform.cards.places import Places, RowPlace
-from s2hand_platform.cards.untrained import what_it_is
+from s2hand_platform.cards.untrained import baseline_name, what_it_is
 from s2hand_platform.errors import SpecError, nearest
 from s2hand_platform.experiments import describe_evaluator
 from s2hand_platform.store.results import ResultStore
@@ -60,7 +60,7 @@ class Cards:
         return CellCard(
             table=plan.name,
             title=plan.title,
-            measured_on=_measured_on(plan, row, planned),
+            measured_on=_measured_on(plan, row),
             label=plan.label,
             device_type=plan.device_type,
             row=row.id,
@@ -97,18 +97,18 @@ class Cards:
         return self._rows[row_id]
 
     def _evaluator_ids(self, row: TableRow) -> list[str]:
-        """Return who measured a baseline; nobody did a row of the paper."""
-        plan = self._plan
-        evaluations = dict.fromkeys(each.evaluation for each in plan.rows if each.evaluation)
-        lines = [self._store.baselines(plan.experiment, each) for each in evaluations]
-        return sorted(
-            {
-                str(name)
-                for found in lines
-                for name in found[found["label"] == row.id]["evaluator_id"].dropna()
-                if row.kind == "baseline"
-            }
-        )
+        """Return who measured a row without a training; nobody did a row of the paper."""
+        plan, store = self._plan, self._store
+        if row.kind == "imported":
+            imported = store.imported(plan.experiment, plan.name)
+            return sorted({each.evaluator_id for each in imported if each.id == row.id})
+        found: set[str] = set()
+        for planned in plan.rows:
+            is_of_set = planned.measured_on.dataset == row.dataset
+            if row.kind == "baseline" and planned.evaluation and is_of_set:
+                lines = store.baselines(plan.experiment, planned.evaluation)
+                found |= set(lines[lines["label"] == baseline_name(row)]["evaluator_id"].dropna())
+        return sorted(found)
 
     def _origin(self, row: PlanRow) -> RowOrigin:
         if row.id not in self._origins:
@@ -152,10 +152,11 @@ def check_column(plan: TablePlan, label: str) -> None:
         raise SpecError([f"{plan.name}: there is no column '{label}'; {nearest(label, labels)}"])
 
 
-def _measured_on(plan: TablePlan, row: TableRow, planned: PlanRow | None) -> str:
-    if planned is not None:
-        return planned.measured_on.title
-    return plan.measured_on if row.kind == "baseline" else ""
+def _measured_on(plan: TablePlan, row: TableRow) -> str:
+    """Say on what a row is measured, which a row of the paper never is."""
+    own = [each for each in plan.rows if row.id == each.id]
+    same = own or [each for each in plan.rows if each.measured_on.dataset == row.dataset]
+    return "; ".join(dict.fromkeys(each.measured_on.title for each in same))
 
 
 def _remedy(plan: TablePlan, row: TableRow, cell: TableCell) -> str:

@@ -75,7 +75,7 @@ def to_rich(card: CellCard) -> RenderableType:
 def _value(card: CellCard) -> Iterator[tuple[str, str]]:
     unit = "" if card.unit == "1" else f" {card.unit}"
     decimals = card.published.decimals if card.published else _DECIMALS
-    if card.kind == "baseline" and card.interval is not None:
+    if card.kind in {"baseline", "imported"} and card.interval is not None:
         yield "measured", f"{card.interval.mean:.6g}{unit}"
     elif card.interval is None:
         measure = f" yet; measure it with: {card.remedy}" if card.remedy else ""

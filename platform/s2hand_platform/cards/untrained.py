@@ -19,11 +19,16 @@ _IMPORTED = (
 )
 
 
+def baseline_name(row: TableRow) -> str:
+    """Return what a baseline is called by the experiment; its row may name its dataset too."""
+    return row.label.removesuffix(f" ({row.dataset})")
+
+
 def what_it_is(row: TableRow) -> tuple[str, ...]:
     """Say what a row is that has no recipe, a sentence each; nothing of one that has."""
     match row.kind:
         case "baseline":
-            return (_BASELINE, *describe_baseline(row.id))
+            return (_BASELINE, *describe_baseline(baseline_name(row)))
         case "published":
             return (_PUBLISHED,)
         case "imported":

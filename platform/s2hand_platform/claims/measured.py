@@ -1,6 +1,6 @@
 """Claims against what was measured: differences paired by seed, and what they decide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from s2hand_platform.claims.outcomes import Outcome
@@ -13,6 +13,7 @@ from s2hand_platform.statistics.significance import (
     p_of_difference,
     p_of_equivalence,
 )
+from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
 from s2hand_platform.tables import MeasuredTable
 
@@ -53,6 +54,22 @@ def measured_rows(plan: TablePlan, table: MeasuredTable) -> dict[str, MeasuredRo
         for row in table.rows
         if row.kind == "measured"
     }
+
+
+def measured_tables(
+    names: Iterable[str], store: ResultStore, *, label: str, device_type: str
+) -> dict[str, dict[str, MeasuredRow]]:
+    """Gather from the store what was measured of tables under one label, on one kind of device.
+
+    Returns:
+        Table → row → what was measured; without tables that were not planned so.
+    """
+    tables: dict[str, dict[str, MeasuredRow]] = {}
+    for name in names:
+        plan = store.latest_table_plan(name, label=label, device_type=device_type)
+        if plan is not None:
+            tables[name] = measured_rows(plan, MeasuredTable.build(plan, store))
+    return tables
 
 
 def judge_measured(

@@ -53,6 +53,16 @@ def to_rich(
     return Group(*parts)
 
 
+def printed_lines(claim: ClaimVerdict) -> list[str]:
+    """Say what becomes of a claim by the paper's cells, then what that rests on."""
+    return _printed(claim).plain.split("\n")
+
+
+def measured_lines(claim: ClaimVerdict) -> list[str]:
+    """Say what becomes of a claim by what was measured, then what that rests on."""
+    return _measured(claim).plain.split("\n")
+
+
 def _claim(claim: ClaimVerdict) -> Text:
     spec = claim.spec
     text = Text(spec.says)

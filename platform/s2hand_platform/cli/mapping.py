@@ -1,10 +1,13 @@
 """Work in parts, for the commands that an experiment adds: over Ray, or in this process."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from s2hand_platform.cli.endings import resumable
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.protocol import Part, Result
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 def map_parts(

@@ -1,6 +1,6 @@
 """What trials cost, by what earlier seeds of the same configurations took."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -9,6 +9,8 @@ import pandas as pd
 
 from s2hand_platform.planning.plan import PlannedTrial, Status
 from s2hand_platform.store.documents import stages_of
+from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.table_plan import TablePlan
 
 _EVALUATION = "evaluation"
 
@@ -81,6 +83,38 @@ class Costs:
             if owner == config_hash and (status != "evaluate" or name == _EVALUATION)
         }
         return parts or None
+
+
+def hours_by_seeds(
+    plan: TablePlan,
+    store: ResultStore,
+    *,
+    has: Mapping[str, Collection[int]],
+    seeds: Collection[int],
+) -> dict[int, float | None]:
+    """Return what numbers of seeds of a whole table cost more than what there is.
+
+    Args:
+        plan: the table as it was planned.
+        store: tells how long earlier seeds took.
+        has: row → seeds that it has.
+        seeds: the numbers of seeds.
+
+    Returns:
+        Number of seeds → wall-clock hours, one trial after the other; None where a row that would
+        run never did.
+    """
+    attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
+    costs = Costs(attempts[attempts["device_type"] == plan.device_type])
+    return {
+        number: costs.of_work(
+            Work(key=(row.config_hash, row.evaluation), config_hash=row.config_hash, seed=seed)
+            for row in plan.rows
+            for seed in range(number)
+            if seed not in has[row.id]
+        )
+        for number in seeds
+    }
 
 
 def _parts(line: Any) -> Iterable[tuple[str, str, float]]:

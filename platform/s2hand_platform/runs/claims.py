@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from s2hand_platform.claims import ClaimLedger
-from s2hand_platform.claims.measured import MeasuredRow, measured_rows
+from s2hand_platform.claims.measured import MeasuredRow, measured_tables
 from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import default_experiment
@@ -14,7 +14,6 @@ from s2hand_platform.spec import files
 from s2hand_platform.spec.claims import LedgerSpec, load_claims
 from s2hand_platform.spec.loader import load_scale, load_table
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.kept import asked_by, is_label_of, options_of
 from s2hand_platform.workspace import Workspace
 
@@ -51,11 +50,7 @@ def check_claims(
         hint = f"Nothing is measured in {store.path}; begin with: s2hand run {_first(spec)}"
         return ClaimLedger.judge(spec, {}, remarks=(hint,))
     label, device_type = chosen
-    tables: dict[str, dict[str, MeasuredRow]] = {}
-    for name in spec.tables:
-        plan = store.latest_table_plan(name, label=label, device_type=device_type)
-        if plan is not None:
-            tables[name] = measured_rows(plan, MeasuredTable.build(plan, store))
+    tables = measured_tables(spec.tables, store, label=label, device_type=device_type)
     return ClaimLedger.judge(
         spec,
         tables,

@@ -5,10 +5,9 @@ from typing import Literal
 
 from s2hand_platform.devices import DeviceType
 from s2hand_platform.errors import SpecError
-from s2hand_platform.planning.cost import Costs, Work
+from s2hand_platform.planning.cost import hours_by_seeds
 from s2hand_platform.statistics.power import MAX_SEEDS
 from s2hand_platform.store.results import ResultStore
-from s2hand_platform.store.table_plan import TablePlan
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.kept import command_of, stored_plan
 from s2hand_platform.tables.power import TablePower
@@ -56,22 +55,6 @@ def table_power(
     if not any(len(contrast.pairs) > 1 for contrast in found):
         fault = f"{name}: no contrast has two seeds, by which the spread of pairs is known"
         raise SpecError([f"{fault}; get them with: {command_of(plan, seeds=_USEFUL_SEEDS)}"])
-    hours = _hours(plan, measured, store, seeds)
-    return TablePower.build(plan, measured, effect=effect, seeds=seeds, hours=hours)
-
-
-def _hours(
-    plan: TablePlan, measured: MeasuredTable, store: ResultStore, seeds: Collection[int]
-) -> dict[int, float | None]:
-    attempts = store.attempts(config_hashes={row.config_hash for row in plan.rows})
-    costs = Costs(attempts[attempts["device_type"] == plan.device_type])
     has = {row.id: set(row.trial_ids) for row in measured.rows}
-    return {
-        number: costs.of_work(
-            Work(key=(row.config_hash, row.evaluation), config_hash=row.config_hash, seed=seed)
-            for row in plan.rows
-            for seed in range(number)
-            if seed not in has[row.id]
-        )
-        for number in seeds
-    }
+    hours = hours_by_seeds(plan, store, has=has, seeds=seeds)
+    return TablePower.build(plan, measured, effect=effect, seeds=seeds, hours=hours)

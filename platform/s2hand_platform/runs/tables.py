@@ -133,15 +133,17 @@ def _run(
                 break
         for row, values in measured.summaries().items():
             tracker.summarise("row", spec.name, row, values)
-        _keep_files(measured, place, files.find(table, "tables"), tracker)
+        _keep_files(measured, kept, place, files.find(table, "tables"), tracker)
     return measured, done
 
 
-def _keep_files(measured: MeasuredTable, place: Place, recipe: Path, tracker: SpoolingSink) -> None:
+def _keep_files(
+    measured: MeasuredTable, plan: TablePlan, place: Place, recipe: Path, tracker: SpoolingSink
+) -> None:
     """Write the table beside its recipe, and show the tracker."""
     primary = next((column for column in measured.columns if column.is_primary), None)
     folder = place.workspace.report_dir(measured.name, place.label)
-    if write_table_files(measured, recipe, folder):
+    if write_table_files(measured, plan, place.store, recipe, folder):
         higher_is_better = primary is not None and primary.direction == "higher"
         tracker.attach(measured.name, folder, higher_is_better=higher_is_better)
 

@@ -13,10 +13,11 @@ from s2hand_platform.tables.power import ContrastPower, Effect, Estimate, TableP
 
 def to_rich(found: TablePower) -> RenderableType:
     """Draw the seeds that decide each contrast, and the power of each number of seeds."""
-    return layout.to_rich([_needed_grid(found), _power_grid(found)], _notes(found))
+    return layout.to_rich([needed_grid(found), _power_grid(found)], _notes(found))
 
 
-def _needed_grid(found: TablePower) -> Grid:
+def needed_grid(found: TablePower) -> Grid:
+    """Show the seeds that decide each contrast."""
     unit = "" if found.column.unit == "1" else f" [{found.column.unit}]"
     return Grid(
         title=f"{found.table}: seeds that decide {found.column.label} in {100 * POWER:.0f} % of "

@@ -90,6 +90,13 @@ VIEW_STATE = json.dumps(
     }
 )
 """The columns that it shows; MLflow's own choice is no metric at all."""
+_NOTE_TAG = "mlflow.note.content"
+"""The tag of what MLflow's page shows above an experiment's runs, or a run's description."""
+_NOTE = (
+    "[Means, intervals and printed values as columns]"
+    "(#/experiments/{id}/runs?viewStateShareKey={view})"
+)
+"""Leads from the runs, where no setting of an experiment chooses the columns, to the view."""
 
 _Key = frozenset[tuple[str, str]]
 
@@ -296,26 +303,32 @@ class MlflowRuns:
         """Show a table's files in a run of its own, and its rows' means first in comparisons."""
         group, folder = operation["group"], Path(operation["folder"])
         tags = {"paper.table": group, "data": operation["data"], "kind": "table"}
-        run = self._run(group, tags, {}, f"{group}, the whole table")
+        run = self._run(operation, tags, {}, f"{group}, the whole table")
         digest = _digest(folder)
         if digest is None or run.data.tags.get(_FILES) == digest:
             return
-        for name, value in {
-            "mlflow.experimentKind": "custom_model_development",
-            "mlflow.experiment.primaryMetric.name": "mean",
-            "mlflow.experiment.primaryMetric.greaterIsBetter": str(operation["higher_is_better"]),
-            VIEW_TAG: VIEW_STATE,
-        }.items():
-            self._client.set_experiment_tag(run.info.experiment_id, name, value)
+        self._describe_experiment(run.info.experiment_id, operation)
         run_id = run.info.run_id
         try:
             self._client.log_artifacts(run_id, str(folder))
             self._client.set_tag(run_id, _FILES, digest)
         except Exception as error:  # noqa: BLE001 - every kind of artifact store has its own
             self._say(f"MLflow's run {run_id} lacks the table's files: {first_line(error)}")
-        ended_ms = max(operation["time_ms"], run.info.start_time)  # it starts when it is told
-        self._client.set_terminated(run_id, "FINISHED", ended_ms)
+        self._client.set_terminated(run_id, "FINISHED", operation["time_ms"])
         self._forget(run, operation)
+
+    def _describe_experiment(self, experiment: str, operation: Operation) -> None:
+        """Tell what a table's experiment is of, and lead to our view; a user's note stays."""
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": "mean",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": str(operation["higher_is_better"]),
+            VIEW_TAG: VIEW_STATE,
+        }
+        if not self._client.get_experiment(experiment).tags.get(_NOTE_TAG):
+            tags[_NOTE_TAG] = _NOTE.format(id=experiment, view=VIEW)
+        for name, value in tags.items():
+            self._client.set_experiment_tag(experiment, name, value)
 
     def _reused_attempt(self, operation: Operation) -> int | None:
         """Look up which attempt a reused trial's result is of; the store is read once for all."""
@@ -402,8 +415,8 @@ class MlflowRuns:
             name, subject = operation["group"], {"search": operation["group"]}
         kind = "row" if operation["kind"] == "row" else "search"
         tags = {**subject, "data": operation["data"], "kind": kind}
-        described = {"mlflow.note.content": operation["label"] or name}
-        return self._run(operation["group"], tags, described, name)
+        described = {_NOTE_TAG: operation["label"] or name}
+        return self._run(operation, tags, described, name)
 
     def _child(self, operation: Operation) -> Run:
         """Find or make the run of an attempt."""
@@ -423,7 +436,7 @@ class MlflowRuns:
         if not is_row:
             described["search.point"] = operation["name"]
         name = f"{operation['name']} seed {operation['seed']}"
-        run = self._run(operation["group"], tags, described, name)
+        run = self._run(operation, tags, described, name)
         self._keep_run(run.info.run_id, operation)
         return run
 
@@ -447,9 +460,10 @@ class MlflowRuns:
         self._kept_runs.add(run_id)
 
     def _run(
-        self, group: str, tags: Mapping[str, str], described: Mapping[str, str], name: str
+        self, operation: Operation, tags: Mapping[str, str], described: Mapping[str, str], name: str
     ) -> Run:
-        key = _key(tags)
+        """Find or make a run; one that is made begins when what it is told of happened."""
+        group, key = operation["group"], _key(tags)
         if group not in self._runs:
             self._runs[group] = self._find(group)
         if key not in self._runs[group]:
@@ -457,7 +471,10 @@ class MlflowRuns:
             self._runs[group].update(self._find(group, tags))
         if key not in self._runs[group]:
             self._runs[group][key] = self._client.create_run(
-                self._experiment(group), tags={**tags, **described}, run_name=name
+                self._experiment(group),
+                start_time=operation["time_ms"],
+                tags={**tags, **described},
+                run_name=name,
             )
         return self._runs[group][key]
 

@@ -15,6 +15,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from s2hand.errors import ConfigurationError
+from s2hand.keypoints.detector.confidence import (
+    SHIFTS,
+    VERSION,
+    joint_confidence,
+    relative_spreads,
+)
 from s2hand.keypoints.detector.models import LANDMARKS, PALM, SHA256, WHEEL, read_models
 from s2hand.keypoints.detector.palms import SIDE, decode_palms, overlaps
 from s2hand.keypoints.detector.regions import (
@@ -35,28 +41,51 @@ _NUM_ANGLES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Look:
+    region: Square
     points_px: Float64[np.ndarray, "21 2"]
     presence: float
     right: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenHand:
+    """A hand, and what its joints' confidences are made of."""
+
+    keypoints_px: Float32[np.ndarray, "21 2"]
+    presence: float
+    right: float
+    spreads: Float64[np.ndarray, "21"] | None
+    """Of each joint, over the hand's extent; None where it was looked at in one crop alone."""
+
+    def found(self) -> FoundHand:
+        """Return the hand with its confidences."""
+        confidence = np.full(21, self.presence, np.float32)
+        if self.spreads is not None:
+            confidence = joint_confidence(self.presence, self.spreads)
+        return FoundHand(keypoints_px=self.keypoints_px, confidence=confidence, right=self.right)
+
+
 class MediaPipeHands:
     """Palm and landmark models behind ``HandDetector``.
 
-    It knows one presence a hand and no confidence of single points: all of a hand's have the
-    presence.
+    The models know one presence a hand and no confidence of single points. These are told either
+    all alike, the presence, or each by itself, from four more looks
+    (:mod:`s2hand.keypoints.detector.confidence`).
     """
 
     name = "mediapipe-hands"
-    version = f"{WHEEL.rpartition('=')[2]} {SHA256[PALM][:8]} {SHA256[LANDMARKS][:8]}"
 
-    def __init__(self, folder: Path, *, is_crop: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, is_crop: bool = False, has_joint_confidence: bool = False
+    ) -> None:
         """Open both models.
 
         Args:
             folder: What holds them, or the wheel.
             is_crop: Every picture surely shows one hand and little else: where no palm is found,
                 look at the whole picture in eight directions; keep the surest hand alone.
+            has_joint_confidence: Look at each hand in four more crops, for a confidence of each
+                joint; else all have the hand's presence.
 
         Raises:
             DataError: If a model is missing or another file.
@@ -66,16 +95,40 @@ class MediaPipeHands:
         self._palm_model = _Model(models[PALM])
         self._landmark_model = _Model(models[LANDMARKS])
         self._is_crop = is_crop
+        self._has_joint_confidence = has_joint_confidence
+
+    @property
+    def version(self) -> str:
+        """The models, and what of the ways to look changes what is found."""
+        ways = ["crops"] * self._is_crop + [VERSION] * self._has_joint_confidence
+        release = WHEEL.rpartition("=")[2]
+        return " ".join([release, SHA256[PALM][:8], SHA256[LANDMARKS][:8], *ways])
 
     def find_hands(self, picture: UInt8[np.ndarray, "height width 3"]) -> Sequence[FoundHand]:
         """Find the hands of an RGB picture, the surest first."""
+        return [hand.found() for hand in self.see_hands(picture)]
+
+    def see_hands(self, picture: UInt8[np.ndarray, "height width 3"]) -> list[SeenHand]:
+        """Find the hands of an RGB picture, the surest first, with what their confidence is of."""
         looks = [self._look_twice(picture, region) for region in self._regions(picture)]
         present = [look for look in looks if look is not None]
         if self._is_crop and not present:
             present = self._look_in_all_directions(picture)
         present.sort(key=lambda look: -look.presence)
         hands = _distinct(present)
-        return [_found(look) for look in (hands[:1] if self._is_crop else hands)]
+        return [self._seen(picture, look) for look in (hands[:1] if self._is_crop else hands)]
+
+    def _seen(self, picture: UInt8[np.ndarray, "height width 3"], look: _Look) -> SeenHand:
+        spreads = None
+        if self._has_joint_confidence:
+            others = [self._look(picture, look.region.moved(shift)) for shift in SHIFTS]
+            spreads = relative_spreads(np.stack([each.points_px for each in (look, *others)]))
+        return SeenHand(
+            keypoints_px=look.points_px.astype(np.float32),
+            presence=look.presence,
+            right=look.right,
+            spreads=spreads,
+        )
 
     def _regions(self, picture: UInt8[np.ndarray, "height width 3"]) -> list[Square]:
         height, width = picture.shape[:2]
@@ -109,6 +162,7 @@ class MediaPipeHands:
         points, presence, right, _ = self._landmark_model(shown)
         inside = points.reshape(21, 3)[:, :2].astype(np.float64) / _CROP_SIDE
         return _Look(
+            region=region,
             points_px=region.to_pixels(inside),
             presence=float(presence.item()),
             right=float(right.item()),
@@ -148,11 +202,3 @@ def _distinct(looks: Sequence[_Look]) -> list[_Look]:
             kept.append(look)
             boxes = np.concatenate([boxes, box[None]])
     return kept
-
-
-def _found(look: _Look) -> FoundHand:
-    return FoundHand(
-        keypoints_px=look.points_px.astype(np.float32),
-        confidence=np.full(21, look.presence, np.float32),
-        right=look.right,
-    )

@@ -40,6 +40,15 @@ class Square:
         """Turn points inside the square into pixels of the picture."""
         return self.centre_px + self.side_px * (inside - 0.5) @ _turn(self.angle_rad).T
 
+    def moved(self, shift: tuple[float, float]) -> "Square":
+        """Return the square of the same size and turn whose centre lies elsewhere.
+
+        Args:
+            shift: In sides, along the square's own axes.
+        """
+        centre_px = self.to_pixels(np.array(shift) + 0.5)
+        return Square(centre_px=centre_px, side_px=self.side_px, angle_rad=self.angle_rad)
+
 
 def whole_picture(width: int, height: int, *, angle_rad: float = 0.0) -> Square:
     """Return the square around a picture: its longer side, the rest left empty on both sides."""

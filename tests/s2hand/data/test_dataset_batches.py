@@ -108,6 +108,21 @@ def test_the_input_s_camera_sees_the_true_hand_where_the_keypoints_are(
     torch.testing.assert_close(projected, batch.detected_keypoints_px, atol=2e-3, rtol=0)
 
 
+def test_true_joints_are_in_a_batch_where_a_training_may_see_them(sequence):
+    """In the dataset camera's frame, whatever is cropped and turned, as predictions are."""
+    settings = {"augmentation": Augmentation(rotation_deg=90.0)}
+    generator = torch.Generator().manual_seed(5)
+    unseen = FrameDataset(sequence, 96, **settings).batch([2, 0], generator=generator)
+    assert unseen.joints is None
+    seen = FrameDataset(sequence, 96, with_joints=True, **settings)
+    generator.manual_seed(5)
+    batch = seen.batch([2, 0], generator=generator)
+    np.testing.assert_array_equal(batch.joints, sequence.joints[[2, 0]])
+    assert torch.equal(batch.images, unseen.images)
+    without = FrameDataset(replace(sequence, joints=None), 96, with_joints=True)
+    assert without.batch([1]).joints is None
+
+
 @pytest.mark.parametrize("name", ["collection", "sequence"])
 def test_a_turned_picture_is_that_of_a_turned_camera(name, request):
     """The camera is A·K·Rᵀ and its rotation undoes the turn; both follow from the keypoints."""

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from s2hand.config import ClipConfig, DataConfig, ModelConfig, S2HandConfig, StageConfig
+from s2hand.config import (
+    ClipConfig,
+    DataConfig,
+    LossConfig,
+    LossWeights,
+    ModelConfig,
+    S2HandConfig,
+    StageConfig,
+)
 from s2hand.data.build import load_extra, load_train, load_validation
 from s2hand.data.clips import ClipSampler
 from s2hand.data.dataset import FrameDataset
@@ -33,8 +41,10 @@ def roots(make_ho3d: Make, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def config_of(root: Path, *extra: tuple[str, Path], **settings: object) -> S2HandConfig:
+    is_supervised = settings.get("supervision") == "3d"
     return S2HandConfig(
         model=ModelConfig(image_size_px=PX),
+        losses=LossConfig(weights=LossWeights(joint_3d=float(is_supervised))),
         data=DataConfig(
             dataset="ho3d",
             root=str(root),
@@ -65,6 +75,23 @@ def test_rows_are_those_of_each_set_as_it_gives_them(
         assert torch.equal(getattr(batch, column), torch.stack(expected)), column
     ids = [parts[part].table.sample_ids[row] for part, row in places]
     assert [mixture.sample_ids[row] for row in rows] == ids
+
+
+def test_supervised_trainings_see_true_joints_and_need_them_of_every_set(
+    make_freihand: Make, make_ho3d: Make
+) -> None:
+    root, extra = make_freihand(), make_ho3d()
+    config = config_of(extra, ("freihand", root), supervision="3d")
+    mixture = FrameMixture.from_config(config)
+    tables = (load_train(config), *load_extra(config))
+    joints = np.concatenate([table.joints for table in tables])
+    rows = [7, 2, 0, 9]
+    np.testing.assert_array_equal(mixture.batch(rows).joints, joints[rows])
+    unsupervised = FrameMixture.from_config(config_of(extra, ("freihand", root)))
+    assert unsupervised.batch(rows).joints is None
+    (root / "training_xyz.json").unlink()
+    with pytest.raises(DataError, match="needs true joints of every training set, and the freihan"):
+        FrameMixture.from_config(config)
 
 
 def test_one_set_is_drawn_as_without_a_mixture(roots: tuple[Path, Path]) -> None:

@@ -67,9 +67,12 @@ def test_equal_trainings_give_equal_files_wherever_they_ran(saved, model, record
     assert b"/home/of/mine" not in again.read_bytes()
 
 
-def test_a_file_of_before_there_was_a_choice_of_projection_is_perspective(saved, record):
+def test_a_file_of_an_earlier_version_means_what_it_meant(saved, record):
     def as_before(envelope, _weights):
-        del envelope["record"]["config"]["model"]["projection"]
+        config = envelope["record"]["config"]
+        del config["model"]["projection"], config["data"]["supervision"]
+        del config["data"]["extra_datasets"], config["data"]["extra_roots"]
+        del config["losses"]["weights"]["joint_3d"], envelope["record"]["extra_data"]
 
     _rewrite(saved, as_before)
     assert read_model_record(saved) == record

@@ -36,7 +36,7 @@ def test_a_turn_that_exif_asks_for_is_not_made(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), COLOURS)
-    assert picture_sizes([tmp_path / "a.png"]) == {"a.png": (9, 6)}
+    assert picture_sizes([tmp_path / "a.png"]) == ({"a.png": (9, 6)}, [])
 
 
 def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
@@ -51,3 +51,7 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
             read_picture(tmp_path / name)
     with pytest.raises(DataError, match=r"text.png: must be a picture, .* there is a web page"):
         picture_sizes([tmp_path / "text.png"])
+    Image.fromarray(COLOURS).save(tmp_path / "good.png")
+    sizes, (fault,) = picture_sizes([tmp_path / "text.png", tmp_path / "good.png"])
+    assert sizes == {"good.png": (9, 6)}
+    assert "text.png: must be a picture, could not be read" in fault

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from s2hand.errors import DataError
-from s2hand.keypoints.hands import FoundHand, HandTable, one_per_image, table_of
+from s2hand.keypoints.hands import (
+    FoundHand,
+    HandTable,
+    one_per_image,
+    require_hand,
+    table_of,
+)
 from s2hand.keypoints.names import LayoutName
 from s2hand.keypoints.openpose import read_detections
 from s2hand.keypoints.tables import read_table, write_table
@@ -381,3 +387,31 @@ def test_a_point_may_lie_outside_by_half_the_image_and_no_further(tmp_path, corn
         write_json(path, own(points=changed))
         with pytest.raises(DataError, match=f"0001.jpg, keypoint {name} of keypoint 4 must lie in"):
             read_table(path, "hands", IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"keypoints_px": np.zeros((20, 2))},
+            r"x must have keypoints_px of shape \(21, 2\) .* \(20, 2",
+        ),
+        ({"confidence": np.ones((21, 1))}, r"got \(21, 2\) and \(21, 1\)"),
+        ({"keypoints_px": np.full((21, 2), np.nan)}, "x must have finite keypoints_px"),
+        (
+            {"confidence": np.full(21, np.nan)},
+            "x must have confidences and right from 0 to 1, got nan",
+        ),
+        ({"confidence": np.full(21, 1.25)}, "got 1 to 1.25"),
+        ({"right": -0.5}, "got -0.5 to"),
+    ],
+)
+def test_what_a_detector_finds_must_be_hands(change, told):
+    """A detector of somebody's own is checked in places where shapes are not."""
+    fields = {"keypoints_px": RIGHT.keypoints_px, "confidence": RIGHT.confidence, "right": 1.0}
+    require_hand("x", FoundHand(**fields))
+    wrong = object.__new__(FoundHand)
+    for name, value in (fields | change).items():
+        object.__setattr__(wrong, name, value)
+    with pytest.raises(DataError, match=told):
+        require_hand("x", wrong)

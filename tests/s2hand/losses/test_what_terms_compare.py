@@ -11,7 +11,7 @@ from s2hand.config import LossConfig
 from s2hand.data.sample import Batch
 from s2hand.geometry.rotations import axis_angle_to_quaternion
 from s2hand.loss_table import TERMS
-from s2hand.losses import appearance, keypoint, laplacian, motion, photometric, priors
+from s2hand.losses import appearance, joint, keypoint, laplacian, motion, photometric, priors
 from s2hand.losses.norm import safe_norm
 from s2hand.losses.objective import Objective, weighted_total
 from s2hand.prediction import Appearance, HandPrediction, Prediction
@@ -36,6 +36,7 @@ def make_batch() -> Batch:
         camera_rotation=torch.eye(3).expand(FRAMES, 3, 3),
         sample_index=torch.arange(FRAMES),
         clip_length=CLIP,
+        joints=some(FRAMES, 21, 3),
     )
 
 
@@ -127,6 +128,7 @@ def expected_totals(form: str) -> dict[str, torch.Tensor]:
         "texture_shape": appearance.texture_shape_loss(
             colours.texture.view(2, CLIP, 778, 3), hand.betas.view(2, CLIP, 10)
         ),
+        "joint_3d": joint.joint_3d_loss(hand.joints, batch.joints),
     }
 
 
@@ -151,7 +153,7 @@ def test_counts_are_of_frames_clips_and_confidences() -> None:
     )
     frames = {
         "bone_direction": 20, "ssim": 1, "bone_length_prior": 1, "mesh_laplacian": 778,
-        "posture_prior": 30, "keypoint_consistency": 21,
+        "posture_prior": 30, "keypoint_consistency": 21, "joint_3d": 21,
     }  # fmt: skip
     clips = {"quaternion": 16, "temporal": 16, "smooth": 16, "texture_shape": 1}
     alike = {name: FRAMES * number for name, number in frames.items()}

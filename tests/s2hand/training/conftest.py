@@ -112,8 +112,10 @@ def one_stage(config: S2HandConfig) -> S2HandConfig:
 
 @pytest.fixture
 def batch(table):
-    """Four clips of two frames, one frame without any confidence."""
+    """Four clips of two frames with true joints, one frame without any confidence."""
     confidence = table.detection_confidence.copy()
     confidence[3] = 0
-    dataset = FrameDataset(replace(table, detection_confidence=confidence), 32)
+    joints = np.random.default_rng(4).normal(size=(NUM_FRAMES, 21, 3)).astype(np.float32)
+    known = replace(table, detection_confidence=confidence, joints=joints)
+    dataset = FrameDataset(known, 32, with_joints=True)
     return dataset.batch(np.arange(8), clip_length=2)

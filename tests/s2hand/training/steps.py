@@ -14,6 +14,7 @@ from s2hand.training.step import TrainingStep
 LOSSES = LossConfig(
     weights=LossWeights(
         **dict.fromkeys(("posture_prior", "mesh_laplacian", "mean_colour", "texture_shape"), 0.01),
+        joint_3d=0.01,
         **dict.fromkeys(("quaternion", "temporal", "smooth"), 0.05),
     ),
     keypoint_2d="released",
@@ -29,7 +30,8 @@ ALL_WEIGHTS = {name: getattr(LOSSES.weights, name) for name in TERMS}
 def frozen_model(config):
     """Batch statistics frozen, so that a frame's prediction does not depend on its batch."""
     torch.manual_seed(0)
-    return S2Hand(replace(config, losses=LOSSES)).eval()
+    data = replace(config.data, supervision="3d")
+    return S2Hand(replace(config, losses=LOSSES, data=data)).eval()
 
 
 def rest_hand_of(model):

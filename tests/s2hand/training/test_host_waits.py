@@ -124,7 +124,7 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
     config = replace(
         config,
         model=replace(config.model, pretrained="none"),
-        data=replace(config.data, dataset="ho3d"),
+        data=replace(config.data, dataset="ho3d", supervision="3d"),
         losses=losses,
         stages=(CLIPS,),
     )
@@ -149,6 +149,7 @@ def test_nothing_is_copied_in_forward_and_losses(preset, losses, monkeypatch):
         detection_confidence=torch.empty(4, 21, device="meta"),
         sample_index=torch.arange(4),
         clip_length=2,
+        joints=torch.empty(4, 21, 3, device="meta"),
     )
     model._topology_on(torch.device("meta"))  # once in a training
     with HostWaits() as waits:

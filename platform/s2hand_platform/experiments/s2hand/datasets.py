@@ -116,7 +116,6 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
         place = synthetic_folder(workspace, size)
         root = (place / IN_THE_WILD if dataset == "youtube3d" else place) / dataset
         remedy = _how_to_make(size, "in-the-wild" if dataset == "youtube3d" else SYNTHETIC)
-        _refuse_other_version(root, remedy)
     elif data in OFFICIAL:
         root = workspace.data_dir / data
         remedy = "put the official download there, or give its folder in the place of the name"
@@ -125,6 +124,8 @@ def find_dataset(data: str, dataset: str, workspace: Workspace, size: str) -> Pa
     if not is_folder(root):
         expected = f"data {data}: expected the {dataset} set at {root}"
         raise SpecError([f"{expected}, there is {what_lies_at(root)}; {remedy}"])
+    if data == SYNTHETIC:
+        _refuse_other_version(root, remedy)
     return root.resolve()
 
 

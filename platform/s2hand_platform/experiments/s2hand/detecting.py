@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from s2hand.errors import DataError
 from s2hand.files import is_folder, what_lies_at
-from s2hand.keypoints.detector import mediapipe
-from s2hand.keypoints.hands import FoundHand, HandDetector, HandTable, table_of
+from s2hand.keypoints.hands import FoundHand, HandDetector, HandTable, require_hand, table_of
 from s2hand.keypoints.pictures import read_picture
 from s2hand_platform.experiments.protocol import MapParts
 from s2hand_platform.experiments.s2hand.detections import (
@@ -46,23 +45,15 @@ class LookedAt:
 class LookAt:
     """Looks at the pictures of a part; what a worker is sent."""
 
-    models: Path
-    is_crop: bool
-
-    def open(self) -> HandDetector:
-        """Open the detector.
-
-        Raises:
-            DataError: If its models are not there.
-            ConfigurationError: If what runs them is not installed.
-        """
-        return mediapipe.MediaPipeHands(self.models, is_crop=self.is_crop)
+    open: Callable[[], HandDetector]
+    """Opens the detector; picklable."""
 
     def __call__(self, paths: Sequence[Path]) -> list[LookedAt]:
         """Find the hands of each picture; one that cannot be read has none, and a fault.
 
         Raises:
-            DataError: If a picture's folder is not there, or the detector's models are not.
+            DataError: If a picture's folder is not there, the detector cannot be opened, or finds
+                what is no hand.
         """
         detector = self.open()
         return [_look(detector, path) for path in paths]
@@ -93,7 +84,8 @@ def detect_all(
         What was found; and of each picture that could not be looked at, why.
 
     Raises:
-        DataError: If the pictures' folder or the detector's models are not where they should be.
+        DataError: If the pictures' folder is not there, the detector cannot be opened, or finds
+            what is no hand.
         OSError: If a part cannot be kept.
     """
     detector = look.open()
@@ -121,9 +113,12 @@ def _look(detector: HandDetector, path: Path) -> LookedAt:
         )
     stamp = _stamp(path)  # before it is read: what takes its place meanwhile comes again
     try:
-        hands = detector.find_hands(read_picture(path))
+        picture = read_picture(path)
     except DataError as error:
         return LookedAt(name=path.name, stamp=stamp, hands=(), fault=str(error))
+    hands = detector.find_hands(picture)
+    for number, hand in enumerate(hands):
+        require_hand(f"{detector.name}: hand {number} that it finds in {path}", hand)
     return LookedAt(name=path.name, stamp=stamp, hands=hands, fault=None)
 
 

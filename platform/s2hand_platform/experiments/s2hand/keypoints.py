@@ -3,9 +3,11 @@
 What they need is imported by the command that is run: help is shown without.
 """
 
+import importlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +24,7 @@ from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
 if TYPE_CHECKING:
-    from s2hand.keypoints.hands import HandTable
+    from s2hand.keypoints.hands import HandDetector, HandTable
 
 keypoints_app = typer.Typer(help="Detected keypoints.", no_args_is_help=True)
 
@@ -80,6 +82,19 @@ def detect(
             "--crops", help="Each picture shows one hand and little else: look harder for it."
         ),
     ] = False,
+    one_confidence: Annotated[
+        bool,
+        typer.Option(
+            "--one-confidence",
+            help="Give all points of a hand its presence: half the time, without four more looks.",
+        ),
+    ] = False,
+    detector: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE:NAME", help="Another detector: what opens it, called without arguments."
+        ),
+    ] = "",
     workspace: WorkspaceOption = None,
     address: AddressOption = None,
     without_ray: Annotated[
@@ -87,17 +102,26 @@ def detect(
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Find hands in pictures by MediaPipe's models. Run again to go on after a stop.
+    """Find hands in pictures, by MediaPipe's models or another detector. Continues after a stop.
 
     Pictures that cannot be read are listed, and count as without a hand.
     """
+    from s2hand.keypoints.detector import mediapipe
     from s2hand.keypoints.pictures import list_pictures
     from s2hand_platform.experiments.s2hand.detecting import LookAt, detect_all
 
     target, layout = _free_place(output, layout, "hands")
     paths = list_pictures(local_path(images, "IMAGES").absolute())
-    models = detector_folder(Workspace.resolve(workspace)).absolute()
-    look = LookAt(models=models, is_crop=is_crop)
+    look = LookAt(
+        open=_other_detector(detector, is_crop=is_crop, one_confidence=one_confidence)
+        if detector
+        else partial(
+            mediapipe.MediaPipeHands,
+            detector_folder(Workspace.resolve(workspace)).absolute(),
+            is_crop=is_crop,
+            has_joint_confidence=not one_confidence,
+        )
+    )
     kept = target.parent / f".{target.name}.parts"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with _writing(target), Progress(*columns, console=Console(stderr=True)) as progress:
@@ -113,11 +137,8 @@ def detect(
         )
     _write(table, target, layout, side, faults)
     shutil.rmtree(kept)
-    for fault in list(faults.values())[:_SHOWN_FAULTS]:
-        typer.echo(f"skipped {fault}", err=True)
-    if len(faults) > _SHOWN_FAULTS:
-        all_of_them = ", all of them in the column fault" if layout == "parquet" else ""
-        typer.echo(f"and {len(faults) - _SHOWN_FAULTS} more{all_of_them}", err=True)
+    elsewhere = "the column fault" if layout == "parquet" else ""
+    _tell_faults(list(faults.values()), elsewhere=elsewhere)
 
 
 @keypoints_app.command("convert")
@@ -188,6 +209,31 @@ def detector_folder(workspace: Workspace) -> Path:
     return workspace.root / "detector"
 
 
+def _other_detector(
+    place: str, *, is_crop: bool, one_confidence: bool
+) -> "Callable[[], HandDetector]":
+    """Find what opens a detector of the user's own.
+
+    Raises:
+        SpecError: If nothing is there, or options of MediaPipe's are given.
+    """
+    from s2hand.keypoints.hands import HandDetector
+
+    if is_crop or one_confidence:
+        raise SpecError(["--detector: goes without --crops and --one-confidence; leave them out"])
+    module, _, name = place.partition(":")
+    expected = f"--detector: must be MODULE:NAME of what opens a hand detector, got '{place}'"
+    try:
+        found: Callable[[], HandDetector] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecError(
+            [f"{expected} ({error}); PYTHONPATH names the folders of modules of your own"]
+        ) from error
+    if not callable(found) or not isinstance(found(), HandDetector):
+        raise SpecError([f"{expected}; what it opens needs name, version and find_hands"])
+    return found
+
+
 def _free_place(
     output: Path, layout: DetectionLayout | None, usual: DetectionLayout
 ) -> tuple[Path, DetectionLayout]:
@@ -210,7 +256,9 @@ def _read(
 
     path = local_path(source, "SOURCE")
     paths = list_pictures(local_path(images, "--images"))
-    table = read_detections(path, layout or layout_of(path, "hands"), picture_sizes(paths))
+    sizes, faults = picture_sizes(paths)
+    _tell_faults(faults)
+    table = read_detections(path, layout or layout_of(path, "hands"), sizes)
     return table, {each.name: each for each in paths}
 
 
@@ -226,6 +274,14 @@ def _write(
     with _writing(target):
         write_detections(target, layout, table, side=side, faults=faults)
     typer.echo(f"wrote {target}: {_told(table)}")
+
+
+def _tell_faults(faults: Sequence[str], *, elsewhere: str = "") -> None:
+    for fault in faults[:_SHOWN_FAULTS]:
+        typer.echo(f"skipped {fault}", err=True)
+    if len(faults) > _SHOWN_FAULTS:
+        all_of_them = f", all of them in {elsewhere}" if elsewhere else ""
+        typer.echo(f"and {len(faults) - _SHOWN_FAULTS} more{all_of_them}", err=True)
 
 
 @contextmanager

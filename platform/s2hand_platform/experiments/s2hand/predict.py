@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress
 
 from s2hand.files import is_file, is_folder, what_lies_at
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 _EXIT_FAULTS = 1
 _FORMAT = "s2hand-predict/1"
 _SHOWN_FAULTS = 5
-_COLUMNS = (
-    TextColumn("{task.description}: {task.completed} frames searched or predicted"),
-    TimeElapsedColumn(),
-)
 
 
 def predict(
@@ -130,14 +126,15 @@ def _predict_video(setup: "Setup", path: Path, *, with_meshes: bool) -> "Outcome
     from s2hand_platform.experiments.s2hand.prediction import Outcome
     from s2hand_platform.experiments.s2hand.video_prediction import predict_video
 
-    with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(path.name, total=None)
         try:
             outcome = predict_video(
                 setup,
                 path,
                 with_meshes=with_meshes,
-                step=lambda done: progress.advance(task, done),
+                step=lambda done, total: progress.update(task, advance=done, total=total),
             )
         except (ValueError, OSError) as error:  # also the errors of s2hand itself
             outcome = Outcome(name=path.name, faults=[str(error)])

@@ -55,10 +55,15 @@ class Looked:
     faults: list[str] = field(default_factory=list)
 
     def seen(self, hands: Iterator[PictureHand]) -> dict[int, SeenHand]:
-        """Take the reconstructed hands of its views, and leave the rest."""
-        return {
-            number: SeenHand(hand=next(hands), place=self.places[number]) for number in self.views
-        }
+        """Take the reconstructed hands of its views, and leave the rest; NaN is a fault."""
+        seen = {}
+        for number in self.views:
+            hand = next(hands)
+            if np.isfinite(hand.vertices).all():
+                seen[number] = SeenHand(hand=hand, place=self.places[number])
+            else:
+                self.faults.append("the model's numbers are not finite")
+        return seen
 
 
 def look(

@@ -1,7 +1,7 @@
 """Predicting the hands of a video frame by frame, for ``s2hand predict``."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from s2hand.errors import DataError
 from s2hand.files import whole_file
-from s2hand.keypoints.hands import table_of
-from s2hand.keypoints.tracks import TrackSettings, track_hands
+from s2hand.keypoints.hands import FoundHand, table_of
+from s2hand.keypoints.track_settings import TrackSettings
+from s2hand.keypoints.tracks import track_hands
 from s2hand.picture_drawing import draw_on_picture
 from s2hand.reconstruction import reconstruct_views
 from s2hand.videos import VideoFrame, VideoReader, VideoWriter
@@ -44,8 +45,8 @@ _EVERY_HAND = TrackSettings(min_confidence=0.0, min_frames=1)
 _BATCH_FRAMES, _BATCH_PIXELS = 32, 64_000_000
 """Frames in memory at once, at most: 30 of full HD, 7 of 4K."""
 
-Step = Callable[[int], object]
-"""Is told of frames that are done."""
+Step = Callable[[int, int | None], object]
+"""Is told of further frames that are done, and of how many in all, if the file says it."""
 
 
 def predict_video(setup: Setup, path: Path, *, with_meshes: bool, step: Step) -> Outcome:
@@ -66,18 +67,20 @@ def predict_video(setup: Setup, path: Path, *, with_meshes: bool, step: Step) ->
         OSError: If the results cannot be written.
     """
     reader = VideoReader(path)
-    tracks = _find_tracks(reader, setup.finder, step)
+    num_readings = 1 if setup.finder.detector is None else 2
+    total = num_readings * reader.num_frames or None
+    tracks = _find_tracks(reader, setup.finder, lambda: step(1, total))
     folder = setup.folder / path.name
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         results = _Results(stack, folder, setup, with_meshes=with_meshes)
         for batch in _batches(reader.frames()):
             results.add(batch, tracks)
-            step(len(batch))
+            step(len(batch), total)
         if results.camera is None:
             told = "; ".join(reader.faults) or "it holds none"
             raise DataError(f"{path}: a video must have frames that can be read: {told}")
-    faults = [*reader.faults, *results.faults]
+    faults = [*reader.faults, *tracks.faults, *results.faults]
     content = {
         "format": _FORMAT,
         "video": path.name,
@@ -106,19 +109,26 @@ class _Tracks:
     """What is told of each track."""
     by_frame: Mapping[int, Mapping[int, Place]] = field(default_factory=dict)
     everywhere: Mapping[int, Place] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
 
     def in_frame(self, index: int) -> Mapping[int, Place]:
         return self.by_frame.get(index, self.everywhere)
 
 
-def _find_tracks(reader: VideoReader, finder: HandFinder, step: Step) -> _Tracks:
+def _find_tracks(reader: VideoReader, finder: HandFinder, step: Callable[[], object]) -> _Tracks:
     if finder.detector is None:
         place = finder.same_place
         return _Tracks(plain=[{"track": 0, "mirrored": place.is_left}], everywhere={0: place})
-    found = {}
+    found: dict[str, Sequence[FoundHand]] = {}
+    faults = []
     for frame in reader.frames():
-        found[str(frame.index)] = finder.detector.find_hands(frame.pixels)
-        step(1)
+        try:
+            hands = finder.detector.find_hands(frame.pixels)
+        except (ValueError, RuntimeError) as error:
+            faults.append(f"frame {frame.index}: the detector failed: {error}")
+            hands = ()
+        found[str(frame.index)] = hands
+        step()
     table = table_of(found, detector=finder.detector.name, version=finder.detector.version)
     tracks = track_hands(table, _EVERY_HAND)
     by_frame: dict[int, dict[int, Place]] = {}
@@ -140,7 +150,7 @@ def _find_tracks(reader: VideoReader, finder: HandFinder, step: Step) -> _Tracks
                 "last_frame": frames[-1],
             }
         )
-    return _Tracks(plain=plain, by_frame=by_frame)
+    return _Tracks(plain=plain, by_frame=by_frame, faults=faults)
 
 
 class _Results:
