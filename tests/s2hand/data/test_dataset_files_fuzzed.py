@@ -113,7 +113,7 @@ def test_freihand_is_read_or_refused(freihand: Path, name: str, data: st.DataObj
     assert table is None or isinstance(table, FrameTable)
 
 
-@pytest.mark.parametrize("name", ["youtube_train.json", "keypoints/vidA.json"])
+@pytest.mark.parametrize("name", ["youtube_train.json"])
 @fuzzed
 @given(st.data())
 def test_youtube3d_is_read_or_refused(youtube3d: Path, name: str, data: st.DataObject) -> None:
@@ -123,7 +123,7 @@ def test_youtube3d_is_read_or_refused(youtube3d: Path, name: str, data: st.DataO
     assert table is None or isinstance(table, FrameTable)
 
 
-@pytest.mark.parametrize("name", ["intrinsics.json", "keypoints/clip.json"])
+@pytest.mark.parametrize("name", ["intrinsics.json"])
 @fuzzed
 @given(st.data())
 def test_a_folder_of_images_is_read_or_refused(
