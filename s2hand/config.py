@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from s2hand.errors import ConfigurationError
-from s2hand.layouts import LAYOUTS, DatasetName
+from s2hand.layouts import LAYOUTS, Background, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
 
@@ -184,6 +184,9 @@ class DataConfig:
     supervision: Literal["2d", "3d"] = "2d"
     """What losses may compare hands with: keypoints in the image alone, as the method, or true
     joints as well, as supervised baselines."""
+    backgrounds: tuple[Background, ...] = ("gs",)
+    """FreiHAND: which images of a training sample are drawn from, each time anew: the original
+    before the green screen (paper), and its three recomposed copies."""
     train_crop: Literal["truth", "detections"] = "truth"
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
     rotation_deg: float = 180.0
@@ -207,6 +210,11 @@ class DataConfig:
     by it. Not beside ``validation_root``."""
 
     def __post_init__(self) -> None:
+        _require(
+            len(self.backgrounds) >= 1 and len(set(self.backgrounds)) == len(self.backgrounds),
+            "data.backgrounds must name at least one, each once",
+            backgrounds=self.backgrounds,
+        )
         _require(
             0 <= self.rotation_deg <= 180,
             "data.rotation_deg must lie in 0..180",

@@ -12,6 +12,9 @@ from typing import Literal
 from s2hand.hand.fingertips import HO3D_FINGERTIPS, S2HAND_FINGERTIPS, Fingertips
 
 DatasetName = Literal["freihand", "ho3d", "youtube3d", "folder"]
+Background = Literal["gs", "hom", "sample", "auto"]
+"""What is behind the hand in an image of FreiHAND's training set: the green screen as it was, or
+another background, put there by harmonisation or by colouring, sampled or automatic."""
 Split = Literal["train", "test"]
 Kind = Literal["collection", "sequences"]
 """``collection``: single images, used whole. ``sequences``: frames in time, cropped to the hand."""
@@ -89,6 +92,8 @@ _TRACKING = (
     "s2hand.keypoints.hands",
     "s2hand.keypoints.json_files",
     "s2hand.keypoints.tables",
+    "s2hand.keypoints.track_settings",
+    "s2hand.keypoints.tracks",
     "s2hand.photos",
     "s2hand.data.extents",
     "s2hand.data.left_hands",
@@ -101,8 +106,8 @@ _FREIHAND = Layout(
     title="FreiHAND",
     kind="collection",
     loader="s2hand.data.freihand",
-    loader_settings=("keypoints", "max_frames"),
-    own_settings=("rotation_deg", "picture_jitter"),
+    loader_settings=("keypoints", "backgrounds", "max_frames"),
+    own_settings=("backgrounds", "rotation_deg", "picture_jitter"),
     modules=("s2hand.data.freihand", *_READING),
     fingertips=S2HAND_FINGERTIPS,
     versions=(

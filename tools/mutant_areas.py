@@ -59,6 +59,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         f"{_PLATFORM_TESTS}{name}.py" for name in ("claims", "claims_measured", "claims_printed")
     ],
     f"{_PLATFORM}/store/export.py": [f"{_PLATFORM_TESTS}tables.py"],
+    f"{_PLATFORM}/store/imported.py": [f"{_PLATFORM_TESTS}imports.py"],
     "s2hand/evaluation.py": ["tests/s2hand/inference/test_evaluation.py"],
     **_beside(
         "s2hand/geometry",

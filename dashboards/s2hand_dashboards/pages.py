@@ -107,7 +107,10 @@ def table_page(contents: TableContents, gallery: PictureGallery) -> Page:
         ("Errors over the held-out samples", "", sample_plots),
         (
             "Curves over thresholds",
-            "The share whose error is within each threshold: mean over seeds, lowest to highest.",
+            (
+                "The share whose error is within each threshold. Mean over seeds; the band goes "
+                "from the lowest to the highest."
+            ),
             threshold_plots,
         ),
     )

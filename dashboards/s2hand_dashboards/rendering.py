@@ -16,14 +16,19 @@ _TEMPLATES = Path(__file__).parent / "page"
 
 def render(page: Page) -> str:
     """Write a page as HTML."""
-    folded = [figure for section in page.sections for figure in section.figures]
+    # In the order in which the template takes them: of a section, what is seen at once comes first.
+    drawn = [
+        figure
+        for section in page.sections
+        for figure in sorted(section.figures, key=lambda each: not each.is_first)
+    ]
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             page=page,
-            figures=[{"data": figure.data, "layout": figure.layout} for figure in folded],
-            plotly=_packed_plotly() if folded else "",
+            figures=[{"data": figure.data, "layout": figure.layout} for figure in drawn],
+            plotly=_packed_plotly() if drawn else "",
             style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
             script=Markup((_TEMPLATES / "page.js").read_text(encoding="utf-8")),
         )

@@ -1,12 +1,13 @@
 """Batches of a ``FrameTable``: packed images, augmented, with everything else to match."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,6 +34,8 @@ from s2hand.geometry.cameras import (
     turned_view,
 )
 
+_NAMED = 10
+"""So many damaged images are named; a check names all."""
 _MARGIN_FACTOR = 1.5
 """Packed side over input side where there is jitter: room at about the input's resolution."""
 
@@ -40,7 +43,8 @@ _MARGIN_FACTOR = 1.5
 class FrameDataset:
     """Gives batches of a table's frames at the network's input size.
 
-    Every image is decoded once, when the dataset is built: image collections are resized,
+    An image that cannot be decoded is left out, and named in the notes of ``table``. Every image is
+    decoded once, when the dataset is built: image collections are resized,
     sequences are cropped to the hand with room for jitter. A batch is then one resampling, from
     the packed square to the picture of the view's camera. Images may differ in size.
     """
@@ -67,33 +71,46 @@ class FrameDataset:
             cache_dir: Where packed images are kept for other processes; None: in memory.
 
         Raises:
-            DataError: If the table is empty, an image is missing or truncated, an image of a
-                collection is not square, or the intrinsics do not belong to an image of its size.
+            DataError: If the table is empty, an image is missing, more than one image in a hundred
+                is damaged, an image of a collection is not square, a copy is not as large as its
+                original, or the intrinsics do not belong to an image of its size.
         """
         if not len(table):
             raise DataError("a dataset must hold at least one frame, got none")
-        self.table = table
         self.image_size_px = image_size_px
         self._augmentation = augmentation or Augmentation()
         self._frame = frame
-        stored_px = stored_sizes_px(table.image_paths)
+        self._with_joints = with_joints
+        self._hold(table, stored_sizes_px(table.image_paths))
+        boxes_px, side_px = self._plan_packing()
+        packing = _Packing(table)
+        packed = pack_images(
+            packing.paths,
+            boxes_px.numpy()[packing.rows],
+            side_px,
+            cache_dir,
+            is_mirrored=None if table.is_mirrored is None else table.is_mirrored[packing.rows],
+        )
+        self._packed = packed.pixels
+        rows, self._images_of, self._num_images = packing.readable(packed.damaged)
+        if packed.damaged:
+            told = _damage_note(packing.paths, packed.damaged)
+            whole = replace(table, notes={**table.notes, "damaged images": told})
+            self._hold(whole.select(rows), self._stored_px.numpy()[rows].astype(np.int64))
+        self._from_packed = torch.linalg.inv(crop_affine(boxes_px[torch.from_numpy(rows)], side_px))
+
+    def _hold(self, table: FrameTable, stored_px: Int[np.ndarray, "n 2"]) -> None:
+        """Keep a table, and what batches need of it as tensors."""
         _check_sizes(table, stored_px)
+        self.table = table
+        """The frames whose images can be read."""
         self._stored_px = torch.from_numpy(stored_px).double()
         self._intrinsics_px = torch.from_numpy(table.intrinsics_px.astype(np.float64))
         self._extent_px = torch.from_numpy(table.crop_box_px.astype(np.float64))
         self._detected_px = torch.from_numpy(table.detected_keypoints_px.astype(np.float64))
         self._confidence = torch.from_numpy(table.detection_confidence)
-        has_joints = with_joints and table.joints is not None
+        has_joints = self._with_joints and table.joints is not None
         self._joints = torch.from_numpy(table.joints) if has_joints else None
-        boxes_px, side_px = self._plan_packing()
-        self._from_packed = torch.linalg.inv(crop_affine(boxes_px, side_px))
-        self._packed = pack_images(
-            table.image_paths,
-            boxes_px.numpy(),
-            side_px,
-            cache_dir,
-            is_mirrored=table.is_mirrored,
-        )
 
     @classmethod
     def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
@@ -138,7 +155,7 @@ class FrameDataset:
                 f"a batch of clips must hold whole clips of {clip_length} frames, got {len(rows)}"
             )
         view = self._view(rows, clip_length, generator)
-        packed = torch.from_numpy(np.asarray(self._packed[rows.numpy()]))
+        packed = torch.from_numpy(np.asarray(self._packed[self._drawn_images(rows, generator)]))
         images = packed.to(torch.float32).div_(255)
         to_input = view.pixel_map @ self._from_packed[rows]
         if not _is_identity(to_input) or images.shape[-1] != self.image_size_px:
@@ -162,6 +179,21 @@ class FrameDataset:
             clip_length=clip_length,
             joints=None if self._joints is None else self._joints[rows],
         )
+
+    def _drawn_images(
+        self, rows: Int[Tensor, "batch"], generator: torch.Generator | None
+    ) -> Int[np.ndarray, "batch"]:
+        """Return the packed image of each frame, one of its copies; the first without generator.
+
+        Nothing is drawn for a table without copies, whose batches so follow from the same numbers
+        as ever.
+        """
+        chosen = rows.numpy()
+        if generator is None or self._num_images.max() == 1:
+            return self._images_of[chosen, 0]
+        uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64).numpy()
+        draws = (uniform * self._num_images[chosen]).astype(np.int64)
+        return self._images_of[chosen, draws]
 
     def _plan_packing(self) -> tuple[Float[Tensor, "n 4"], int]:
         """Return the box to cut out of each stored image, and the packed side."""
@@ -225,6 +257,56 @@ class FrameDataset:
             generator=generator,
             size_per_reach=size_per_reach,
         )
+
+
+class _Packing:
+    """Which images are packed: those of every frame, its copies behind its own."""
+
+    def __init__(self, table: FrameTable) -> None:
+        every = [
+            (path, *copies)
+            for path, copies in zip(
+                table.image_paths, table.copies or ((),) * len(table), strict=True
+            )
+        ]
+        if table.copies is not None:
+            _check_copies(every)
+        self.paths = [path for paths in every for path in paths]
+        self.rows = np.repeat(np.arange(len(table)), [len(paths) for paths in every])
+        """The frame of each image."""
+
+    def readable(
+        self, damaged: Mapping[int, str]
+    ) -> tuple[
+        Int64[np.ndarray, "kept"], Int64[np.ndarray, "kept most"], Int64[np.ndarray, "kept"]
+    ]:
+        """Return the frames with an image, the numbers of their images, and how many they are."""
+        whole = np.array([n for n in range(len(self.paths)) if n not in damaged], np.int64)
+        rows, firsts, counts = np.unique(self.rows[whole], return_index=True, return_counts=True)
+        places = firsts[:, None] + np.minimum(np.arange(counts.max()), counts[:, None] - 1)
+        return rows, whole[places], counts
+
+
+def _check_copies(every: Sequence[tuple[Path, ...]]) -> None:
+    for original, *copies in every:
+        sizes_px = stored_sizes_px([original, *copies])
+        wrong = np.flatnonzero((sizes_px != sizes_px[0]).any(axis=1))
+        if len(wrong):
+            copy = copies[int(wrong[0]) - 1]
+            raise DataError(
+                f"{copy}: a copy must be as large as its original, got "
+                f"{'x'.join(map(str, sizes_px[wrong[0]]))} and "
+                f"{'x'.join(map(str, sizes_px[0]))} px of {original.name}"
+            )
+
+
+def _damage_note(paths: Sequence[Path], damaged: Mapping[int, str]) -> str:
+    names = [f"{paths[n].parent.name}/{paths[n].name}" for n in sorted(damaged)]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (
+        f"{len(names):,} of {len(paths):,} cannot be decoded and are left out: "
+        f"{', '.join(names[:_NAMED])}{more}"
+    )
 
 
 def _whole_boxes(stored_px: Float[Tensor, "n 2"]) -> Float[Tensor, "n 4"]:

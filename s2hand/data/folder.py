@@ -3,7 +3,6 @@
 There is no truth: it can be trained on, and nothing is measured on it.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
-from s2hand.data.extents import is_located
 from s2hand.data.files import (
     images_by_stem,
     is_present,
@@ -24,19 +22,17 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge, require_cameras
 from s2hand.data.sample import FrameTable
-from s2hand.data.tracks import VideoHands, read_hands, tracked_table
+from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
 from s2hand.errors import DataError
-from s2hand.keypoints.hands import HandTable
 from s2hand.layouts import Split
 from s2hand.photos import assumed_intrinsics_px, exif_focal_px
 
 _KEYPOINTS = "keypoints"
 _INTRINSICS = "intrinsics.json"
 _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
-_FRAME = re.compile(r"(\d{1,18})$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +76,9 @@ def load_folder(
 ) -> FrameTable:
     """Read the hands that were detected in a folder's images, right and left ones.
 
-    Images in sub-folders are frames of a video each, numbered by the end of their names: their
-    hands are linked to tracks, each of which is a sequence. Images in the folder itself are
-    pictures of their own. Left hands are mirrored, boxes are those of the detections.
+    Images in sub-folders are frames of a video each, numbered by the end of their names: hands are
+    followed through them, and each track is a sequence. Images in the folder itself are pictures
+    of their own. Left hands are mirrored, boxes are those of the detections.
 
     A camera is that of ``intrinsics.json``, or has EXIF's focal length, or the picture's longer
     side as its focal length; see ``assumed_intrinsics_px``. A video has that of its first frame.
@@ -102,19 +98,19 @@ def load_folder(
     """
     found = _find(root, split, keypoints)
     cameras = _read_cameras(root, found)
-    videos = [hands for each in found for hands in _hands(each, cameras)]
-    if not videos:
-        raise DataError(f"{root}: no hand was found in any image; detect on them as they are")
-    table = tracked_table(videos)
+    table = tracked_table([_detected(each, cameras) for each in found])
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     where = f"{root}/{_KEYPOINTS}.json, {root}/{_KEYPOINTS}/*.json"
     sizes_px = stored_sizes_px(table.image_paths)
     notes = judge(table, sizes_px, truth="", detections=where, boxes=where)
     images = sum(len(each.images) for each in found)
-    without = images - len({image for hands in videos for image in hands.images})
+    without = images - len(set(table.image_paths))
     if without and not max_frames:
-        notes["images without hands"] = f"{without:,} of {images:,} are left out"
+        notes["images without hands"] = (
+            f"{without:,} of {images:,} are left out: no hand was found in them surely and, in "
+            "videos, steadily enough"
+        )
     return replace(table, notes=notes)
 
 
@@ -131,7 +127,7 @@ def survey(root: Path, split: Split) -> Survey:
         sequences=tuple(sorted(each.folder.name for each in found if each.is_video)),
         image_files=len(images),
         image_suffixes=tuple(sorted({image.suffix.lower() for image in images})),
-        image_size_px=stored_size_px(images[0]),
+        image_size_px=first_size_px(images),
         truth=(),
         detections=all(is_present(each.detections) for each in found),
         intrinsics=is_present(root / _INTRINSICS),
@@ -237,84 +233,42 @@ def _camera(path: Path, name: str, content: object) -> Float32[np.ndarray, "3 3"
     return camera
 
 
-def _hands(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) -> list[VideoHands]:
-    """Return what was found in a video, or in each of some pictures."""
-    names = {image.name: image for image in each.images.values()}
-    sizes_px = dict(zip(names, stored_sizes_px(list(names.values())), strict=True))
-    found = read_hands(
-        each.detections,
-        {name: (int(size[0]), int(size[1])) for name, size in sizes_px.items()},
-        of=each.folder,
+def _detected(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) -> DetectedHands:
+    """Return what was found in a video, or in pictures."""
+    images = {image.name: image for image in each.images.values()}
+    stored_px = stored_sizes_px(list(images.values()))
+    sizes_px = {
+        name: (int(width), int(height))
+        for name, (width, height) in zip(images, stored_px, strict=True)
+    }
+    first = next(iter(images))
+    of_video = _camera_of(each.folder.name, images[first], sizes_px[first], cameras)
+    return DetectedHands(
+        name=each.folder.name,
+        is_video=each.is_video,
+        found=read_hands(each.detections, sizes_px, of=each.folder),
+        images=images,
+        sizes_px=sizes_px,
+        cameras={
+            name: of_video if each.is_video else _camera_of(name, image, sizes_px[name], cameras)
+            for name, image in images.items()
+        },
     )
-    rows = np.flatnonzero(is_located(found.confidence))
-    if not each.is_video:
-        by_picture: dict[str, list[int]] = {}
-        for row in rows:
-            by_picture.setdefault(found.samples[row], []).append(int(row))
-        return [
-            _video(
-                Path(name).stem, names, found, np.array(of_picture), [0] * len(of_picture),
-                sizes_px, cameras.get(name),
-            )
-            for name, of_picture in by_picture.items()
-        ]  # fmt: skip
-    if not len(rows):
-        return []
-    numbers = _frame_numbers(each)
-    frames = [numbers[found.samples[row]] for row in rows]
-    camera = cameras.get(each.folder.name)
-    return [_video(each.folder.name, names, found, rows, frames, sizes_px, camera)]
 
 
-def _video(
+def _camera_of(
     name: str,
-    images: Mapping[str, Path],
-    found: HandTable,
-    rows: Int64[np.ndarray, "n"],
-    frames: list[int],
-    sizes_px: Mapping[str, Int64[np.ndarray, "2"]],
-    camera: Float32[np.ndarray, "3 3"] | None,
-) -> VideoHands:
-    samples = [found.samples[row] for row in rows]
-    if camera is None:
-        first = images[samples[0]]
-        refuse_dangling(first)
-        focal_px = None
-        with suppress(DataError):  # one that cannot be read is told by whoever decodes it
-            focal_px = exif_focal_px(first)
-        width, height = sizes_px[samples[0]].tolist()
-        camera = assumed_intrinsics_px(width, height, focal_px).astype(np.float32)
-    return VideoHands(
-        name=name,
-        images=tuple(images[sample] for sample in samples),
-        frames=np.array(frames, np.int64),
-        sizes_px=np.stack([sizes_px[sample] for sample in samples]),
-        keypoints_px=found.keypoints_px[rows],
-        confidence=found.confidence[rows],
-        right=found.right[rows],
-        intrinsics_px=np.repeat(camera[None], len(rows), axis=0),
-    )
-
-
-def _frame_numbers(each: _Images) -> dict[str, int]:
-    """Return the number that each frame's name ends in, by file name."""
-    numbers: dict[str, int] = {}
-    first: dict[int, str] = {}
-    for stem, image in each.images.items():
-        number = _FRAME.search(stem)
-        if number is None:
-            raise DataError(
-                f"{image}: the name of a video's frame must end in its number; pictures that are "
-                "of no video lie in the set's folder itself"
-            )
-        numbers[image.name] = int(number[1])
-        other = first.setdefault(int(number[1]), image.name)
-        if other != image.name:
-            raise DataError(
-                f"{image}: each frame of a video must have its own number, {other} has the same; "
-                "give each video a folder"
-            )
-    return numbers
+    image: Path,
+    size_px: tuple[int, int],
+    given: Mapping[str, Float32[np.ndarray, "3 3"]],
+) -> Float32[np.ndarray, "3 3"]:
+    if name in given:
+        return given[name]
+    refuse_dangling(image)
+    focal_px = None
+    with suppress(DataError):  # one that cannot be read is told by whoever decodes it
+        focal_px = exif_focal_px(image)
+    return assumed_intrinsics_px(*size_px, focal_px).astype(np.float32)
 
 
 def _read_detections(each: _Images) -> None:

@@ -1,10 +1,10 @@
 """FreiHAND: 32 560 photographs of hands, and 3 960 to evaluate on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -22,16 +22,19 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_sizes_px
 from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
 from s2hand.hand.joints import JointOrder
 from s2hand.keypoints.openpose import read_detections
-from s2hand.layouts import Split
+from s2hand.layouts import Background, Split
 
 _FRAME = "FreiHAND's files are in OpenCV's frame, with y down and z forward"
+_VERSIONS = get_args(Background)
+"""In the order of FreiHAND's numbers: an image's is its sample's, plus so many times the number of
+samples."""
 _BONE = (9, 10)
 """Joints whose distance ``*_scale.json`` gives."""
 _SAME_LENGTH = 0.02
@@ -52,12 +55,16 @@ class _Files:
     bones: Path | None
     detections: Path | None
     images: tuple[Path, ...]
+    copies: tuple[tuple[Path, ...], ...] | None
+    """Further images of each sample, before other backgrounds."""
     stored_intrinsics_px: Float32[np.ndarray, "stored 3 3"]
     """Of every image that the set has; ``images`` may be the first of them."""
 
     def paths(self) -> tuple[Path, ...]:
         optional = (self.joints, self.vertices, self.bones, self.detections)
-        return (self.intrinsics, *(path for path in optional if path is not None), *self.images)
+        copies = (path for paths in self.copies or () for path in paths)
+        read = (path for path in optional if path is not None)
+        return (self.intrinsics, *read, *self.images, *copies)
 
 
 def files_read(
@@ -65,6 +72,7 @@ def files_read(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    backgrounds: Sequence[Background] = ("gs",),
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_freihand`` and decoding its images read.
@@ -72,7 +80,7 @@ def files_read(
     Raises:
         DataError: If the intrinsics, which count the images, or an image is missing.
     """
-    return _find(root, split, keypoints, max_frames).paths()
+    return _find(root, split, keypoints, max_frames, backgrounds).paths()
 
 
 def load_freihand(
@@ -80,12 +88,14 @@ def load_freihand(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    backgrounds: Sequence[Background] = ("gs",),
     max_frames: int = 0,
 ) -> FrameTable:
     """Read FreiHAND's annotations in their official layout (``FreiHAND_pub_v2``).
 
-    The training set is the originals in front of the green screen, images 0 to 32 559; the three
-    recomposed copies of each are not used, as in the released code. Truth is optional: without
+    The training set is the originals in front of the green screen, images 0 to 32 559, as in the
+    released code; with ``backgrounds`` the three recomposed copies of each, 32 560 images later for
+    every one, can be images of the same sample. Truth is optional: without
     ``*_xyz.json`` there are no ``joints``. ``*_scale.json`` is only compared with them.
     ``vertices`` are read for the evaluation set only.
 
@@ -95,13 +105,15 @@ def load_freihand(
         keypoints: ``ground_truth`` puts projected truth, confidence 1, in place of detections.
             The test set may lack detections: then they are (0, 0) with confidence 0.
             They belong to images by file name; see :func:`read_detections`.
+        backgrounds: Which images of a training sample are drawn from, by FreiHAND's names of them.
+            The copies have the original's camera, truth and detections.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others, or what they hold
             cannot be true, by itself or in the set's statistics.
     """
-    files = _find(root, split, keypoints, max_frames)
+    files = _find(root, split, keypoints, max_frames, backgrounds)
     count = len(files.images)
     sample_ids = _sample_ids(count)
     joints, vertices = _truth(files, sample_ids)
@@ -125,6 +137,7 @@ def load_freihand(
         crop_box_px=np.full((count, 4), np.nan, np.float32),
         joints=joints,
         vertices=vertices,
+        copies=files.copies,
         fingertips=S2HAND_FINGERTIPS,
     )
     notes |= judge(
@@ -151,7 +164,7 @@ def survey(root: Path, split: Split) -> Survey:
         sequences=(),
         image_files=len(in_folder),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in in_folder})),
-        image_size_px=stored_size_px(files.images[0]),
+        image_size_px=first_size_px(files.images),
         truth=tuple(name for name, path in truth.items() if path is not None),
         detections=files.detections is not None and is_present(files.detections),
     )
@@ -195,7 +208,11 @@ def _require_square(image: Path) -> None:
 
 
 def _find(
-    root: Path, split: Split, keypoints: Literal["detected", "ground_truth"], max_frames: int
+    root: Path,
+    split: Split,
+    keypoints: Literal["detected", "ground_truth"],
+    max_frames: int,
+    backgrounds: Sequence[Background] = ("gs",),
 ) -> _Files:
     """Find the files of a split; the one place that says which are read."""
     require_folder(root)
@@ -207,20 +224,34 @@ def _find(
     joints, vertices = root / f"{name}_xyz.json", root / f"{name}_verts.json"
     bones = root / f"{name}_scale.json"
     has_joints = is_present(joints)
+    first, *others = [_VERSIONS.index(background) * stored for background in backgrounds]
+    stems = [_image_stem(index + first) for index in range(count)]
+    stems += [_image_stem(index + other) for index in range(count) for other in others]
+    images = find_images(root / name / "rgb", stems)
+    copies = images[count:]
     return _Files(
         intrinsics=intrinsics,
         joints=joints if has_joints else None,
         vertices=vertices if split == "test" and is_present(vertices) else None,
         bones=bones if has_joints and is_present(bones) else None,
         detections=_detections_path(root, split, keypoints, has_joints=has_joints),
-        images=find_images(root / name / "rgb", list(_sample_ids(count))),
+        images=images[:count],
+        copies=tuple(
+            copies[len(others) * index : len(others) * (index + 1)] for index in range(count)
+        )
+        if others
+        else None,
         stored_intrinsics_px=stored_intrinsics_px,
     )
 
 
 def _sample_ids(count: int) -> tuple[str, ...]:
     """Name the first samples, as their image files are named."""
-    return tuple(f"{index:08d}" for index in range(count))
+    return tuple(map(_image_stem, range(count)))
+
+
+def _image_stem(index: int) -> str:
+    return f"{index:08d}"
 
 
 def _detections_path(
@@ -276,9 +307,10 @@ def _detections(
     if path is None:
         return np.zeros((count, 21, 2), np.float32), np.zeros((count, 21), np.float32), {}
     refuse_dangling(path)
+    # Copies have the detections of their originals, whose numbers the samples have.
     images = {
-        image.name: (int(width), int(height))
-        for image, (width, height) in zip(files.images, sizes_px, strict=True)
+        f"{_image_stem(sample)}{image.suffix}": (int(width), int(height))
+        for sample, (image, (width, height)) in enumerate(zip(files.images, sizes_px, strict=True))
     }
     # A detector that ran over the whole training folder saw the recomposed copies as well.
     others = [image.name for image in images_by_stem(files.images[0].parent).values()]

@@ -27,7 +27,7 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px
 from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
 from s2hand.data.postures import posture_share
 from s2hand.data.sample import FrameTable
@@ -224,7 +224,7 @@ def survey(root: Path, split: Split) -> Survey:
         sequences=tuple(sorted(stems)),
         image_files=len(images),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in images})),
-        image_size_px=stored_size_px(images[0]),
+        image_size_px=first_size_px(images),
         truth=truth,
         detections=all(is_present(_detections_path(root, sequence)) for sequence in stems),
     )
@@ -490,12 +490,11 @@ def _opencv_rotations(hand_pose: Float32[np.ndarray, "n 48"]) -> Float32[np.ndar
 
 
 def _sizes_px(files: _Files) -> dict[str, tuple[int, int]]:
-    """Return each sequence's width and height, by its first image."""
-    sizes: dict[str, tuple[int, int]] = {}
+    """Return each sequence's width and height, by its first image that can be read."""
+    images: dict[str, list[Path]] = {}
     for frame, path in zip(files.frames, files.images, strict=True):
-        if frame.sequence not in sizes:
-            sizes[frame.sequence] = stored_size_px(path)
-    return sizes
+        images.setdefault(frame.sequence, []).append(path)
+    return {sequence: first_size_px(paths) for sequence, paths in images.items()}
 
 
 def _detections(

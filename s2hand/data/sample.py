@@ -41,6 +41,10 @@ class FrameTable:
     is_mirrored: Bool[np.ndarray, "n"] | None = None
     """Whether the frame's hand is a left one: the image is to be mirrored, all else is already.
     None: no hand is."""
+    copies: tuple[tuple[Path, ...], ...] | None = None
+    """Further images of each frame, as large and with the same hand, camera and keypoints, before
+    another background: training draws one of all its images anew each time. None: no frame has
+    any."""
     fingertips: Fingertips = S2HAND_FINGERTIPS
     """Vertices at which the fingertips of ``joints`` lie; the set's, not a column."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -93,6 +97,7 @@ class FrameTable:
             vertices=None if self.vertices is None else self.vertices[rows],
             rotations=None if self.rotations is None else self.rotations[rows],
             is_mirrored=None if self.is_mirrored is None else self.is_mirrored[rows],
+            copies=None if self.copies is None else pick(self.copies),
         )
 
 

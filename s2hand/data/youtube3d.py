@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-from s2hand.data.extents import is_located
 from s2hand.data.files import (
     images_by_stem,
     is_present,
@@ -23,14 +22,14 @@ from s2hand.data.files import (
     require_folder,
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
-from s2hand.data.packing import decoded_size_px, stored_size_px, stored_sizes_px
+from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge
 from s2hand.data.sample import FrameTable
-from s2hand.data.tracks import VideoHands, read_hands, tracked_table
+from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
 from s2hand.data.youtube3d_files import AnnotatedHand, AnnotatedImage, read_annotations
 from s2hand.data.youtube3d_shifts import AnnotatedTips, annotated_tips, comparison_notes
 from s2hand.errors import DataError
-from s2hand.keypoints.hands import UNKNOWN_SIDE, HandTable
+from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandTable, table_of
 from s2hand.keypoints.tables import read_table
 from s2hand.layouts import Split
 from s2hand.photos import assumed_intrinsics_px
@@ -90,9 +89,9 @@ def load_youtube3d(
     """Read the annotated hands of which a detector found one of their side.
 
     Of an image with so many annotated hands of a side the surest detections of that side are
-    taken, as many as there are hands: which is whose, training need not know. Hands are linked to
-    tracks by the detections alone, one side at a time; each track is a sequence, its frame numbers
-    are those of the images' names, and left hands are mirrored. Boxes are those of the detections.
+    taken, as many as there are hands: which is whose, training need not know. Hands are followed by
+    their detections alone, one side at a time; each track is a sequence, its frame numbers are
+    those of the images' names, and left hands are mirrored. Boxes are those of the detections.
     No camera is known: it is that of ``assumed_intrinsics_px``. There is no truth in the table.
 
     Videos and images that are missing, as some always are, are left out and counted in the notes,
@@ -110,14 +109,7 @@ def load_youtube3d(
             set's videos is there, or what is there cannot be hands.
     """
     counts, videos = _find(root, split, keypoints, max_frames)
-    found = [_found_hands(video) for video in videos]
-    of_sides = [hands for sides in found for hands in sides if len(hands.frames)]
-    if not of_sides:
-        raise DataError(
-            f"{root / 'keypoints'}: no annotated hand was found; detect on the images as they are "
-            "stored"
-        )
-    table = tracked_table(of_sides)
+    table = tracked_table([hands for video in videos for hands in _found_hands(video)])
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     notes = judge(
@@ -149,7 +141,7 @@ def survey(root: Path, split: Split) -> Survey:
         image_files=len(images),
         missing_images=len(listed) - len(images),
         image_suffixes=tuple(sorted({path.suffix.lower() for path in images.values()})),
-        image_size_px=stored_size_px(next(iter(images.values()))),
+        image_size_px=first_size_px(list(images.values())),
         truth=(),
         detections=all(is_present(_detections_path(root, video)) for video in videos),
         intrinsics=False,
@@ -305,39 +297,39 @@ def _read_detections(path: Path, images: Sequence[Path]) -> None:
     read_table(path, "hands", sizes_px)
 
 
-def _found_hands(video: _Video) -> list[VideoHands]:
+def _found_hands(video: _Video) -> list[DetectedHands]:
     """Return what was found of a video's annotated hands, the right ones and the left ones."""
-    wanted = Counter((hand.image, hand.is_left) for hand in video.hands)
-    rows: dict[tuple[str, bool], list[int]] = {}
-    located = is_located(video.found.confidence)
-    for row in np.argsort(-video.found.confidence.mean(axis=1), kind="stable"):
-        if located[row]:
-            is_left = bool(video.found.right[row] < UNKNOWN_SIDE)
-            rows.setdefault((video.found.samples[row], is_left), []).append(int(row))
-    sides = []
-    for side in (False, True):
-        taken = [
-            (image, row)
-            for (image, is_left), count in wanted.items()
-            if is_left == side
-            for row in rows.get((video.images[image].name, side), [])[:count]
-        ]
-        images, chosen = [image for image, _ in taken], [row for _, row in taken]
-        sizes_px = np.array([video.sizes_px[image] for image in images], np.int64).reshape(-1, 2)
-        cameras = [assumed_intrinsics_px(*video.sizes_px[image]) for image in images]
-        sides.append(
-            VideoHands(
-                name=f"{video.name}/{_SIDES[side]}",
-                images=tuple(video.images[image] for image in images),
-                frames=np.array([int(image.frame) for image in images], np.int64),
-                sizes_px=sizes_px,
-                keypoints_px=video.found.keypoints_px[chosen],
-                confidence=video.found.confidence[chosen],
-                right=np.full(len(chosen), not side, np.float32),
-                intrinsics_px=np.array(cameras, np.float32).reshape(-1, 3, 3),
+    wanted = Counter((video.images[hand.image].name, hand.is_left) for hand in video.hands)
+    found, names = video.found, [path.name for path in video.images.values()]
+    surest: dict[tuple[str, bool], list[FoundHand]] = {}
+    for row in np.argsort(-found.confidence.mean(axis=1), kind="stable"):
+        side = (found.samples[row], bool(found.right[row] < UNKNOWN_SIDE))
+        if found.confidence[row].any() and len(surest.get(side, ())) < wanted[side]:
+            hand = FoundHand(
+                keypoints_px=found.keypoints_px[row],
+                confidence=found.confidence[row],
+                right=float(not side[1]),
             )
+            surest.setdefault(side, []).append(hand)
+    sizes_px = {video.images[image].name: size for image, size in video.sizes_px.items()}
+    return [
+        DetectedHands(
+            name=f"{video.name}/{_SIDES[is_left]}",
+            is_video=True,
+            found=table_of(
+                {name: surest.get((name, is_left), []) for name in names},
+                detector=found.detector,
+                version=found.version,
+            ),
+            images={path.name: path for path in video.images.values()},
+            sizes_px=sizes_px,
+            cameras={
+                name: assumed_intrinsics_px(*size).astype(np.float32)
+                for name, size in sizes_px.items()
+            },
         )
-    return sides
+        for is_left in (False, True)
+    ]
 
 
 def _notes(counts: _Counts, videos: Sequence[_Video], rows: int) -> dict[str, str]:
@@ -355,8 +347,8 @@ def _notes(counts: _Counts, videos: Sequence[_Video], rows: int) -> dict[str, st
     }
     if unfound := hands - rows:
         notes["hands"] = (
-            f"of {hands:,} annotated hands {unfound:,} were not found by the detector, on their "
-            "side, and are left out"
+            f"of {hands:,} annotated hands {unfound:,} are left out: not found on their side, "
+            "surely and steadily enough"
         )
     return notes
 

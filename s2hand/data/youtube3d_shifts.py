@@ -7,11 +7,13 @@ elsewhere; then the image of a number shows another moment than its annotation.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from s2hand.data.tracks import VideoHands
+from s2hand.data.extents import is_located
+from s2hand.data.tracks import DetectedHands
 from s2hand.data.youtube3d_files import AnnotatedHand
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
 
@@ -52,7 +54,7 @@ def annotated_tips(hand: AnnotatedHand, stored_px: tuple[int, int]) -> Annotated
 
 
 def comparison_notes(
-    videos: Mapping[str, tuple[Sequence[AnnotatedTips], Sequence[VideoHands]]],
+    videos: Mapping[str, tuple[Sequence[AnnotatedTips], Sequence[DetectedHands]]],
 ) -> dict[str, str]:
     """Say of which videos the detections do not lie at the annotated vertices.
 
@@ -109,7 +111,7 @@ def _shift(distances: Mapping[int, Float[np.ndarray, "pairs"]]) -> int:
 
 
 def _distances(
-    annotated: Sequence[AnnotatedTips], found: Sequence[VideoHands]
+    annotated: Sequence[AnnotatedTips], found: Sequence[DetectedHands]
 ) -> dict[int, Float[np.ndarray, "pairs"]]:
     """Return the distances of fingertips, in shares of the extent, for each shift of frames."""
     detected = {
@@ -130,14 +132,13 @@ def _distances(
     return {shift: np.array(values) for shift, values in found_at.items()}
 
 
-def _alone(hands: VideoHands) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    frames, counts = np.unique(hands.frames, return_counts=True)
-    single = set(frames[counts == 1].tolist())
-    for frame, keypoints_px, confidence in zip(
-        hands.frames.tolist(), hands.keypoints_px, hands.confidence, strict=True
-    ):
-        if frame in single:
-            yield frame, keypoints_px, confidence
+def _alone(hands: DetectedHands) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    found = hands.found
+    counts = Counter(found.samples)
+    for row in np.flatnonzero(is_located(found.confidence)):
+        sample = found.samples[row]
+        if counts[sample] == 1:
+            yield int(Path(sample).stem), found.keypoints_px[row], found.confidence[row]
 
 
 def _listed(names: Sequence[str]) -> str:

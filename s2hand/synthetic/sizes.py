@@ -104,11 +104,11 @@ IN_THE_WILD_SIZES: Mapping[SizeName, SyntheticSize] = MappingProxyType(
         "demo": {
             "in_the_wild": NamespaceSize(
                 images=0,
-                sequences=40,
-                min_frames=8,
-                max_frames=36,
+                sequences=32,
+                min_frames=12,
+                max_frames=48,
                 length_skew=4.0,
-                subjects=40,
+                subjects=32,
                 backgrounds=60,
                 objects=1,
             )

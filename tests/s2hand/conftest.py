@@ -169,7 +169,7 @@ def make_ho3d(tmp_path: Path) -> Callable[..., Path]:
 def make_youtube3d(tmp_path: Path) -> Callable[..., Path]:
     """Write two videos, with both hands and with a left one, annotated at twice the stored size."""
 
-    def make(count: int = 6, size: tuple[int, int] = (160, 90)) -> Path:
+    def make(count: int = 8, size: tuple[int, int] = (160, 90)) -> Path:
         random = np.random.default_rng(2)
         camera = np.array([[160.0, 0, size[0] / 2 - 0.5], [0, 160, size[1] / 2 - 0.5], [0, 0, 1]])
         root = tmp_path / "youtube3d"
@@ -237,7 +237,7 @@ def make_youtube3d(tmp_path: Path) -> Callable[..., Path]:
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Write two pictures and a clip of both hands, with what was detected in them."""
 
-    def make(count: int = 4) -> Path:
+    def make(count: int = 8) -> Path:
         random = np.random.default_rng(3)
         root = tmp_path / "my pictures"
         sizes = {"one.jpg": (100, 60), "two.png": (64, 64)}

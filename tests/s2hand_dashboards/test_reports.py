@@ -129,6 +129,25 @@ def test_contrasts_in_one_column_leave_no_column_empty(store: ResultStore) -> No
     assert "score" in page.one("dialog", id=f"card-{number}").text
 
 
+def test_every_figure_stands_below_its_own_title(store: ResultStore) -> None:
+    """Also where one that is seen at once follows one that is folded away."""
+    other = replace(PLAN.columns[1], metric="test/other", label="other")
+    write_table(store, replace(PLAN, columns=(PLAN.columns[0], other), contrasts=()))
+    page = page_of(store)
+    figures = data(page, "figures")
+    x_titles = {
+        figure.one("figcaption").text: figures[int(figure.one("div").attributes["data-figure"])][
+            "layout"
+        ]["xaxis"]["title"]["text"]
+        for figure in page.all("figure")
+    }
+    assert x_titles["Worst <points> (test set)"] == "threshold [px]"  # whose area is a column
+    assert x_titles["PCK of points (test set)"] == "threshold [mm]"
+    assert x_titles["train/loss"] == "epoch"
+    (folded,) = [each for each in page.all("details") if "PCK of points" in each.text]
+    assert "Worst" not in folded.text
+
+
 @pytest.mark.parametrize("name", ["tiny", "grid"])
 def test_a_page_is_small_and_asks_nothing_of_the_network(measured: ResultStore, name: str) -> None:
     page_of(measured, name)

@@ -9,6 +9,7 @@ import pytest
 from test_cli import SCALE, TABLE, call
 from tiny_experiment import TinyExperiment
 
+from s2hand_platform.cli.endings import EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
 from s2hand_platform.runs.imports import import_row
 from s2hand_platform.runs.place import Place
@@ -16,6 +17,7 @@ from s2hand_platform.runs.tables import plan_to_show, show_table
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.tables import MeasuredTable
+from s2hand_platform.tables.kept import command_of
 
 W = [1.5, -2.0, 1.0]
 """Half too high everywhere: the truth is 1 - 2x + x²."""
@@ -76,6 +78,32 @@ def test_the_command_scores_and_keeps_a_row(
     assert (card["kind"], card["trained"], card["measured_on"]) == ("imported", None, "made curves")
     assert list(card["evaluators"]) == ["tiny-1"]
     assert card["what"][0].startswith("predictions that somebody made elsewhere")
+
+
+def test_a_table_of_two_sets_takes_several_words_in_any_order(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TABLE.replace('label = "Flat"', 'label = "Flat"\ndataset = "line"')
+    (project / "sweeps" / "tables" / "two.toml").write_text(text[: text.index("[[contrasts]]")])
+    words = ("--data", "line=here", "--data", "curve=there")
+    assert call(monkeypatch, "run", "two", *words, "--without-ray") == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "table", "two", *words[2:], *words[:2], "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    kinds = {row["label"]: row["kind"] for row in shown["rows"]}
+    assert kinds == {
+        "zero (curve)": "baseline", "zero (line)": "baseline", "Flat": "measured",
+        "Curved": "measured",
+    }  # fmt: skip
+    store = ResultStore(project / "workspace" / "store")
+    plan = store.latest_table_plan("two")
+    assert plan is not None
+    assert plan.label == "curve=there + line=here (full)"
+    assert [row.settings["points.source"] for row in plan.rows] == ["here", "there"]
+    assert command_of(plan) == (
+        "s2hand run two --data curve=there --data line=here --scale full --device cpu"
+    )
+    assert call(monkeypatch, "table", "two", "--data", "line=here") == EXIT_USER_ERROR
 
 
 def test_a_row_of_one_label_is_replaced_and_another_stands_beside(

@@ -1,11 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tiny_experiment import TinyExperiment
 from tiny_tables import FULL, STRAIGHT, persisted, table
 
+from s2hand_platform.cli.shown import print_plan
 from s2hand_platform.experiments.protocol import StageReport
 from s2hand_platform.planning.plan import Member, Plan
 from s2hand_platform.planning.planner import plan_points, plan_table, plan_tables
@@ -28,6 +30,21 @@ def test_rows_run_through_their_seeds(tiny: TinyExperiment, store: ResultStore) 
     assert plan.trials[0].reason == "never run with this configuration and seed"
     assert plan.estimated_hours is None
     assert len({trial.trial_id for trial in plan.trials}) == 6
+
+
+def test_a_plan_tells_what_a_scale_leaves_out(
+    tiny: TinyExperiment, store: ResultStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, part = table("whole"), replace(table("part"), left_out="Without row 'long' (epochs).")
+    plan = plan_tables([whole, part], tiny, store, [0])
+    assert plan.left_out == ("Without row 'long' (epochs).",)
+    print_plan(plan)
+    assert "to run; cost: unknown, as one was never run\nWithout row 'long' (epochs).\n" in (
+        capsys.readouterr().out
+    )
+    kept = persisted(part, plan_table(part, tiny, store, [0]), tiny)
+    assert kept.notes == ("Without row 'long' (epochs).",)
+    assert persisted(whole, plan_table(whole, tiny, store, [0]), tiny).notes == ()
 
 
 def test_each_seed_starts_once_before_its_other_rows(
@@ -212,4 +229,6 @@ def test_a_plan_is_plain_data(tiny: TinyExperiment, store: ResultStore, record: 
         ],
         "num_to_run": 1,
         "estimated_hours": 0.5,
+        "left_out": [],
+        "looks": [],
     }

@@ -163,7 +163,7 @@ def test_a_synthetic_set_of_an_earlier_version_is_refused(tmp_path: Path) -> Non
         ("ho3d=nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder"),
         ("ho3d=a ho3d=b", "data: 'a' and 'b' are both given for one set; leave one out"),
         ("synthetic nowhere", "'synthetic' and 'nowhere' are both given for one set"),
-        ("ho4d=a", "youtube3d, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
+        ("ho4d=a", "youtube3d, folder, got 'ho4d=a'; a folder of this name is ./ho4d=a"),
         ("ho3d=", "must be NAME=FOLDER"),
         ("ho3d", "put the official download there, or give its folder in the place of the name"),
         ("nowhere", "expected the ho3d set at nowhere, there is nothing; give a folder in the"),
@@ -295,6 +295,7 @@ def test_notes_and_curves_of_every_set_reach_the_result(
     for split in ("train", "test", "validation"):
         monkeypatch.setattr(evaluation, f"load_{split}", lambda _, split=split: table(split))
     monkeypatch.setattr(evaluation, "_Split", Split)
+    monkeypatch.setattr(evaluation, "_readable", lambda table, _: table)
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     monkeypatch.setattr(evaluation, "curves_of", curves_of)
     pictures = {"input": b""}

@@ -15,7 +15,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from s2hand.config import PRESETS, ModelConfig
+from s2hand.config import PRESETS, DataConfig, ModelConfig
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import CheckpointError, DataError
 from s2hand.evaluation import evaluate_model
@@ -28,7 +28,7 @@ from s2hand.model import S2Hand
 from s2hand.trained_model import ModelRecord, save_model
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import official
+from s2hand_platform.experiments.s2hand import S2HandExperiment, official
 
 COUNT, SIZE = 4, 48
 CAMERA = np.array([[120.0, 0, 23.5], [0, 120, 23.5], [0, 0, 1]])
@@ -239,3 +239,25 @@ def test_a_submission_appears_whole_or_not_at_all(
     short = run("--data", f"freihand={freihand}", "--predictions", tmp_path / "pred.zip")
     assert isinstance(short.exception, DataError)
     assert "end before 00000000, 00000001, 00000002, 00000003 (4 of 4)" in str(short.exception)
+
+
+@pytest.mark.parametrize("name", ["freihand", "ho3d"])
+def test_a_row_of_somebody_s_predictions_has_the_scores_that_the_command_prints(
+    run: Callable[..., Result], name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    root = request.getfixturevalue(name)
+    joints, vertices = true_hands()
+    joints = joints + np.random.default_rng(0).normal(scale=0.004, size=joints.shape)
+    if name == "ho3d":  # its server's order, and its frame
+        joints, vertices = joints[:, HO3D_FROM_OPENPOSE] * [1, -1, -1], vertices * [1, -1, -1]
+    (tmp_path / "theirs.json").write_text(json.dumps([joints.tolist(), vertices.tolist()]))
+    printed = scores_of(run("--data", f"{name}={root}", "--predictions", "theirs.json", "--json"))
+    config = replace(CONFIG, data=DataConfig(dataset=name, root=str(root)))
+    kept = S2HandExperiment().measure_predictions(config, tmp_path / "theirs.json")
+    assert kept.evaluator_id == printed["evaluator"]
+    assert {path: value for path, value in kept.metrics.items() if np.isfinite(value)} == {
+        f"test/{metric}": each["value"]
+        for metric, each in printed["metrics"].items()
+        if each["value"] is not None
+    }
+    assert kept.metrics["test/pa_mpjpe_cm"] > 0.1

@@ -278,7 +278,7 @@ def test_stages_that_are_no_json_list_of_stages_are_told(two: ResultStore, text:
 
 FOLDERS = (
     "trials", "metrics", "samples", "curves", "attempts", "compacted", "predictions", "baselines",
-    "plans", "code",
+    "imported", "plans", "code",
 )  # fmt: skip
 
 

@@ -484,7 +484,7 @@ def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evalua
 
 def test_half_written_files_of_yesterday_are_cleared_wherever_they_lie(store: ResultStore) -> None:
     folders = (
-        "attempts", "compacted", "predictions", "baselines", "plans", "code",
+        "attempts", "compacted", "predictions", "baselines", "imported", "plans", "code",
         "trials", "metrics", "samples", "curves",
     )  # fmt: skip
     for folder in folders:

@@ -9,6 +9,7 @@ from s2hand_platform.store.schema import (
     BASELINES,
     CODE,
     DETAILS,
+    IMPORTED,
     PLANS,
     REQUIRED,
     TRIAL_COLUMNS,
@@ -29,7 +30,10 @@ def described(name: str, schema: pa.Schema) -> Iterator[str]:
 def test_columns_units_and_meanings_change_by_decision_only(
     golden: Callable[[str, str], None],
 ) -> None:
-    schemas = {"attempts": ATTEMPTS, "baselines": BASELINES, "plans": PLANS, "code": CODE}
+    schemas = {
+        "attempts": ATTEMPTS, "baselines": BASELINES, "imported": IMPORTED, "plans": PLANS,
+        "code": CODE,
+    }  # fmt: skip
     lines = [line for name, schema in schemas.items() for line in described(name, schema)]
     golden("store/columns.txt", "\n".join(lines) + "\n")
 

@@ -13,10 +13,12 @@ from scipy import stats
 from tiny_tables import PCK
 
 from s2hand_platform.cards import Cards
+from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord, Evaluation, StageReport
 from s2hand_platform.spec.published import PublishedCell
 from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.statistics.intervals import MeanInterval
+from s2hand_platform.store.attempts import AttemptFiles
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.records import Environment
 from s2hand_platform.store.results import ResultStore
@@ -505,6 +507,20 @@ def test_markdown(
     golden(f"tables/tiny_{name}.md", build(measured, plan).to_markdown())
 
 
+def test_a_column_that_no_row_fills_is_told(measured: ResultStore) -> None:
+    look = PlanColumn(label="look", metric="test/look", unit="1", direction="lower")
+    sound = PlanColumn(label="sound", metric="test/sound", unit="1", direction="lower")
+    plan = replace(SYNTHETIC, columns=(*SYNTHETIC.columns, look, sound))
+    told = "Not measured, as no row's model or data have what it takes: "
+    (note,) = [each for each in build(measured, plan).footnotes if each.startswith(told)]
+    assert note == f"{told}look (test/look), sound (test/sound)."
+    assert not any(each.startswith(told) for each in build(measured).footnotes)
+
+
+def test_a_column_is_not_told_before_a_row_is_run(store: ResultStore) -> None:
+    assert not any(each.startswith("Not measured, as") for each in build(store).footnotes)
+
+
 def test_a_damaged_result_is_named(measured: ResultStore) -> None:
     (path,) = (measured.path / "attempts").glob(f"{trial_id('full', 1)}*.parquet")
     path.write_bytes(path.read_bytes()[:-40])
@@ -564,6 +580,24 @@ def test_an_export_does_not_tell_where_data_lies(
     assert again.rows[0].settings == {
         "data.root": "…/sets/ho3d", "list": ["…/a", "b/c"], "epochs": 4, "name": "x"
     }  # fmt: skip
+
+
+def test_an_export_names_settings_that_are_no_document(
+    store: ResultStore, measure: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure("full", 1.5, seed=0)
+    read = AttemptFiles.read
+
+    def damaged(files: AttemptFiles, wanted: Any) -> Any:
+        found = read(files, wanted)
+        place = found.column_names.index("config_json")
+        return found.set_column(place, "config_json", [["{"] * len(found)])
+
+    monkeypatch.setattr(AttemptFiles, "read", damaged)
+    with pytest.raises(
+        StoreError, match=r"the settings of attempt 0 of trial .* are no JSON object"
+    ):
+        export_table(PLAN, store, ResultStore(tmp_path / "export"))
 
 
 def test_an_export_leaves_samples_of_other_columns_behind_and_takes_curves(

@@ -213,6 +213,11 @@ def test_the_demo_leaves_out_what_needs_the_picture_or_the_2d_branch() -> None:
     assert rows["table3"] == ["loc_regu", "plus_ori"]
     assert rows["table4"] == ["unadapted", "s2hand", "temporal", "smooth", "quaternion"]
     assert rows["table9"] == ["unadapted", "s2hand", "quaternion"]
+    assert load("table9").at(demo).left_out == (
+        "Left out at the scale 'demo', which fixes what they set: 'quaternion_ts' "
+        "(losses.weights.texture_shape)."
+    )
+    assert load("table5").at(demo).left_out == ""
     assert rows["table2"] == ["unadapted", "s2hand"]
     assert len(rows["table6"]) == 1 + 4
     for name in TABLES:

@@ -42,6 +42,8 @@ def print_plan(planned: Plan) -> None:
         f"{len(planned.trials)} distinct trials, {len(planned.to_run)} to run{only}; cost: {cost}",
         highlight=False,
     )
+    for sentence in planned.left_out:
+        console.print(escape(sentence), highlight=False)
     if planned.looks:
         _print_looks(console, planned.looks)
 

@@ -53,7 +53,7 @@ def persisted_table(
             PrintedRow(id=row.id, label=row.label, quoted=row.quoted, cells=row.cells)
             for row in (spec.published.rows if spec.published else ())
         ),
-        notes=spec.notes,
+        notes=(*spec.notes, *filter(None, [spec.left_out])),
     )
 
 

@@ -136,6 +136,8 @@ class Plan:
     estimated_hours: float | None = None
     """Wall-clock hours of what is to run, one after the other; a stage that several trials of one
     seed share counts once. None if one was never run."""
+    left_out: tuple[str, ...] = ()
+    """Of each table that the scale cannot measure whole, which rows and why."""
     looks: tuple[PlannedLook, ...] = ()
     """Where a run until decided judges; it stops after any of them. Empty for other runs."""
 
@@ -164,5 +166,6 @@ class Plan:
             "rows": [row.to_json() for row in self.rows],
             "num_to_run": len(self.to_run),
             "estimated_hours": self.estimated_hours,
+            "left_out": list(self.left_out),
             "looks": [asdict(look) for look in self.looks],
         }

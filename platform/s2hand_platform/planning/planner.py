@@ -80,7 +80,12 @@ def plan_tables(
             )
         )
     ordered = _in_order(trials.values())
-    return Plan(trials=ordered, rows=tuple(planned_rows), estimated_hours=known.costs.of(ordered))
+    return Plan(
+        trials=ordered,
+        rows=tuple(planned_rows),
+        estimated_hours=known.costs.of(ordered),
+        left_out=tuple(spec.left_out for spec in specs if spec.left_out),
+    )
 
 
 def plan_points(

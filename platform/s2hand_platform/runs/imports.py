@@ -71,7 +71,7 @@ def _identifier(label: str, spec: TableSpec) -> str:
     if not found:
         raise SpecError([f"--label: must hold letters or digits, got {label!r}"])
     printed = spec.published.rows if spec.published else ()
-    if found in {row.id for row in (*spec.rows, *printed)}:
+    if found in {row.id for row in spec.rows} | {row.id for row in printed}:
         raise SpecError([f"--label: '{label}' is the row '{found}' of {spec.name}; say another"])
     return found
 

@@ -92,6 +92,8 @@ class TableSpec:
     reduced_by: str = ""
     """The scale, where it changes the paper's training."""
     starts_from: Start = ""
+    left_out: str = ""
+    """Which rows the scale cannot measure, and why; empty where it can measure all."""
 
     def dataset_of(self, row: RowSpec) -> str:
         """Name what a row is trained and measured on."""
@@ -112,13 +114,14 @@ class TableSpec:
         """Return the table at a scale, whose base lies over its own and whose notes come last.
 
         Rows that set something else than what the scale fixes go, with the contrasts that name
-        them. The start that a row is of lies over the scale's base, and what starts are without
-        any training comes first, once for each set that rows of theirs are measured on.
+        them; ``left_out`` says so. The start that a row is of lies over the scale's base, and what
+        starts are without any training comes first, once for each set that rows of theirs are
+        measured on.
 
         Raises:
             SpecError: if no row is left, or one has the name of what comes first.
         """
-        rows = tuple(row for row in self.rows if not scale.contradicts(row.overrides))
+        rows = tuple(row for row in self.rows if not scale.contradictions(row.overrides))
         if not rows:
             fixed = ", ".join(f"{path} = {value}" for path, value in scale.fixed.items())
             fault = f"every row sets something else than what the scale '{scale.name}' fixes"
@@ -139,8 +142,17 @@ class TableSpec:
             contrasts=tuple(each for each in self.contrasts if {each.row, each.baseline} <= ids),
             notes=(*self.notes, *scale.notes, *start_notes),
             reduced_by=scale.name if is_reduced else "",
+            left_out=self._left_out(scale),
         )
         return table.over_rows(lambda row: scale.over_base(self.start_of(row)))
+
+    def _left_out(self, scale: "ScaleSpec") -> str:
+        """Name the rows that set something else than what a scale fixes, and what they set."""
+        found = [(row, scale.contradictions(row.overrides)) for row in self.rows]
+        rows = "; ".join(f"'{row.id}' ({', '.join(paths)})" for row, paths in found if paths)
+        return f"Left out at the scale '{scale.name}', which fixes what they set: {rows}." * bool(
+            rows
+        )
 
     def _unadapted(self, rows: Iterable[RowSpec], scale: "ScaleSpec") -> tuple[RowSpec, ...]:
         """Return the rows of what starts are without any training."""
@@ -290,6 +302,8 @@ class ScaleSpec:
         """Return what of them lies over the scale's own base."""
         return lay_over(self.start_of(starts_from).base, self.fixed)
 
-    def contradicts(self, overrides: Mapping[str, Any]) -> bool:
-        """Return whether dotted overrides set something else than what is fixed."""
-        return any(overrides.get(path, value) != value for path, value in self.fixed.items())
+    def contradictions(self, overrides: Mapping[str, Any]) -> tuple[str, ...]:
+        """Name the paths at which dotted overrides set something else than what is fixed."""
+        return tuple(
+            path for path, value in self.fixed.items() if overrides.get(path, value) != value
+        )

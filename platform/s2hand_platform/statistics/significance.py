@@ -88,7 +88,6 @@ def by_symmetry(differences: Sequence[float]) -> SymmetryTests | None:
         np.mean,
         permutation_type="samples",
         n_resamples=_MAX_SIGN_FLIPS,
-        vectorized=True,
         rng=np.random.default_rng(0),
     )
     return SymmetryTests(

@@ -11,6 +11,7 @@ from s2hand_platform.store.records import Environment
 T = TypeVar("T")
 
 _NOTES = TypeAdapter(dict[str, str])
+_CONFIG = TypeAdapter(dict[str, Any])
 _ENVIRONMENT = TypeAdapter(Environment)
 _STAGES = TypeAdapter(tuple[StageReport, ...])
 
@@ -31,6 +32,15 @@ def stages_of(trial_id: str, attempt: int, text: str) -> tuple[StageReport, ...]
         StoreError: if it is no JSON list of stages.
     """
     return _read(_STAGES, text, "stages", "list of stages", trial_id, attempt)
+
+
+def config_of(trial_id: str, attempt: int, text: str) -> dict[str, Any]:
+    """Read an attempt's ``config_json``.
+
+    Raises:
+        StoreError: if it is no JSON object.
+    """
+    return _read(_CONFIG, text, "settings", "object", trial_id, attempt)
 
 
 def environment_of(trial_id: str, attempt: int, text: str) -> Environment:

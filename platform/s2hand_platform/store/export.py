@@ -1,6 +1,5 @@
 """Copies what a table is made of into another store: small enough to stand beside a paper."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from s2hand_platform.identity import canonical_json
 from s2hand_platform.store.attempts import AttemptFiles, Wanted
+from s2hand_platform.store.documents import config_of
 from s2hand_platform.store.files import parquet_files, read_whole, write_replacing
 from s2hand_platform.store.results import BASELINES_FOLDER, ResultStore, baselines_begin_with
 from s2hand_platform.store.schema import ATTEMPTS, BASELINES
@@ -29,7 +29,7 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
         How many attempts were copied.
 
     Raises:
-        StoreError: if a file cannot be written.
+        StoreError: if a file cannot be written, or an attempt's settings are no JSON object.
     """
     trials = frozenset(name for row in plan.rows for name in row.trial_ids.values())
     wanted = Wanted(columns=ATTEMPTS.names, trial_ids=trials)
@@ -37,8 +37,8 @@ def export_table(plan: TablePlan, source: ResultStore, target: ResultStore) -> i
     files = AttemptFiles(target.path, SetAsideRoom(target.path))
     lines = AttemptFiles(source.path, SetAsideRoom(source.path)).read(wanted).to_pylist()
     for line in lines:
-        config = _without_folders(json.loads(line["config_json"]))
-        line["config_json"] = canonical_json(config)
+        config = config_of(line["trial_id"], line["attempt"], line["config_json"])
+        line["config_json"] = canonical_json(_without_folders(config))
         line["samples"] = [
             values
             for values in line["samples"] or ()

@@ -164,9 +164,19 @@ def footnotes(plan: TablePlan, chosen: Selection) -> Iterator[str]:
             f"here on {row.data_title} by the evaluator {row.evaluator_id}; one set of "
             "predictions, so no interval and no verdict."
         )
+    yield from _empty_columns(plan, chosen)
     if any(row.of_other_code for row in chosen.rows):
         yield f"{OTHER_CODE_MARK} of other code, data, device or evaluation than planned."
     yield from chosen.remarks
+
+
+def _empty_columns(plan: TablePlan, chosen: Selection) -> Iterator[str]:
+    """Say which columns no row fills, where rows were run: their models lack what is measured."""
+    measured = {metric for row in chosen.rows for metric, values in row.values.items() if values}
+    empty = [each for each in plan.columns if each.metric not in measured]
+    if measured and empty:
+        listed = ", ".join(f"{each.label} ({each.metric})" for each in empty)
+        yield f"Not measured, as no row's model or data have what it takes: {listed}."
 
 
 def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
@@ -187,13 +197,14 @@ def _about_contrasts(plan: TablePlan, num_seeds: int) -> Iterator[str]:
             "looking. A look is taken when all its seeds have run."
         )
     if primary.tolerance:
+        unit = "" if primary.unit == "1" else f" {primary.unit}"
         share = (
             "within that of the differences"
             if plan.looks
             else f"of at most {100 * ALPHA:.0f} % again"
         )
         yield (
-            f"A difference of less than {primary.tolerance:g} {primary.unit} was declared not to "
+            f"A difference of less than {primary.tolerance:g}{unit} was declared not to "
             f"matter: equivalent is what is shown to be smaller (two one-sided tests, {rule}), "
             f"with a chance of any wrong one {share}."
         )

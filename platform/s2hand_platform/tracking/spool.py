@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from s2hand.files import whole_file
 from s2hand_platform.errors import without_passwords
 
 Operation = Mapping[str, Any]
@@ -124,9 +125,8 @@ class Spool:
             if not lines:
                 self.path.unlink()
             elif 2 * len(lines) < self.path.stat().st_size:
-                temporary = self.path.with_suffix(".tmp")
-                temporary.write_bytes(lines)
-                temporary.replace(self.path)
+                with whole_file(self.path, beside=self.path.with_suffix(".tmp")) as file:
+                    file.write(lines)
 
 
 def _line(operation: Operation) -> bytes:

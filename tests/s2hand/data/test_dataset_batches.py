@@ -513,3 +513,118 @@ def test_a_left_hand_enters_the_network_as_the_right_hand_that_it_is_mirrored_to
 
 def test_a_set_without_left_hands_is_left_as_it_is(sequence):
     assert mirror_left_hands(sequence, np.zeros(4, bool), np.full(4, 320)) is sequence
+
+
+def with_copies(table: FrameTable, folder: Path) -> FrameTable:
+    """Give each frame but the last two more images, of one colour each."""
+    copies = []
+    for row, path in enumerate(table.image_paths):
+        with Image.open(path) as image:
+            size = image.size
+        paths = [folder / f"copy{row}_{n}.png" for n in range(2)]
+        for n, copy in enumerate(paths):
+            Image.new("RGB", size, (40 * (n + 1), 10 * row, 0)).save(copy)
+        copies.append(tuple(paths) if row < len(table) - 1 else ())
+    return replace(table, copies=tuple(copies))
+
+
+def test_copies_are_drawn_anew_in_training_and_never_without(collection, tmp_path):
+    table = with_copies(collection, tmp_path)
+    dataset = FrameDataset(table, 160, augmentation=Augmentation(rotation_deg=0.0))
+    first = FrameDataset(collection, 160).batch(range(4))
+    assert torch.equal(dataset.batch(range(4)).images, first.images)
+
+    def reds(seed: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(seed)
+        batches = [dataset.batch(range(4), generator=generator) for _ in range(60)]
+        return [[round(255 * float(each[0, 0, 0])) for each in b.images] for b in batches]
+
+    drawn = reds(0)
+    assert drawn == reds(0)
+    assert drawn != reds(1)
+    for row in range(3):
+        found = [batch[row] for batch in drawn]
+        shares = [found.count(red) / 60 for red in (0, 40, 80)]
+        assert sum(shares) == 1
+        assert min(shares) > 0.15  # a third each; 1 of 10,000 such rows has less
+    assert {batch[3] for batch in drawn} == {0}
+    # Each copy is its own frame's: greens are ten times the row.
+    batch = dataset.batch([1, 2], generator=torch.Generator().manual_seed(3))
+    for image, row in zip(batch.images, (1, 2), strict=True):
+        is_copy = float(image[0, 0, 0]) > 0
+        greenest = round(255 * float(image[1].max()))
+        assert greenest == 10 * row if is_copy else greenest > 200
+    assert table.select(np.array([3, 1])).copies == (table.copies[3], table.copies[1])
+
+
+def test_a_set_without_copies_draws_the_numbers_that_it_always_drew(collection):
+    without, empty = collection, replace(collection, copies=((),) * 4)
+    batches = [
+        FrameDataset(each, 64).batch(range(4), generator=torch.Generator().manual_seed(5))
+        for each in (without, empty)
+    ]
+    assert torch.equal(batches[0].images, batches[1].images)
+
+
+def test_a_copy_of_another_size_is_refused(collection, tmp_path):
+    table = with_copies(collection, tmp_path)
+    Image.new("RGB", (80, 80)).save(table.copies[1][1])
+    with pytest.raises(DataError, match=r"copy1_1.png: a copy must be as large .* 80x80 and 160x"):
+        FrameDataset(table, 64)
+
+
+def many_images(table: FrameTable, folder: Path, count: int = 100) -> FrameTable:
+    """Repeat a table's frames, each with an image file of its own."""
+    big = table.select(np.arange(count) % len(table))
+    paths = []
+    for row, path in enumerate(big.image_paths):
+        paths.append(folder / f"many{row:03d}.png")
+        paths[-1].write_bytes(path.read_bytes())
+    return replace(big, image_paths=tuple(paths), sample_ids=tuple(map(str, range(count))))
+
+
+@pytest.mark.parametrize("damage", ["header", "pixels", "sixteen bits"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_damaged_image_is_left_out_and_told(collection, tmp_path, damage, cached):
+    table = many_images(collection, tmp_path)
+    path = table.image_paths[7]
+    if damage == "sixteen bits":
+        Image.fromarray(np.zeros((160, 160), np.uint16)).save(path)
+    else:
+        path.write_bytes(path.read_bytes()[: 5 if damage == "header" else 200])
+    cache = tmp_path / "cache" if cached else None
+    dataset = FrameDataset(table, 32, cache_dir=cache)
+    kept = [str(row) for row in range(100) if row != 7]
+    for each in (dataset, FrameDataset(table, 32, cache_dir=cache)):
+        assert list(each.table.sample_ids) == kept
+        assert each.table.notes == {
+            "damaged images": f"1 of 100 cannot be decoded and are left out: "
+            f"{tmp_path.name}/many007.png"
+        }
+        without = FrameDataset(table.select(np.array([6, 8])), 32)
+        assert torch.equal(each.batch([6, 7]).images, without.batch([0, 1]).images)
+        torch.testing.assert_close(
+            each.batch([7]).detected_keypoints_px, without.batch([1]).detected_keypoints_px
+        )
+    table.image_paths[50].write_bytes(b"")
+    with pytest.raises(DataError, match=r"many007.png: image .*; 2 of the 100 images .* up to 1%"):
+        FrameDataset(table, 32, cache_dir=cache)
+
+
+def test_a_missing_image_is_an_error_and_never_left_out(collection, tmp_path):
+    table = many_images(collection, tmp_path)
+    table.image_paths[7].unlink()
+    with pytest.raises(DataError, match=r"many007.png: image is missing"):
+        FrameDataset(table, 32)
+
+
+def test_a_damaged_copy_costs_its_frame_nothing_but_that_copy(collection, tmp_path):
+    table = many_images(with_copies(collection, tmp_path), tmp_path)
+    dataset = FrameDataset(table, 32)
+    original = table.image_paths[0]
+    original.write_bytes(original.read_bytes()[:200])
+    damaged = FrameDataset(table, 32)
+    assert len(damaged.table) == len(dataset.table) == 100
+    # The first copy stands for the original.
+    assert round(255 * float(damaged.batch([0]).images[0, 0].max())) == 40
+    assert "many000.png" in damaged.table.notes["damaged images"]

@@ -57,7 +57,7 @@ def freihand(make_freihand: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def youtube3d(make_youtube3d: Callable[..., Path]) -> Path:
-    root = make_youtube3d(count=2)
+    root = make_youtube3d(count=7)
     path = root / "youtube_train.json"
     content = json.loads(path.read_text())
     for hand in content["annotations"]:
@@ -129,7 +129,7 @@ def test_youtube3d_is_read_or_refused(youtube3d: Path, name: str, data: st.DataO
 def test_a_folder_of_images_is_read_or_refused(
     make_folder: Callable[..., Path], name: str, data: st.DataObject
 ) -> None:
-    root = make_folder(count=2)
+    root = make_folder(count=7)
     camera = [[90.0, 0, 40], [0, 91, 30], [0, 0, 1]]
     (root / "intrinsics.json").write_text(json.dumps({"clip": camera, "one.jpg": camera}))
     table = load_changed(root / name, data, root, lambda: load_folder(root, "train"))

@@ -183,3 +183,35 @@ def test_bones_that_another_file_tells_are_compared(make_freihand):
     path.write_text(json.dumps((1.05 * bones).tolist()))
     with pytest.raises(DataError, match=r"evaluation_xyz.json: only 0% of the middle fingers'"):
         load_freihand(root, "test")
+
+
+def with_recomposed_copies(root: Path, count: int) -> None:
+    for index in range(count, 4 * count):
+        Image.new("RGB", (48, 48)).save(root / "training/rgb" / f"{index:08d}.jpg")
+
+
+def test_recomposed_copies_are_images_of_their_original_s_sample(make_freihand):
+    root = make_freihand(count=5)
+    with_recomposed_copies(root, 5)
+    originals = load_freihand(root, "train")
+    table = load_freihand(root, "train", backgrounds=("gs", "sample", "auto"))
+    assert table.sample_ids == originals.sample_ids
+    assert table.image_paths == originals.image_paths
+    assert originals.copies is None
+    folder = root / "training/rgb"
+    assert table.copies[3] == (folder / "00000013.jpg", folder / "00000018.jpg")
+    np.testing.assert_array_equal(table.detected_keypoints_px, originals.detected_keypoints_px)
+    np.testing.assert_array_equal(table.joints, originals.joints)
+    alone = load_freihand(root, "train", backgrounds=("hom",), max_frames=2)
+    assert alone.image_paths == (folder / "00000005.jpg", folder / "00000006.jpg")
+    assert alone.sample_ids == ("00000000", "00000001")
+    assert alone.copies is None
+
+
+def test_copies_that_are_asked_for_and_missing_are_named(make_freihand):
+    root = make_freihand(count=5)
+    with_recomposed_copies(root, 5)
+    (root / "training/rgb/00000012.jpg").unlink()
+    with pytest.raises(DataError, match=r"rgb/00000012: image .* is missing"):
+        load_freihand(root, "train", backgrounds=("gs", "sample"))
+    assert len(load_freihand(root, "train", backgrounds=("gs", "hom"))) == 5

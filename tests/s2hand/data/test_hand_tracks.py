@@ -1,85 +1,56 @@
-"""Which hands of a video are one."""
+"""Tables of hands that a detector found."""
 
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from s2hand.data.tracks import VideoHands, link_tracks, tracked_table
+from s2hand.data.tracks import DetectedHands, tracked_table
+from s2hand.errors import DataError
+from s2hand.keypoints.hands import FoundHand, table_of
 
-
-def boxes(centres: np.ndarray, side: float = 30.0) -> np.ndarray:
-    """Boxes whose diagonal is 50 at the side of 30 by 40."""
-    half = np.array([side, side * 4 / 3]) / 2
-    return np.concatenate([centres - half, centres + half], axis=1)
+POINTS = np.random.default_rng(0).uniform(20, 60, (21, 2)).astype(np.float32)
 
 
-def test_two_hands_that_move_past_each_other_stay_two():
-    frames = np.repeat(np.arange(10), 2)
-    places = [[20.0 * t, y] for t in range(10) for y in (0, 60)]
-    places[1::2] = [[200 - 20.0 * t, 60] for t in range(10)]
-    tracks = link_tracks(frames, boxes(np.array(places)))
-    assert tracks.tolist() == [0, 1] * 10
-
-
-def test_a_jump_a_long_gap_and_another_size_begin_a_new_track():
-    frames = np.array([0, 1, 2, 3, 8, 14, 15])
-    places = np.array([[0, 0], [24, 0], [50, 0], [50, 0], [50, 0], [50, 0], [50, 0]], float)
-    found = boxes(places)
-    found[-1] = boxes(places[-1:], side=46)[0]
-    # 24 of 50 is under half the extent, 26 over it; 5 frames are bridged, 6 are not.
-    assert link_tracks(frames, found).tolist() == [0, 0, 1, 1, 1, 2, 3]
-
-
-def test_the_nearer_of_two_hands_continues_a_track():
-    frames = np.array([0, 1, 1])
-    found = boxes(np.array([[0.0, 0], [15, 0], [5, 0]]))
-    assert link_tracks(frames, found).tolist() == [0, 1, 0]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 12), st.floats(0, 200), st.floats(0, 200), st.floats(0, 90)),
-        min_size=1,
-        max_size=25,
-    )
-)
-def test_a_track_has_one_hand_a_frame_and_numbers_are_dense(rows):
-    frames = np.array([row[0] for row in rows])
-    low = np.array([row[1:3] for row in rows])
-    found = np.concatenate([low, low + np.array([[row[3]] for row in rows])], axis=1)
-    tracks = link_tracks(frames, found)
-    assert set(tracks) == set(range(max(tracks) + 1))
-    pairs = list(zip(tracks.tolist(), frames.tolist(), strict=True))
-    assert len(set(pairs)) == len(pairs)
-    firsts = [frames[tracks == k].min() for k in range(max(tracks) + 1)]
-    assert firsts == sorted(firsts)
-
-
-def hands_of(right: list[float]) -> VideoHands:
-    count = len(right)
-    random = np.random.default_rng(0)
-    return VideoHands(
+def hands_of(
+    right: list[float], *, is_video: bool = True, confidence: float = 0.5
+) -> DetectedHands:
+    names = [f"f{number}.png" for number in range(len(right), 0, -1)]
+    sure = np.full(21, confidence, np.float32)
+    hands = {
+        name: [FoundHand(keypoints_px=POINTS, confidence=sure, right=each)]
+        for name, each in zip(names, right, strict=True)
+    }
+    return DetectedHands(
         name="V",
-        images=tuple(Path(f"{k}.png") for k in range(count)),
-        frames=np.arange(count)[::-1].copy(),
-        sizes_px=np.tile([100, 80], (count, 1)),
-        keypoints_px=random.uniform(20, 60, (1, 21, 2)).repeat(count, 0).astype(np.float32),
-        confidence=np.full((count, 21), 0.5, np.float32),
-        right=np.array(right, np.float32),
-        intrinsics_px=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+        is_video=is_video,
+        found=table_of(hands, detector="made", version=""),
+        images={name: Path("V") / name for name in names},
+        sizes_px=dict.fromkeys(names, (100, 80)),
+        cameras=dict.fromkeys(names, np.eye(3, dtype=np.float32)),
     )
 
 
-def test_a_track_s_side_is_that_of_the_larger_mean_probability():
-    video = hands_of([0.9, 0.1, 0.2])
-    table = tracked_table([video])
-    assert table.frames.tolist() == [0, 1, 2]
-    assert table.image_paths == video.images[::-1]
+def test_a_track_is_in_the_order_of_its_frames_and_has_one_side():
+    table = tracked_table([hands_of([0.9, 0.1, 0.2, 0.8, 0.3, 0.1, 0.2])])
+    assert table.frames.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert table.image_paths[0] == Path("V/f1.png")
+    assert set(table.sequences) == {"V/0"}
     assert table.is_mirrored.all()
-    np.testing.assert_allclose(
-        table.detected_keypoints_px[..., 0], 99 - video.keypoints_px[..., 0], atol=1e-5
-    )
-    assert tracked_table([hands_of([0.9, 0.1, 0.6])]).is_mirrored is None
-    assert tracked_table([hands_of([0.5])]).is_mirrored is None
+    mirrored = POINTS * np.array([-1, 1]) + np.array([99, 0])
+    np.testing.assert_allclose(table.detected_keypoints_px, np.tile(mirrored, (7, 1, 1)), atol=1e-5)
+    assert tracked_table([hands_of([0.9] * 7)]).is_mirrored is None
+
+
+def test_pictures_stand_alone_each_hand_with_its_own_side():
+    table = tracked_table([hands_of([0.9, 0.1], is_video=False), hands_of([0.9] * 7)])
+    assert table.sample_ids[:3] == ("f2/0/0", "f1/0/0", "V/0/1")
+    assert table.is_mirrored.tolist() == [False, True, *[False] * 7]
+
+
+def test_what_is_brief_or_unsure_is_left_out():
+    pictures = hands_of([0.9, 0.9], is_video=False)
+    assert len(tracked_table([hands_of([0.9] * 6), pictures])) == 2
+    unsure = hands_of([0.9, 0.9], is_video=False, confidence=0.29)
+    with pytest.raises(DataError, match="V, V: no hand was found surely and steadily enough"):
+        tracked_table([hands_of([0.9] * 6), unsure])

@@ -39,9 +39,9 @@ def rows_of(table, name: str) -> list[int]:
 def test_a_sequence_is_one_hand_s_track(root):
     table = load_youtube3d(root, "train")
     assert sorted(set(table.sequences)) == ["vid B/left/0", "vidA/left/0", "vidA/right/0"]
-    assert len(table) == len(set(table.sample_ids)) == 18
+    assert len(table) == len(set(table.sample_ids)) == 24
     for name in set(table.sequences):
-        assert table.frames[rows_of(table, name)].tolist() == list(range(100, 106))
+        assert table.frames[rows_of(table, name)].tolist() == list(range(100, 108))
     assert table.sample_ids[0] == "vidA/right/0/100"
     assert table.image_paths[0] == root / "youtube/vidA/video/frames/100.png"
     assert table.is_cropped
@@ -82,19 +82,23 @@ def test_left_hands_are_mirrored_with_their_pictures(root):
             table.crop_box_px[row], [*expected.min(0), *expected.max(0)], atol=1e-4
         )
     batch = FrameDataset(table, 32).batch(range(len(table)))
-    assert batch.images.shape == (18, 3, 32, 32)
+    assert batch.images.shape == (24, 3, 32, 32)
 
 
 def test_the_camera_is_the_one_that_predict_assumes(root):
     table = load_youtube3d(root, "train")
     expected = [[160, 0, 79.5], [0, 160, 44.5], [0, 0, 1]]
-    np.testing.assert_array_equal(table.intrinsics_px, np.tile(expected, (18, 1, 1)))
+    np.testing.assert_array_equal(table.intrinsics_px, np.tile(expected, (24, 1, 1)))
 
 
 def test_the_surest_detections_of_the_side_are_taken(root):
     def change(content):
-        wrong = dict(content["hands"][0], points=[80.0, 45.0, 0.3] * 21)
-        content["hands"] = [wrong, *content["hands"]]
+        others = []
+        for hand in content["hands"]:
+            points = np.array(hand["points"]).reshape(21, 3)
+            points = points * np.array([1, 1, 0.6]) + np.array([0, 9, 0])
+            others.append({**hand, "points": points.ravel().tolist()})
+        content["hands"] = [*others, *content["hands"]]
 
     before = load_youtube3d(root, "train")
     change_json(root / "keypoints/vidA.json", change)
@@ -103,28 +107,30 @@ def test_the_surest_detections_of_the_side_are_taken(root):
     # A second right hand that is annotated gets the second detection.
 
     def annotate(content):
-        content["annotations"].append(dict(content["annotations"][0], id=999))
+        rights = [hand for hand in content["annotations"] if not hand["is_left"]]
+        content["annotations"] += [dict(hand, id=999 + hand["id"]) for hand in rights]
 
     change_json(root / "youtube_train.json", annotate)
-    assert len(load_youtube3d(root, "train")) == 19
+    assert len(load_youtube3d(root, "train")) == 32
 
 
-def test_what_is_missing_or_not_found_is_counted(root):
+def test_what_is_missing_or_not_found_is_counted(make_youtube3d):
+    root = make_youtube3d(count=12)
     (root / "youtube/vidA/video/frames/103.png").unlink()
     shutil.rmtree(root / "youtube/vid B")
 
     def change(content):
         content["hands"] = [hand for hand in content["hands"] if hand["sample"] != "104.png"]
-        content["hands"][0]["points"] = [0.0, 0.0, 0.0] * 19 + [10.0, 10.0, 0.9] * 2
+        content["hands"][0]["points"] = [10.0, 10.0, 0.2] * 21
 
     change_json(root / "keypoints/vidA.json", change)
     table = load_youtube3d(root, "train")
-    assert len(table) == 7
+    assert len(table) == 19
     assert table.notes == {
         "videos": "1 of 2 are missing and left out",
-        "images": "7 of 12 are missing and left out",
-        "hands": "of 10 annotated hands 3 were not found by the detector, on their side, and are "
-        "left out",
+        "images": "13 of 24 are missing and left out",
+        "hands": "of 22 annotated hands 3 are left out: not found on their side, surely and "
+        "steadily enough",
     }
     assert load_youtube3d(root, "train", max_frames=2).sample_ids == table.sample_ids[:2]
 
@@ -148,10 +154,10 @@ def test_annotations_are_brought_to_the_size_of_the_images(root):
     checked = check_set(root, "youtube3d")[0]
     assert checked.is_usable
     assert checked.notes == {
-        "detections at the annotated hands": "100% of 18 hands' fingertips lie within 0.2 of the "
+        "detections at the annotated hands": "100% of 24 hands' fingertips lie within 0.2 of the "
         "hand's extent of the annotated vertices"
     }
-    assert checked.release.startswith("no published YouTube-3D-Hands: 18 frames")
+    assert checked.release.startswith("no published YouTube-3D-Hands: 24 frames")
 
 
 @pytest.mark.parametrize("shift", [-3, 2])
@@ -202,7 +208,7 @@ def test_every_fault_is_told(root):
     }
     assert found == {
         "youtube_train.json": (1, 0, 0, True),
-        "images": (10, 1, 1, False),
+        "images": (14, 1, 1, False),
         "detections": (0, 1, 1, True),
     }
     assert not checked.is_usable
@@ -227,7 +233,7 @@ def test_every_file_that_is_read_is_checked_and_hashed(root):
 def test_it_is_trained_on_and_not_measured_on(root, make_ho3d):
     data = DataConfig(dataset="youtube3d", root=str(root))
     config = S2HandConfig(data=data)
-    assert len(load_train(config)) == 18
+    assert len(load_train(config)) == 24
     with pytest.raises(DataError, match="has no true hands in metres to measure on"):
         evaluation_source(config)
     held_out = replace(config, data=replace(data, validation_fraction=0.5))
@@ -256,7 +262,7 @@ def test_the_lists_may_stand_in_either_order_beside_others(root, tmp_path):
     path.write_text(json.dumps(turned | {"images": content["images"]}, indent=2))
     expected = list(read_annotations(root / "youtube_train.json", with_vertices=True))
     found = list(read_annotations(path, with_vertices=True))
-    assert len(found) == 18
+    assert len(found) == 24
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours.id, ours.image, ours.is_left) == (theirs.id, theirs.image, theirs.is_left)
         np.testing.assert_array_equal(ours.vertices_px, theirs.vertices_px)

@@ -21,7 +21,7 @@ from s2hand.synthetic.namespaces import posture_examples
 from s2hand.synthetic.picture import PaintedHand
 
 COUNTS = NamespaceSize(
-    images=0, sequences=3, min_frames=2, max_frames=3, subjects=2, backgrounds=2, objects=1
+    images=0, sequences=3, min_frames=7, max_frames=8, subjects=2, backgrounds=2, objects=1
 )
 PX = 32
 

@@ -36,25 +36,28 @@ def evaluate_training(config: S2HandConfig, context: TrialContext) -> Evaluation
         device=context.device,
     )
     tables = _evaluation_tables(config, with_train="heatmaps" in model.outputs)
-    train = tables["train"] if "train" in tables else load_train(config)  # for its notes alone
     held_out = load_validation(config)
     if held_out is not None:
         tables["validation"] = held_out
     results, curves, drawn = {}, {}, {}
+    read: dict[str, FrameTable] = {}
     kept = KEPT_SPLITS if config.runtime.keep_predictions else ()
     for split, table in tables.items():
         # Of training frames only what a table shows: motion (Table 5), keypoints (Figure 6).
         outputs = model.outputs & {"hand", "heatmaps"} if split == "train" else model.outputs
         part = _Split(table, config)
+        read[split] = part.frames.table
         predictions = part.predict(model, outputs=outputs)
-        results[split] = evaluate(predictions, part.frames.table)
-        curves[split] = curves_of(predictions, part.frames.table)
+        results[split] = evaluate(predictions, read[split])
+        curves[split] = curves_of(predictions, read[split])
         if split in kept:
             drawn[split] = draw(model, part.frames)
-    extra = load_extra(config)
+    # What else was trained on, for its notes alone.
+    train = read.pop("train", None) or _readable(load_train(config), config)
+    extra = [_readable(table, config) for table in load_extra(config)]
     notes = _clip_notes(config, (train, *extra))
-    read = {"train": train, **tables}
-    read |= dict(zip(config.data.extra_datasets, extra, strict=True))
+    for name, table in zip(("train", *config.data.extra_datasets), (train, *extra), strict=True):
+        read[name] = table
     for name, table in read.items():
         notes |= {f"{subject} ({name} set)": text for subject, text in table.notes.items()}
     return replace(
@@ -69,8 +72,9 @@ def evaluate_mean_pose(config: S2HandConfig) -> Evaluation:
     hand = load_hand_model(config.model.hand_model or None)
     return join(
         {
-            split: evaluate(mean_pose_predictions(hand, len(table.sample_ids)), table)
-            for split, table in _evaluation_tables(config, with_train=False).items()
+            split: evaluate(mean_pose_predictions(hand, len(table)), table)
+            for split, loaded in _evaluation_tables(config, with_train=False).items()
+            for table in [_readable(loaded, config)]
         }
     )
 
@@ -105,6 +109,11 @@ class _Split:
         return predict_frames(
             Predictor(model), self.frames, batch_size=self._batch_size, outputs=outputs
         )
+
+
+def _readable(table: FrameTable, config: S2HandConfig) -> FrameTable:
+    """Return the frames whose images can be decoded, with a note on the others."""
+    return FrameDataset.from_config(table, config).table
 
 
 def _evaluation_tables(config: S2HandConfig, *, with_train: bool) -> dict[str, FrameTable]:

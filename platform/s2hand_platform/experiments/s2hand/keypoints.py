@@ -86,7 +86,7 @@ def detect(
         bool,
         typer.Option(
             "--one-confidence",
-            help="Give all points of a hand its presence, without four more looks: ONE_TIMES.",
+            help="Give all points of a hand its presence: half the time, without four more looks.",
         ),
     ] = False,
     detector: Annotated[
@@ -139,8 +139,8 @@ def detect(
         )
     _write(table, target, layout, side, faults)
     shutil.rmtree(kept)
-    is_parquet = layout == "parquet"
-    _tell_faults(list(faults.values()), elsewhere="the column fault" if is_parquet else "")
+    elsewhere = "the column fault" if layout == "parquet" else ""
+    _tell_faults(list(faults.values()), elsewhere=elsewhere)
 
 
 @keypoints_app.command("convert")

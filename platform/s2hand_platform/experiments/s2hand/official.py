@@ -178,7 +178,7 @@ def score_model(
         batch_size=runtime.evaluation_batch_size,
         outputs=model.outputs if _has_truth(table) else HAND_ALONE,
     )
-    return _scored(checkpoint, source, table, predictions)
+    return _scored(checkpoint, source, frames.table, predictions)
 
 
 def score_file(path: Path, source: Source) -> Scored:
