@@ -1,7 +1,9 @@
 """The commands that use a trained model: on pictures of all kinds, and as ONNX."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -233,6 +235,30 @@ def test_the_detector_can_be_switched_off(detector: Path, tmp_path: Path) -> Non
         assert ("whole picture is taken" in done.output) is (found_by == "picture")
         table = pq.read_table(output / "hands.parquet").to_pylist()
         assert [row["found_by"] for row in table] == [found_by]
+
+
+def test_another_detector_is_used_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_where_hands_are(_picture: np.ndarray) -> list[FoundHand]:
+        far = np.full((21, 2), np.nan, np.float32)
+        return [FoundHand(keypoints_px=far, confidence=np.ones(21, np.float32), right=1.0)]
+
+    good, bad = FoundByBrightness(tmp_path), FoundByBrightness(tmp_path)
+    bad.find_hands = none_where_hands_are
+    module = SimpleNamespace(good=lambda: good, bad=lambda: bad)
+    monkeypatch.setitem(sys.modules, "their_detector", module)
+    pictures = saved(tmp_path / "in", two=2)
+    done = call("predict", pictures, "-o", tmp_path / "a", "--detector", "their_detector:good")
+    assert done.exit_code == 0, done.output
+    assert "two.png: 2 hands" in done.output
+    done = call("predict", pictures, "-o", tmp_path / "b", "--detector", "their_detector:bad")
+    assert done.exit_code == 1
+    assert "two.png: left out: hand 0 of the detector bright must have finite" in done.output
+    for option in (["--no-detector"], ["--box", "1,1,9,9"]):
+        done = call("predict", pictures, "-o", tmp_path / "c", "--detector", "a:b", *option)
+        assert isinstance(done.exception, SpecError)
+        assert "goes without --no-detector and --box" in str(done.exception)
 
 
 def test_it_is_said_why_there_is_no_detector(

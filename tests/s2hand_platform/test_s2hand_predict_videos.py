@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import trimesh
@@ -16,7 +17,7 @@ from s2hand.keypoints.hands import FoundHand
 from s2hand.reconstruction import PictureHand
 from s2hand.videos import VideoReader, VideoWriter
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import finding, prediction, video_prediction
+from s2hand_platform.experiments.s2hand import finding, hand_files, prediction, video_prediction
 
 pytest.importorskip("av", reason="needs the extra video")
 
@@ -130,6 +131,20 @@ def test_batches_change_nothing(
         for row, expected in zip(table, tables[0], strict=True):
             assert (row["frame"], row["track"]) == (expected["frame"], expected["track"])
             np.testing.assert_allclose(row["vertices"], expected["vertices"], atol=1e-5)
+
+
+def test_rows_come_back_from_a_table_of_many_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    schema = pa.schema([pa.field("number", pa.int64())])
+    with hand_files.open_table(path, schema) as add:
+        for number in range(600):
+            add([{"number": number}] if number % 3 else [])
+    expected = [number for number in range(600) if number % 3]
+    assert pq.read_table(path)["number"].to_pylist() == expected
+    assert pq.ParquetFile(path).num_row_groups == 2  # 256 rows, then the rest
+    with hand_files.open_table(path, schema):
+        pass
+    assert pq.read_table(path).num_rows == 0
 
 
 def test_one_frame_s_failure_does_not_stop_the_rest(

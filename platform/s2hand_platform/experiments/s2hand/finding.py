@@ -1,5 +1,6 @@
 """Where hands are looked for: where a detector finds them, in a given box, or everywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from jaxtyping import UInt8
 from s2hand.errors import ConfigurationError
 from s2hand.keypoints.detector.mediapipe import MediaPipeHands
 from s2hand.keypoints.detector.models import HOW
-from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandDetector
+from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandDetector, require_hand
 from s2hand.reconstruction import box_of
 
 Box = tuple[float, float, float, float]
@@ -59,7 +60,19 @@ class HandFinder:
         """Return the places of a picture's hands, the surest first."""
         if self.detector is None:
             return [self.same_place]
-        return [self.place_of(hand) for hand in self.detector.find_hands(picture)]
+        return [self.place_of(hand) for hand in self.detect(picture)]
+
+    def detect(self, picture: UInt8[np.ndarray, "height width 3"]) -> Sequence[FoundHand]:
+        """Return the hands that the detector finds.
+
+        Raises:
+            DataError: If what it finds is no hand.
+        """
+        assert self.detector is not None
+        hands = self.detector.find_hands(picture)
+        for number, hand in enumerate(hands):
+            require_hand(f"hand {number} of the detector {self.detector.name}", hand)
+        return hands
 
     def place_of(self, hand: FoundHand, *, is_left: bool | None = None) -> Place:
         """Return a detected hand's place; its side is that of all, or the given, or its own."""
@@ -72,15 +85,21 @@ class HandFinder:
 
 
 def choose_finder(
-    folder: Path, *, box_px: Box | None, is_left: bool | None, use_detector: bool
+    folder: Path,
+    *,
+    box_px: Box | None,
+    is_left: bool | None,
+    other: HandDetector | None,
+    use_detector: bool,
 ) -> tuple[HandFinder, str]:
-    """Take a given box, or else the detector, or else the whole picture.
+    """Take a given box, or else a detector, or else the whole picture.
 
     Args:
-        folder: Where the detector's models are, if they are.
+        folder: Where the models of the project's detector are, if they are.
         box_px: The box.
         is_left: As in ``HandFinder``.
-        use_detector: Whether it may be used.
+        other: A detector in the place of the project's.
+        use_detector: Whether a detector may be used.
 
     Returns:
         The finder, and what to say of it.
@@ -94,11 +113,15 @@ def choose_finder(
     told = "no --box: the whole picture is taken for the hand"
     if not use_detector:
         return whole, told
-    if not folder.is_dir():
+    detector: HandDetector
+    if other is not None:
+        detector = other
+    elif not folder.is_dir():
         return whole, f"{told}; no hand detector in {folder} finds hands ({HOW})"
-    try:
-        detector = MediaPipeHands(folder)
-    except ConfigurationError as error:
-        return whole, f"{told}; {error}"
+    else:
+        try:
+            detector = MediaPipeHands(folder)
+        except ConfigurationError as error:
+            return whole, f"{told}; {error}"
     finder = HandFinder(detector=detector, is_left=is_left)
     return finder, f"hands: found by the detector {finder.detector_name}"

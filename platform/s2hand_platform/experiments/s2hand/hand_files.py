@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +24,7 @@ from s2hand_platform.experiments.s2hand.finding import HandFinder, Place
 
 _FORMAT = "s2hand-hands/1"
 _PARAMETERS = ("betas", "hand_pose_pca", "hand_pose", "global_orient", "transl", "scale")
+_ROWS_AT_ONCE = 256
 _NUMBERED = re.compile(r"(?:hand|side)_(\d+)\.(?:obj|ply|glb|png)")
 
 _SIZES = {
@@ -50,6 +51,8 @@ PICTURE_SCHEMA = pa.schema(
     ]
 )
 """A row is a hand; ``hand`` is its number in the picture."""
+
+AddRows = Callable[[Sequence[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,15 +191,28 @@ def hand_row(
 
 
 @contextmanager
-def open_table(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Open a Parquet file for rows that come in pieces; it appears whole or not at all."""
+def open_table(path: Path, schema: pa.Schema) -> Iterator[AddRows]:
+    """Open a Parquet file for rows that come in pieces; it appears whole or not at all.
+
+    Rows are written many at once: of each piece Parquet keeps a description in memory.
+
+    Yields:
+        What adds rows.
+    """
+    waiting: list[dict[str, Any]] = []
     with whole_file(path) as file, pq.ParquetWriter(file, schema) as writer:
-        yield writer
 
+        def write() -> None:
+            writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
+            waiting.clear()
 
-def add_rows(table: pq.ParquetWriter, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows to an open table."""
-    table.write_table(pa.Table.from_pylist(list(rows), schema=table.schema))
+        def add(rows: Sequence[dict[str, Any]]) -> None:
+            waiting.extend(rows)
+            if len(waiting) >= _ROWS_AT_ONCE:
+                write()
+
+        yield add
+        write()
 
 
 def _png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:

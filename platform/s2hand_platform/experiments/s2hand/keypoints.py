@@ -112,8 +112,10 @@ def detect(
 
     target, layout = _free_place(output, layout, "hands")
     paths = list_pictures(local_path(images, "IMAGES").absolute())
+    if detector and (is_crop or one_confidence):
+        raise SpecError(["--detector: goes without --crops and --one-confidence; leave them out"])
     look = LookAt(
-        open=_other_detector(detector, is_crop=is_crop, one_confidence=one_confidence)
+        open=other_detector(detector)
         if detector
         else partial(
             mediapipe.MediaPipeHands,
@@ -209,18 +211,14 @@ def detector_folder(workspace: Workspace) -> Path:
     return workspace.root / "detector"
 
 
-def _other_detector(
-    place: str, *, is_crop: bool, one_confidence: bool
-) -> "Callable[[], HandDetector]":
-    """Find what opens a detector of the user's own.
+def other_detector(place: str) -> "Callable[[], HandDetector]":
+    """Find what opens a detector of the user's own, by MODULE:NAME.
 
     Raises:
-        SpecError: If nothing is there, or options of MediaPipe's are given.
+        SpecError: If nothing is there.
     """
     from s2hand.keypoints.hands import HandDetector
 
-    if is_crop or one_confidence:
-        raise SpecError(["--detector: goes without --crops and --one-confidence; leave them out"])
     module, _, name = place.partition(":")
     expected = f"--detector: must be MODULE:NAME of what opens a hand detector, got '{place}'"
     try:

@@ -15,7 +15,7 @@ from s2hand.files import is_file, is_folder, what_lies_at
 from s2hand_platform.common_options import VerboseOption, WorkspaceOption
 from s2hand_platform.devices import choose_device_type
 from s2hand_platform.errors import SpecError
-from s2hand_platform.experiments.s2hand.keypoints import detector_folder
+from s2hand_platform.experiments.s2hand.keypoints import detector_folder, other_detector
 from s2hand_platform.paths import local_path
 from s2hand_platform.workspace import Workspace
 
@@ -44,13 +44,16 @@ def predict(
             help="Pixels around the one hand, with room; else the detector finds all hands.",
         ),
     ] = None,
-    use_detector: Annotated[
-        bool,
+    detector: Annotated[
+        str | None,
         typer.Option(
-            "--detector/--no-detector",
-            help="Without detector and --box the whole picture is the hand.",
+            metavar="MODULE:NAME", help="Another detector: what opens it, called without arguments."
         ),
-    ] = True,
+    ] = None,
+    no_detector: Annotated[
+        bool,
+        typer.Option("--no-detector", help="Without --box the whole picture is the hand."),
+    ] = False,
     left: Annotated[
         bool | None,
         typer.Option("--left/--right", help="All are left or right hands; else by the detector."),
@@ -71,10 +74,12 @@ def predict(
 ) -> None:
     """Reconstruct the hands in pictures and videos: drawings, meshes, JSON and Parquet.
 
-    The detector is MediaPipe's (`s2hand keypoints get-detector`).
+    The detector is MediaPipe's (`s2hand keypoints get-detector`), or another.
     """
     box_px = None if box is None else _four_numbers(box, "--box")
     camera_px = None if intrinsics is None else _four_numbers(intrinsics, "--intrinsics")
+    if detector and (no_detector or box_px is not None):
+        raise SpecError(["--detector: goes without --no-detector and --box; leave one out"])
     pictures, videos = _files(local_path(place, "IMAGE|VIDEO|FOLDER"))
     folder = _made(local_path(output, "--output"), [*pictures, *videos][0].parent)
     import s2hand
@@ -85,7 +90,8 @@ def predict(
         detector_folder(Workspace.resolve(workspace)),
         box_px=box_px,
         is_left=left,
-        use_detector=use_detector,
+        other=other_detector(detector)() if detector else None,
+        use_detector=not no_detector,
     )
     model = None if checkpoint is None else local_path(checkpoint, "--checkpoint")
     setup = Setup(
@@ -107,16 +113,16 @@ def predict(
 
 
 def _predict_pictures(setup: "Setup", pictures: list[Path]) -> list["Outcome"]:
-    from s2hand_platform.experiments.s2hand.hand_files import PICTURE_SCHEMA, add_rows, open_table
+    from s2hand_platform.experiments.s2hand.hand_files import PICTURE_SCHEMA, open_table
     from s2hand_platform.experiments.s2hand.prediction import predict_picture
 
     if not pictures:
         return []
     outcomes = []
-    with open_table(setup.folder / "hands.parquet", PICTURE_SCHEMA) as table:
+    with open_table(setup.folder / "hands.parquet", PICTURE_SCHEMA) as add_rows:
         for path in pictures:
             rows, outcome = predict_picture(setup, path)
-            add_rows(table, rows)
+            add_rows(rows)
             outcomes.append(outcome)
             _tell(outcome)
     return outcomes

@@ -22,7 +22,6 @@ from s2hand_platform.experiments.s2hand.hand_files import (
     PICTURE_SCHEMA,
     Camera,
     SeenHand,
-    add_rows,
     camera_of,
     hand_row,
     open_table,
@@ -123,7 +122,7 @@ def _find_tracks(reader: VideoReader, finder: HandFinder, step: Callable[[], obj
     faults = []
     for frame in reader.frames():
         try:
-            hands = finder.detector.find_hands(frame.pixels)
+            hands = finder.detect(frame.pixels)
         except (ValueError, RuntimeError) as error:
             faults.append(f"frame {frame.index}: the detector failed: {error}")
             hands = ()
@@ -165,7 +164,7 @@ class _Results:
         self._meshes = folder / "meshes" if with_meshes else None
         if self._meshes is not None:
             self._meshes.mkdir(exist_ok=True)
-        self._table = stack.enter_context(open_table(folder / "hands.parquet", VIDEO_SCHEMA))
+        self._add_rows = stack.enter_context(open_table(folder / "hands.parquet", VIDEO_SCHEMA))
         self._lines = stack.enter_context(whole_file(folder / "frames.jsonl"))
         self._overlay = VideoWriter(stack.enter_context(whole_file(folder / "overlay.mp4")))
         stack.callback(self._overlay.close)
@@ -179,12 +178,18 @@ class _Results:
         ]
         views = [view for each in looked for view in each.views.values()]
         hands = iter(reconstruct_views(self._setup.predictor, views))
+        rows = []
         for frame, each in zip(frames, looked, strict=True):
-            self._write(frame, each, each.seen(hands), self.camera)
+            seen = each.seen(hands)
+            self._write(frame, each, seen)
+            rows += [
+                {"frame": frame.index, "time_s": frame.time_s, "track": track}
+                | hand_row(self._name, number, one, self.camera, self._setup.finder)
+                for number, (track, one) in enumerate(seen.items())
+            ]
+        self._add_rows(rows)
 
-    def _write(
-        self, frame: VideoFrame, looked: Looked, seen: Mapping[int, SeenHand], camera: Camera
-    ) -> None:
+    def _write(self, frame: VideoFrame, looked: Looked, seen: Mapping[int, SeenHand]) -> None:
         drawn = draw_on_picture(frame.pixels, [each.hand for each in seen.values()])
         self._overlay.add(drawn, frame.time_s)
         line = {
@@ -195,14 +200,6 @@ class _Results:
             "faults": looked.faults,
         }
         self._lines.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        add_rows(
-            self._table,
-            [
-                {"frame": frame.index, "time_s": frame.time_s, "track": track}
-                | hand_row(self._name, number, each, camera, self._setup.finder)
-                for number, (track, each) in enumerate(seen.items())
-            ],
-        )
         if self._meshes is not None:
             for track, each in seen.items():
                 name = f"track_{track}_frame_{frame.index:06d}.ply"
