@@ -40,8 +40,8 @@ WHOLE: dict[str, Any] = {
     "code_fingerprint": "e" * 64,
     "evaluation_fingerprint": "f" * 64,
     "data_record_json": (
-        '{"dataset": "ho3d", "details": {"frames": 3}, "origin": "own", "title": "HO-3D v3", '
-        '"version": "v3"}'
+        '{"dataset": "ho3d", "details": {"frames": 3}, "fingerprint": "", "origin": "own", '
+        '"title": "HO-3D v3", "version": "v3"}'
     ),
     "code_commit": "5" * 40,
     "code_state": "dirty",

@@ -89,6 +89,7 @@ def test_an_attempt_comes_back_whole(
         "version": "v3",
         "origin": "own",
         "details": {"frames": 3},
+        "fingerprint": "",
     }
 
     metrics = store.metrics(store.trials()).set_index(["split", "metric"])
