@@ -44,7 +44,8 @@ def test_the_export_is_small() -> None:
 
 
 def test_the_export_names_no_folder_of_a_machine() -> None:
-    for plan in (exported().latest_table_plan(name) for name in TABLES):
+    store = exported()
+    for plan in (store.latest_table_plan(name, label=label) for name, label in TABLES.values()):
         assert plan is not None
         for row in plan.rows:
             texts = [value for value in row.settings.values() if isinstance(value, str)]

@@ -1,13 +1,14 @@
 """Writes the measured parts of README and docs from ``results/``, a committed export of a store.
 
-``python -m tools.results export [WORKSPACE]`` copies the tables of ``TABLES`` from a workspace's
-store to ``results/``; ``python -m tools.results`` writes what stands between the marks
-``<!-- measured: NAME -->`` and ``<!-- end of NAME -->`` anew. A test compares.
+``python -m tools.results export [WORKSPACE]`` copies the tables of ``TABLES`` that a workspace's
+store has to ``results/``, whose others stay; ``python -m tools.results`` writes what stands between
+the marks ``<!-- measured: NAME -->`` and ``<!-- end of NAME -->`` anew. A test compares.
 """
 
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,13 +26,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 """A workspace with a store alone: `s2hand table table4 --workspace results` shows it too."""
 TABLES = {
-    "table3": "synthetic (demo)",
-    "table4": "synthetic (demo)",
-    "table5": "synthetic (demo)",
-    "table7": "synthetic (demo)",
-    "figure6": "synthetic (compact)",
+    "table3": ("table3", "synthetic (demo)"),
+    "table4": ("table4", "synthetic (demo)"),
+    "table5": ("table5", "synthetic (demo)"),
+    "table7": ("table7", "synthetic (demo)"),
+    "figure6": ("figure6", "synthetic (compact)"),
+    "table3-small": ("table3", "synthetic (small)"),
+    "table4-small": ("table4", "synthetic (small)"),
+    "figure6-small": ("figure6", "synthetic (small)"),
 }
-"""Table → the label that it was run under."""
+"""Name of a mark → its table, and the label that it was run under."""
 DOCUMENTS = ("README.md", "docs/results.md", "docs/claims.md")
 _README_COLUMNS = ("auc_joints", "mpjpe_cm", "auc_verts", "mpvpe_cm")
 _PART = re.compile(
@@ -72,9 +76,10 @@ def _part(name: str) -> str:
 
 
 def _plan(name: str, store: ResultStore) -> TablePlan:
-    plan = store.latest_table_plan(name, label=TABLES[name])
+    table, label = TABLES[name]
+    plan = store.latest_table_plan(table, label=label)
     if plan is None:
-        raise KeyError(f"{store.path} has no plan of {name}, '{TABLES[name]}'; export it")
+        raise KeyError(f"{store.path} has no plan of {table}, '{label}'; export it")
     return plan
 
 
@@ -101,10 +106,13 @@ def _brief_cell(row: TableRow, label: str) -> str:
 
 
 def _all_contrasts() -> Iterator[str]:
-    """Yield a line for every declared contrast of every table, in its primary column."""
+    """Yield a line for every declared contrast of every table, in its primary column.
+
+    Of the scale ``small``, which has one seed, its tables alone tell.
+    """
     yield "| table | the paper says | here | difference | p (Holm) |"
     yield "| --- | --- | --- | --- | --- |"
-    for name in TABLES:
+    for name in (each for each in TABLES if not each.endswith("-small")):
         table = measured(name)
         column = next(each for each in table.columns if each.is_primary)
         for contrast in table.contrasts:
@@ -138,16 +146,18 @@ def _difference(difference: MeanInterval | None, unit: str) -> str:
 
 
 def export(workspace: Path) -> None:
-    """Replace ``results/`` by what a workspace's store has of the tables."""
-    source = ResultStore(Workspace(workspace).store_dir)
-    plans = [_plan(name, source) for name in TABLES]
-    shutil.rmtree(RESULTS, ignore_errors=True)
-    target = exported()
-    for plan in plans:
-        sys.stdout.write(f"{plan.name}: {export_table(plan, source, target)} attempts\n")
-    target.compact()
-    for lock in RESULTS.rglob(".lock"):
-        lock.unlink()
+    """Replace tables of ``results/`` by what a workspace's store has of them."""
+    measured_now = ResultStore(Workspace(workspace).store_dir)
+    with tempfile.TemporaryDirectory() as folder:
+        target = ResultStore(Workspace(Path(folder)).store_dir)
+        for name, (table, label) in TABLES.items():
+            has_it = measured_now.latest_table_plan(table, label=label) is not None
+            source = measured_now if has_it else exported()
+            attempts = export_table(_plan(name, source), source, target)
+            sys.stdout.write(f"{name}: {attempts} attempts of {source.path}\n")
+        target.compact()
+        shutil.rmtree(RESULTS, ignore_errors=True)
+        shutil.copytree(folder, RESULTS, ignore=shutil.ignore_patterns(".lock"))
 
 
 def write() -> None:

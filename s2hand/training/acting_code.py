@@ -18,7 +18,6 @@ _MODEL = (
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),
-    "networks.imagenet_weights",
 )
 """What every model is built of."""
 
@@ -48,7 +47,7 @@ _EVALUATION = (
 """From a model's file, or no model, to numbers; true silhouettes are drawn on the CPU."""
 
 _OF_PARTS = {
-    "encoder": ("networks.encoder", "networks.imagenet_weights"),
+    "encoder": ("networks.encoder",),
     "head": ("networks.geometry_head",),
     "texture_light_head": ("networks.texture_light_head", "rendering.lighting"),
     "keypoint_estimator": ("networks.keypoint_estimator",),

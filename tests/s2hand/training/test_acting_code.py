@@ -42,6 +42,7 @@ CANNOT_ACT = {
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.drawing", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
     "s2hand.own_model",  # opens what nobody trains
+    "s2hand.networks.imagenet_weights",  # finds a file whose content it knows
     # Folders' own files, which hold a docstring; the package's own opens trained models.
     *("s2hand", "s2hand.data", "s2hand.geometry", "s2hand.hand", "s2hand.keypoints"),
     *("s2hand.losses", "s2hand.metrics", "s2hand.networks", "s2hand.training"),
