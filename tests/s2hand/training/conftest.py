@@ -61,6 +61,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> FrameTable:
     )
 
 
+def true_joints() -> np.ndarray:
+    return np.random.default_rng(4).normal(size=(NUM_FRAMES, 21, 3)).astype(np.float32)
+
+
 @pytest.fixture
 def config() -> S2HandConfig:
     """A stage for each branch, then both on clips with the quaternion loss."""
@@ -85,7 +89,12 @@ def config() -> S2HandConfig:
 @pytest.fixture
 def in_tiny_data(monkeypatch: pytest.MonkeyPatch, table: FrameTable) -> None:
     """Let trainings read the tiny table instead of a folder."""
-    monkeypatch.setattr(s2hand.data.mixture, "load_train", lambda _config: table)
+    known = replace(table, joints=true_joints())
+
+    def load(config: S2HandConfig) -> FrameTable:
+        return known if config.data.supervision == "3d" else table
+
+    monkeypatch.setattr(s2hand.data.mixture, "load_train", load)
     data = TrainingData(fingerprint=FINGERPRINT, record=RECORD)
     monkeypatch.setattr(s2hand.training.loop, "identify_training_data", lambda _: data)
 
@@ -115,7 +124,6 @@ def batch(table):
     """Four clips of two frames with true joints, one frame without any confidence."""
     confidence = table.detection_confidence.copy()
     confidence[3] = 0
-    joints = np.random.default_rng(4).normal(size=(NUM_FRAMES, 21, 3)).astype(np.float32)
-    known = replace(table, detection_confidence=confidence, joints=joints)
+    known = replace(table, detection_confidence=confidence, joints=true_joints())
     dataset = FrameDataset(known, 32, with_joints=True)
     return dataset.batch(np.arange(8), clip_length=2)

@@ -123,7 +123,8 @@ def _origins(module):
 
 def with_weights(config, **weights):
     weights = replace(config.losses.weights, **weights)
-    return replace(config, losses=replace(config.losses, weights=weights))
+    data = replace(config.data, supervision="3d" if weights.joint_3d else "2d")
+    return replace(config, data=data, losses=replace(config.losses, weights=weights))
 
 
 EVERY_LOSS = dict.fromkeys(LossWeights.__slots__, 0.01)

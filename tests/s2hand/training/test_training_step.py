@@ -4,7 +4,15 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from steps import ALL_WEIGHTS, LOSSES, build_step, frozen_model, gradients, rest_hand_of
+from steps import (
+    ALL_WEIGHTS,
+    LOSSES,
+    build_step,
+    frozen_model,
+    gradients,
+    rest_hand_of,
+    with_losses,
+)
 from torch import nn
 
 from s2hand.config import PAPER_STAGES, OptimiserConfig
@@ -99,7 +107,7 @@ def test_workers_add_up_no_gradients_of_an_earlier_stage(config, batch, monkeypa
 
 
 def test_what_a_prediction_moves_can_be_trained_with(config):
-    model = S2Hand(replace(config, losses=LOSSES))
+    model = S2Hand(with_losses(config))
     elsewhere = torch.device("meta")
     with torch.inference_mode():
         topology = model._topology_on(elsewhere)
@@ -150,7 +158,7 @@ def stage_of(*, rate, **changes):
 
 def test_features_learn_at_their_share_of_the_rate_and_nothing_else_does(config):
     """Adam's first step is the rate itself, whatever the gradient."""
-    model = S2Hand(replace(config, losses=LOSSES))
+    model = S2Hand(with_losses(config))
     stage = stage_of(rate=1e-3, features_rate=0.25)
     optimiser = build_optimiser(model.parts, stage, OptimiserConfig())
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
