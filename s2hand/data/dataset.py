@@ -43,10 +43,10 @@ _MARGIN_FACTOR = 1.5
 class FrameDataset:
     """Gives batches of a table's frames at the network's input size.
 
-    An image that cannot be decoded is left out, and named in the notes of ``table``. Every image is
-    decoded once, when the dataset is built: image collections are resized,
-    sequences are cropped to the hand with room for jitter. A batch is then one resampling, from
-    the packed square to the picture of the view's camera. Images may differ in size.
+    Every image is decoded once, when the dataset is built: image collections are resized, sequences
+    are cropped to the hand with room for jitter. A batch is then one resampling, from the packed
+    square to the picture of the view's camera. Images may differ in size. One that cannot be
+    decoded is left out, and named in the notes of ``table``.
     """
 
     def __init__(
