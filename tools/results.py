@@ -146,15 +146,20 @@ def _difference(difference: MeanInterval | None, unit: str) -> str:
 
 
 def export(workspace: Path) -> None:
-    """Replace tables of ``results/`` by what a workspace's store has of them."""
-    measured_now = ResultStore(Workspace(workspace).store_dir)
+    """Replace ``results/`` by what a workspace's store has of the tables; add it, if some lack."""
+    source = ResultStore(Workspace(workspace).store_dir)
+    plans = {
+        name: source.latest_table_plan(table, label=label)
+        for name, (table, label) in TABLES.items()
+    }
     with tempfile.TemporaryDirectory() as folder:
+        if not all(plans.values()):
+            shutil.copytree(RESULTS, folder, dirs_exist_ok=True)
         target = ResultStore(Workspace(Path(folder)).store_dir)
-        for name, (table, label) in TABLES.items():
-            has_it = measured_now.latest_table_plan(table, label=label) is not None
-            source = measured_now if has_it else exported()
-            attempts = export_table(_plan(name, source), source, target)
-            sys.stdout.write(f"{name}: {attempts} attempts of {source.path}\n")
+        for name, plan in plans.items():
+            if plan is not None:
+                attempts = export_table(plan, source, target)
+                sys.stdout.write(f"{name}: {attempts} attempts\n")
         target.compact()
         shutil.rmtree(RESULTS, ignore_errors=True)
         shutil.copytree(folder, RESULTS, ignore=shutil.ignore_patterns(".lock"))
