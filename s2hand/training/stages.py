@@ -118,11 +118,13 @@ def _effective_losses(losses: dict[str, Any], active: frozenset[str]) -> dict[st
 
 def _effective_data(data: dict[str, Any]) -> dict[str, Any]:
     every = {field for layout in LAYOUTS.values() for field in layout.own_settings}
-    extra = list(data["extra_datasets"])
-    trained_on = (LAYOUTS[name] for name in (data["dataset"], *extra))
+    trained_on = (LAYOUTS[name] for name in (data["dataset"], *data["extra_datasets"]))
     foreign = every.difference(*(layout.own_settings for layout in trained_on))
-    without = ["root", "extra_roots", *EVALUATION_FIELDS, *foreign]
-    return _without(data | {"extra_datasets": extra}, without)
+    effective = _without(data, ["root", "extra_roots", *EVALUATION_FIELDS, *foreign])
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in effective.items()
+    }
 
 
 def _without(mapping: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

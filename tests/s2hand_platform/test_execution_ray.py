@@ -92,13 +92,16 @@ def kill_tune_processes() -> None:
     listing = subprocess.run(
         ["ps", "-eo", "pid=,ppid=,args="], check=True, capture_output=True, text=True
     ).stdout
-    family = {os.getpid()}
-    for line in listing.splitlines():  # a parent's number is mostly, and here always, the lower
+    children: dict[int, list[tuple[int, str]]] = {}
+    for line in listing.splitlines():
         pid, parent, name = line.split(maxsplit=2)
-        if int(parent) in family:
-            family.add(int(pid))
+        children.setdefault(int(parent), []).append((int(pid), name))
+    family = [os.getpid()]
+    while family:
+        for pid, name in children.get(family.pop(), []):
+            family.append(pid)
             if name.startswith("ray::ImplicitFunc"):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
 
 def run(

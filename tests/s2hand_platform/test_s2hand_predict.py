@@ -31,6 +31,12 @@ def call(name: str, *arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(autouse=True)
+def no_detector_of_the_checkout_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have fetched its models."""
+    monkeypatch.setenv("S2HAND_WORKSPACE", str(tmp_path / "workspace without models"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two pictures, one that tells its camera, between a damaged one and a text."""

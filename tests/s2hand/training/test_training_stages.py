@@ -109,8 +109,8 @@ WITHOUT_EFFECT = {
     "stages": {"name", "without"},  # what acts counts, not how it came about
     "model": NO_PART_S,  # their content enters by fingerprints and initial weights
     # Those of FreiHAND alone, and those of the evaluation.
-    "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "evaluation_dataset",
-             "evaluation_root", "validation_root"},
+    "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "backgrounds",
+             "evaluation_dataset", "evaluation_root", "validation_root"},
     "clips": set(), "losses": {"smooth_threshold_rad"}, "optimiser": {"batch_size"},
 }  # fmt: skip
 """Fields that change nothing in the stage of clips, which trains all parts on HO-3D."""
@@ -146,6 +146,22 @@ def test_settings_of_every_set_that_is_trained_on_take_effect(config):
     )
     assert alone[0] == alone[1]
     assert len({*alone, *mixed}) == 3
+
+
+def test_an_identity_of_freihand_is_what_a_checkpoint_gives_back(config):
+    """Its draws of copies are a setting of several values."""
+    frames = replace(with_weights(config), stages=config.stages[:1])
+    known = set()
+    for backgrounds in (("gs",), ("gs", "hom")):
+        data = replace(config.data, dataset="freihand", backgrounds=backgrounds)
+        identity = stage_identity(
+            replace(frames, data=data), 0, seed=0, device_type="cpu", fingerprints={}, initial={},
+            previous={},
+        )  # fmt: skip
+        assert json.loads(json.dumps(identity)) == identity
+        assert identity["data"]["backgrounds"] == list(backgrounds)
+        known.add(stage_id(identity))
+    assert len(known) == 2
 
 
 def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
