@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tools.results import DOCUMENTS, RESULTS, ROOT, TABLES, exported, measured, rewritten
+from tools.results import (
+    DOCUMENTS,
+    PAGE,
+    RESULTS,
+    ROOT,
+    TABLES,
+    exported,
+    measured,
+    rewritten,
+    write_page,
+)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -13,6 +23,12 @@ def test_measured_parts_are_those_of_the_export(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- measured: " in text
     assert rewritten(text) == text, "run: python -m tools.results"
+
+
+def test_the_page_is_that_of_the_export(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html")
+    same = (tmp_path / "page.html").read_bytes() == PAGE.read_bytes()
+    assert same, "run: python -m tools.results"
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -2,7 +2,8 @@
 
 ``python -m tools.results export [WORKSPACE]`` copies the tables of ``TABLES`` that a workspace's
 store has to ``results/``, whose others stay; ``python -m tools.results`` writes what stands between
-the marks ``<!-- measured: NAME -->`` and ``<!-- end of NAME -->`` anew. A test compares.
+the marks ``<!-- measured: NAME -->`` and ``<!-- end of NAME -->`` anew, and the page of one table.
+A test compares.
 """
 
 import re
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from s2hand_dashboards.reporting import report_plan
 from s2hand_platform.runs.claims import check_claims
 from s2hand_platform.statistics.intervals import MeanInterval
 from s2hand_platform.store.export import export_table
@@ -37,6 +39,8 @@ TABLES = {
 }
 """Name of a mark → its table, and the label that it was run under."""
 DOCUMENTS = ("README.md", "docs/results.md", "docs/claims.md")
+PAGE = ROOT / "docs" / "pages" / "table4.html"
+"""What `s2hand report table4` writes, for those who look before they install anything."""
 _README_COLUMNS = ("auc_joints", "mpjpe_cm", "auc_verts", "mpvpe_cm")
 _PART = re.compile(
     r"(?P<begin><!-- measured: (?P<name>[^\n]+?) -->\n).*?(?P<end><!-- end of (?P=name) -->)", re.S
@@ -166,11 +170,18 @@ def export(workspace: Path) -> None:
 
 
 def write() -> None:
-    """Write the measured parts of the documents anew."""
+    """Write the measured parts of the documents, and the page, anew."""
     for name in DOCUMENTS:
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
         path.write_text(rewritten(text), encoding="utf-8")
+    write_page(PAGE)
+
+
+def write_page(path: Path) -> None:
+    """Write the page of the README's table."""
+    store = exported()
+    report_plan(_plan("table4", store), store, path)
 
 
 def main(arguments: Sequence[str]) -> None:
