@@ -205,8 +205,13 @@ def test_released_frames_without_confidence_in_every_keypoint_are_left_out():
     assert photometric_weights(confidence, "released")[1] > 0  # no limit, no frame left out
 
 
-def test_mean_colour_is_one_difference_per_frame():
-    image, rendered, silhouette, confidence = (t.numpy() for t in random_scene(3))
+@pytest.mark.parametrize("is_darker", [False, True])
+def test_mean_colour_is_one_difference_per_frame(is_darker):
+    """Whichever of the two is brighter."""
+    scene = random_scene(3)
+    if is_darker:
+        scene = scene[0], 0.1 * scene[1], torch.ones_like(scene[2]), scene[3]
+    image, rendered, silhouette, confidence = (t.numpy() for t in scene)
     total = weights = 0.0
     for i in range(2):
         before_white = rendered[i] + 1 - silhouette[i]
@@ -214,7 +219,7 @@ def test_mean_colour_is_one_difference_per_frame():
         weight = confidence[i].mean() ** 2
         total += weight * abs(before_white.mean() - masked.mean())
         weights += weight
-    loss = mean_mean_colour(*random_scene(3))
+    loss = mean_mean_colour(*scene)
     assert loss.item() == pytest.approx(total / weights, rel=1e-12)
 
 
