@@ -48,6 +48,13 @@ def test_convention_corners_of_the_image_stay_corners_when_resized() -> None:
     torch.testing.assert_close(moved, torch.tensor([[-0.5, -0.5], [111.5, 111.5], [-0.25, -0.25]]))
 
 
+def test_each_image_of_a_batch_is_resized_by_its_own_scale() -> None:
+    scales = torch.tensor([0.5, 3.0])
+    torch.testing.assert_close(
+        resize_affine(scales), torch.stack([resize_affine(each) for each in scales])
+    )
+
+
 def test_convention_the_whole_image_as_a_box_is_a_resize() -> None:
     box = torch.tensor([-0.5, -0.5, 639.5, 639.5])
     torch.testing.assert_close(crop_affine(box, 224), resize_affine(torch.tensor(224 / 640)))

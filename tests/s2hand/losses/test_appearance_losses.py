@@ -36,6 +36,13 @@ def test_one_outlier_costs_its_distance_from_the_mean():
     assert loss.item() == pytest.approx(0.9 / 30)
 
 
+def test_the_fewest_points_of_which_one_can_be_an_outlier_are_six():
+    """Five at 0 and one at 6: mean 1, variance 30 / 5, and 5 is beyond two σ, 4.899."""
+    texture = torch.zeros(1, 6, 3, dtype=torch.float64)
+    texture[0, 2] = 6.0
+    assert texture_prior(texture, torch.ones(1, 21)).item() == pytest.approx(5 / 6)
+
+
 def test_convention_sigma_is_unbiased():
     """Four points at 0 and one at 1 deviate by 0.8: two σ are 0.894 unbiased, 0.8 otherwise."""
     texture = torch.zeros(1, 5, 3, dtype=torch.float64)

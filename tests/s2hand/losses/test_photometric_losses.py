@@ -103,6 +103,20 @@ def test_pixel_loss_agrees_with_a_loop_over_pixels(form):
     assert mean_pixel(*scene, form=form).item() == pytest.approx(total / count, rel=1e-12)
 
 
+@pytest.mark.parametrize(("covered", "area"), [(0.5, 1.0), (0.75, 1.5)])
+def test_a_hand_of_less_than_a_pixel_counts_as_one(covered, area):
+    """Two pixels, each covered so far, that are red where the render is black."""
+    silhouette = torch.zeros(1, 4, 4, dtype=torch.float64)
+    silhouette[0, 1, 1:3] = covered
+    image = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
+    image[0, 0] = 1.0
+    confidence = torch.ones(1, 21, dtype=torch.float64)
+    loss = pixel_loss(image, torch.zeros_like(image), silhouette, confidence, form="paper")
+    assert loss.item() == pytest.approx(21 * 2 * covered / area)
+    loss = pixel_loss(image, torch.zeros_like(image), 0.1 * silhouette, confidence, form="paper")
+    assert loss.item() == pytest.approx(21 * 0.2 * covered)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_convention_coverage_weighs_pixels_of_one_colour_alike_at_any_edge(seed):
