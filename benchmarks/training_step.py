@@ -33,7 +33,7 @@ from s2hand.model import REFERENCE_FOCAL, S2Hand
 from s2hand.schedule import phase_of
 from s2hand.training.determinism import use_deterministic_algorithms
 from s2hand.training.stages import stage_parts
-from s2hand.training.step import TrainingStep, build_optimiser, move_batch
+from s2hand.training.step import TrainingStep, build_optimiser
 from s2hand.training.workers import Workers
 
 FREIHAND_IMAGES = 32_560
@@ -107,7 +107,7 @@ def measure(
             model.parts[name].compile()
     rows = np.arange(arguments.batch_size) % NUM_FILES
     generator = torch.Generator().manual_seed(0)
-    batch = move_batch(dataset.batch(rows, generator=generator), device)
+    batch = dataset.batch(rows, generator=generator).to(torch.device(device))
     stages = {
         stage.name: compare(model, config, index, stage, batch, arguments)
         for index, stage in enumerate(config.stages)
