@@ -190,7 +190,7 @@ def map_colours(
 ) -> Float[Tensor, "n 3 height width"]:
     """Apply the gains and offsets of :func:`draw_colour_maps`; values stay within 0 and 1."""
     gain, offset = to_device(maps, images.device)[..., None, None]
-    return (images * gain).add_(offset).clamp_(0, 1)
+    return images.mul_(gain).add_(offset).clamp_(0, 1)
 
 
 def _reach(

@@ -179,8 +179,7 @@ class FrameDataset:
                 f"a batch of clips must hold whole clips of {clip_length} frames, got {len(rows)}"
             )
         view = self._view(rows, clip_length, generator)
-        packed = self.pixels.take(self._drawn_images(rows, generator))
-        images = packed.to(torch.float32).div_(255)
+        images = self.pixels.take(self._drawn_images(rows, generator)).to(torch.float32).div_(255)
         to_input = view.pixel_map @ self._from_packed[rows]
         if not is_identity(to_input) or images.shape[-1] != self.image_size_px:
             images = resample(images, to_input, self.image_size_px)

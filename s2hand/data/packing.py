@@ -195,8 +195,9 @@ class _Work:
     def chunks(self, place: str) -> Iterator[UInt8[np.ndarray, "chunk 3 side side"]]:
         """Decode images, and tell of it; those that cannot be decoded are black."""
         count = len(self.paths)
-        what = f"{count:,} images of {self.side_px} px, {_size(self.num_bytes)}, {place}"
-        _LOG.info("packing %s", what)
+        size = f"{self.side_px} x {self.side_px} px, {_size(self.num_bytes)}"
+        what = f"packing {count:,} images of {size}, {place}"
+        _LOG.info(what)
         self.progress(what, 0, count)
         with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
             for start in range(0, count, _IMAGES_PER_CHUNK):

@@ -92,9 +92,9 @@ def test_the_size_is_told_before_and_progress_while_images_are_packed(
         FrameDataset(sequence, 200, cache_dir=cache, progress=told_to(calls, cache))
     (made,) = cache.glob("*.npy")
     # 4 images of 300 px (room for jitter) of 3 bytes a pixel.
-    what = f"4 images of 300 px, 1.1 MB, into {made} (7.3 GB are free)"
+    what = f"packing 4 images of 300 x 300 px, 1.1 MB, into {made} (7.3 GB are free)"
     assert [call[:3] for call in calls] == [(what, 0, 4), (what, 3, 4), (what, 4, 4)]
-    assert [line.message for line in caplog.records] == [f"packing {what}"]
+    assert [line.message for line in caplog.records] == [what]
     assert made.stat().st_size == pytest.approx(4 * 3 * 300 * 300, abs=200)
     calls.clear()
     FrameDataset(sequence, 200, cache_dir=cache, progress=told_to(calls, cache))
@@ -104,7 +104,9 @@ def test_the_size_is_told_before_and_progress_while_images_are_packed(
 def test_packing_into_memory_is_told_too(sequence):
     calls = []
     FrameDataset(sequence, 64, progress=lambda *call: calls.append(call))
-    assert calls == [("4 images of 96 px, 0.1 MB, into memory", done, 4) for done in (0, 4)]
+    assert calls == [
+        ("packing 4 images of 96 x 96 px, 0.1 MB, into memory", done, 4) for done in (0, 4)
+    ]
 
 
 def test_nothing_is_decoded_for_a_disk_without_the_room(sequence, tmp_path, monkeypatch):
