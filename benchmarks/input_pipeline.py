@@ -9,13 +9,17 @@ machine slows all alike: believe the ratios, which are medians over medians.
   device, and brought there.
 - ``fed``: the time of steps that are fed as a training feeds them, over the time of the steps
   alone. 1 is a device that never waits. A CPU makes its batches itself: the rest is their share.
+- ``thread``: samples a second that one CPU thread gives to a GPU, more than which no GPU can take,
+  and the same over those that the thread would make whole: measured without what the GPU does.
 """
 
 import argparse
 import json
 import tempfile
+from copy import copy
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,7 +28,8 @@ from training_step import build_step, configure, median_seconds
 
 from s2hand.data.augmentation import Augmentation
 from s2hand.data.dataset import FrameDataset
-from s2hand.data.sample import FrameTable
+from s2hand.data.sample import Batch, FrameTable
+from s2hand.data.transfer import PackedPixels
 from s2hand.model import S2Hand
 from s2hand.training.determinism import use_deterministic_algorithms
 from s2hand.training.feeding import made_ahead
@@ -44,13 +49,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    result = {}
+    result, given = {}, {}
     for size_px in arguments.image_sizes:
         with tempfile.TemporaryDirectory() as folder:
-            result[size_px] = measure(sequence(Path(folder), size_px), arguments)
+            dataset = sequence(Path(folder), size_px)
+            result[size_px] = measure(dataset, arguments)
+            given[size_px] = give(dataset, arguments.repeats)
     if arguments.json:
-        threads = torch.get_num_threads()
-        print(json.dumps({"device": arguments.device, "threads": threads, "sizes": result}))
+        print(json.dumps({"device": arguments.device, "sizes": result, "thread": given}))
         return
     print(f"{arguments.device}, batch {arguments.batch_size}, {torch.get_num_threads()} threads")
     print(f"{'px':>4}  {'pictures':8}  {'steps':>9}  {'pipeline':>19}  {'fed':>6}")
@@ -61,6 +67,11 @@ def main() -> None:
                 f"{row['pipeline_samples_per_s']:7.0f}/s ({row['pipeline']:6.1f} x)  "
                 f"{row['fed']:6.3f}"
             )
+    print(f"{'px':>4}  {'pictures':8}  thread")
+    for size_px, rates in given.items():
+        for name, rate in rates.items():
+            relief = rate / rates["made"]
+            print(f"{size_px:4}  {name:8}  {rate:7.0f}/s ({relief:6.1f} x)")
 
 
 def measure(dataset: FrameDataset, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -106,6 +117,51 @@ def compare(
         "pipeline": seconds["steps"] / seconds["pipeline"],
         "fed": seconds["fed"] / seconds["steps"],
     }
+
+
+def give(dataset: FrameDataset, repeats: int) -> dict[str, float]:
+    """Return the samples a second of one thread: made whole, and given to a GPU."""
+    count, threads = 64, torch.get_num_threads()
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    order = np.random.default_rng(0).permutation(NUM_FRAMES)[:count]
+    pictures = torch.zeros(count, 3, dataset.image_size_px, dataset.image_size_px)
+
+    def resample(_images: torch.Tensor, pixel_map: torch.Tensor, _size_px: int) -> torch.Tensor:
+        torch.linalg.inv(pixel_map)  # the CPU's part of it
+        return pictures
+
+    def give_only(pixels: PackedPixels | None) -> Batch:
+        given = copy(dataset)
+        given.pixels = Given(pixels)
+        with patch.multiple(
+            "s2hand.data.dataset", resample=resample, map_colours=lambda images, _: images
+        ):
+            return given.batch(order, generator=generator)
+
+    calls = {
+        "made": lambda: dataset.batch(order, generator=generator),
+        "brought": lambda: give_only(dataset.pixels),
+        "held": lambda: give_only(None),
+    }
+    seconds = median_seconds(calls, 5 * repeats, "cpu")
+    torch.set_num_threads(threads)
+    return {name: count / each for name, each in seconds.items()}
+
+
+class Given:
+    """Stands for pictures that a GPU takes: they are gathered at most."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, pixels: PackedPixels | None) -> None:
+        self._pixels = pixels
+
+    def take(self, numbers: np.ndarray) -> torch.Tensor:
+        """Return nothing much."""
+        if self._pixels is not None:
+            self._pixels.take(numbers)
+        return torch.zeros(len(numbers), 3, 1, 1, dtype=torch.uint8)
 
 
 def build(image_size_px: int, arguments: argparse.Namespace) -> TrainingStep:
