@@ -120,6 +120,15 @@ def test_images_without_a_hand_are_left_out_and_counted(root):
     assert load_folder(root, "train", max_frames=3).sample_ids == table.sample_ids[:3]
 
 
+def test_a_damaged_image_that_is_not_read_is_no_loss(root):
+    change_json(root / "keypoints.json", lambda content: content.update(hands=content["hands"][1:]))
+    image = root / "one.jpg"
+    image.write_bytes(image.read_bytes()[:300])
+    (checked,) = check_set(root, "folder")
+    assert (checked.is_usable, checked.left_out) == (True, 0)
+    assert checked.notes["damaged images"] == "1 are not among those that are read"
+
+
 def test_what_is_missing_is_asked_for(root, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
