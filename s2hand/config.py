@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from s2hand.errors import ConfigurationError
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import LAYOUTS, Background, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
@@ -189,6 +190,9 @@ class DataConfig:
     before the green screen (paper), and its three recomposed copies."""
     train_crop: Literal["truth", "detections"] = "truth"
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
+    tracks: TrackSettings = field(default_factory=TrackSettings)
+    """YouTube-3D-Hands and folders: which detected hands are followed into sequences. The
+    evaluation follows them with the defaults."""
     rotation_deg: float = 180.0
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
     picture_jitter: float = 0.0

@@ -27,6 +27,7 @@ from s2hand.data.plausibility import judge, require_cameras
 from s2hand.data.sample import FrameTable
 from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
 from s2hand.errors import DataError
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
 from s2hand.photos import assumed_intrinsics_px, exif_focal_px
 
@@ -52,11 +53,12 @@ def files_read(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_folder`` and decoding its images read.
 
-    ``max_frames`` does not change that.
+    ``tracks`` and ``max_frames`` do not change that.
 
     Raises:
         DataError: If the folder holds no images.
@@ -72,6 +74,7 @@ def load_folder(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
     max_frames: int = 0,
 ) -> FrameTable:
     """Read the hands that were detected in a folder's images, right and left ones.
@@ -90,6 +93,7 @@ def load_folder(
             its name.
         split: ``train``.
         keypoints: ``ground_truth`` is refused.
+        tracks: Thresholds by which hands are followed; else the defaults.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
@@ -98,7 +102,7 @@ def load_folder(
     """
     found = _find(root, split, keypoints)
     cameras = _read_cameras(root, found)
-    table = tracked_table([_detected(each, cameras) for each in found])
+    table = tracked_table([_detected(each, cameras) for each in found], tracks)
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     where = f"{root}/{_KEYPOINTS}.json, {root}/{_KEYPOINTS}/*.json"

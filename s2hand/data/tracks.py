@@ -43,23 +43,33 @@ class _Kept:
     is_left: Bool[np.ndarray, "n"]
 
 
-def tracked_table(detected: Sequence[DetectedHands]) -> FrameTable:
+def tracked_table(
+    detected: Sequence[DetectedHands], settings: TrackSettings | None = None
+) -> FrameTable:
     """Make a table of hands that were found; its boxes are those of the keypoints.
 
-    A sequence is the track of one hand in a video, by the rules and default thresholds of
-    ``track_hands``, which drop hands that are unsure or steady for a few frames only; samples are
-    ``VIDEO/TRACK/FRAME``. In pictures that are no video's each sure hand stands alone, as
-    ``PICTURE/HAND/0``. Left hands are mirrored.
+    A sequence is the track of one hand in a video, by the rules of ``track_hands``, which drop
+    hands that are unsure or steady for a few frames only; samples are ``VIDEO/TRACK/FRAME``. In
+    pictures that are no video's each sure hand stands alone, as ``PICTURE/HAND/0``. Left hands are
+    mirrored.
+
+    Args:
+        detected: What was found.
+        settings: Thresholds; else the defaults.
 
     Raises:
         DataError: If a frame's name does not end in its number, or two have one; if there is no
             such hand.
     """
-    kept = [_in_video(each) if each.is_video else _in_pictures(each) for each in detected]
+    used = settings or TrackSettings()
+    kept = [
+        _in_video(each, used) if each.is_video else _in_pictures(each, used) for each in detected
+    ]
     if not sum(len(each.rows) for each in kept):
         raise DataError(
             f"{', '.join(each.name for each in detected[:5])}: no hand was found surely and "
-            "steadily enough to train on; `s2hand keypoints detect` looks for hands"
+            "steadily enough to train on; `s2hand keypoints detect` looks for hands, data.tracks "
+            "says which count"
         )
     pairs = list(zip(detected, kept, strict=True))
     samples = [(each, each.found.samples[row]) for each, part in pairs for row in part.rows]
@@ -82,9 +92,9 @@ def tracked_table(detected: Sequence[DetectedHands]) -> FrameTable:
     return mirror_left_hands(table, is_left, sizes_px[:, 0])
 
 
-def _in_video(each: DetectedHands) -> _Kept:
+def _in_video(each: DetectedHands, settings: TrackSettings) -> _Kept:
     try:
-        tracks = track_hands(each.found)
+        tracks = track_hands(each.found, settings)
     except (DataError, OverflowError) as error:  # a name may end in any number of digits
         raise DataError(f"{each.name}: {error}") from error
     rows = np.flatnonzero(tracks.track != NO_TRACK)
@@ -97,8 +107,8 @@ def _in_video(each: DetectedHands) -> _Kept:
     )
 
 
-def _in_pictures(each: DetectedHands) -> _Kept:
-    sure = each.found.confidence.mean(axis=1) >= TrackSettings().min_confidence
+def _in_pictures(each: DetectedHands, settings: TrackSettings) -> _Kept:
+    sure = each.found.confidence.mean(axis=1) >= settings.min_confidence
     rows = np.flatnonzero(sure)
     names = [(Path(each.found.samples[row]).stem, each.found.hands[row]) for row in rows]
     return _Kept(

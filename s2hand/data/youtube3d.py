@@ -31,6 +31,7 @@ from s2hand.data.youtube3d_shifts import AnnotatedTips, annotated_tips, comparis
 from s2hand.errors import DataError
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandTable, table_of
 from s2hand.keypoints.tables import read_table
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
 from s2hand.photos import assumed_intrinsics_px
 
@@ -67,9 +68,12 @@ def files_read(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_youtube3d`` and decoding its images read.
+
+    ``tracks`` does not change that.
 
     Raises:
         DataError: If the list or a file of detections is missing or truncated.
@@ -84,6 +88,7 @@ def load_youtube3d(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
     max_frames: int = 0,
 ) -> FrameTable:
     """Read the annotated hands of which a detector found one of their side.
@@ -102,6 +107,7 @@ def load_youtube3d(
             ``keypoints`` with a file of detections for each video.
         split: ``train`` or ``test``.
         keypoints: ``ground_truth`` is refused: the set has no joints.
+        tracks: Thresholds by which hands are followed; else the defaults.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
@@ -109,7 +115,7 @@ def load_youtube3d(
             set's videos is there, or what is there cannot be hands.
     """
     counts, videos = _find(root, split, keypoints, max_frames)
-    table = tracked_table([hands for video in videos for hands in _found_hands(video)])
+    table = tracked_table([hands for video in videos for hands in _found_hands(video)], tracks)
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     notes = judge(

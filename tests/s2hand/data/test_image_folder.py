@@ -15,6 +15,7 @@ from s2hand.data.dataset import FrameDataset
 from s2hand.data.folder import LOADER, load_folder
 from s2hand.data.record import identify_training_data
 from s2hand.errors import DataError
+from s2hand.keypoints.track_settings import TrackSettings
 
 FOCAL_35MM = 0xA405
 
@@ -104,6 +105,21 @@ def test_cameras_that_cannot_be_are_refused(root, content, message):
         load_folder(root, "train")
     (checked,) = check_set(root, "folder")
     assert [each.kind for each in checked.files if each.damaged] == ["intrinsics.json"]
+
+
+def test_thresholds_are_those_of_the_training_data(root):
+    def sequences(**thresholds):
+        data = DataConfig(dataset="folder", root=str(root), tracks=TrackSettings(**thresholds))
+        return set(load_train(S2HandConfig(data=data)).sequences)
+
+    confidence = json.loads((root / "keypoints.json").read_text())["hands"][0]["points"][2::3]
+    assert sequences() == {"clip/0", "clip/1", "one/0", "two/0"}
+    # Tracks of 8 frames each; pictures stand alone, and are measured by confidence only.
+    assert sequences(min_frames=8) == sequences()
+    assert sequences(min_frames=9) == {"one/0", "two/0"}
+    assert "one/0" in sequences(min_confidence=float(np.mean(confidence)) - 0.01)
+    with pytest.raises(DataError, match=r"no hand was found surely .* data\.tracks says"):
+        sequences(min_confidence=1.0)
 
 
 def test_images_without_a_hand_are_left_out_and_counted(root):

@@ -72,6 +72,7 @@ def test_a_file_of_an_earlier_version_means_what_it_meant(saved, record):
         config = envelope["record"]["config"]
         del config["model"]["projection"], config["data"]["supervision"]
         del config["data"]["extra_datasets"], config["data"]["extra_roots"]
+        del config["data"]["tracks"]
         del config["losses"]["weights"]["joint_3d"], envelope["record"]["extra_data"]
 
     _rewrite(saved, as_before)
