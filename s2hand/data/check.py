@@ -202,6 +202,12 @@ def _judged(source: Source, checked: CheckedSplit) -> CheckedSplit:
     try:
         table = source.load()
         notes |= table.notes
+        if table.has_camera is not None:
+            unknown = len(table) - int(table.has_camera.sum())
+            notes["cameras"] = (
+                f"not known of {unknown:,} of {len(table):,} hands: a perspective model needs "
+                "data.assumed_focal"
+            )
         left_out = _left_out(table, damaged)
         notes |= loader_of(source.layout).compare(source.folder, source.split)
     except DataError as error:

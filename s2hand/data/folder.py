@@ -25,7 +25,7 @@ from s2hand.data.loader import FileCheck, Loader, Survey
 from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge, require_cameras
 from s2hand.data.sample import FrameTable
-from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
+from s2hand.data.tracks import DetectedHands, camera_note, read_hands, tracked_table
 from s2hand.errors import DataError
 from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
@@ -54,11 +54,12 @@ def files_read(
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
     tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_folder`` and decoding its images read.
 
-    ``tracks`` and ``max_frames`` do not change that.
+    ``tracks``, ``assumed_focal`` and ``max_frames`` do not change that.
 
     Raises:
         DataError: If the folder holds no images.
@@ -75,6 +76,7 @@ def load_folder(
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
     tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> FrameTable:
     """Read the hands that were detected in a folder's images, right and left ones.
@@ -83,8 +85,8 @@ def load_folder(
     followed through them, and each track is a sequence. Images in the folder itself are pictures
     of their own. Left hands are mirrored, boxes are those of the detections.
 
-    A camera is that of ``intrinsics.json``, or has EXIF's focal length, or the picture's longer
-    side as its focal length; see ``assumed_intrinsics_px``. A video has that of its first frame.
+    A camera is that of ``intrinsics.json``, or has EXIF's focal length, or else an assumed one. A
+    video has that of its first frame.
 
     Args:
         root: Folder that holds images, or sub-folders of frames; ``keypoints.json`` with the
@@ -94,6 +96,7 @@ def load_folder(
         split: ``train``.
         keypoints: ``ground_truth`` is refused.
         tracks: Thresholds by which hands are followed; else the defaults.
+        assumed_focal: Focal length of pictures without a camera, in their longer sides; 0: 1.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
@@ -102,12 +105,15 @@ def load_folder(
     """
     found = _find(root, split, keypoints)
     cameras = _read_cameras(root, found)
-    table = tracked_table([_detected(each, cameras) for each in found], tracks)
+    table = tracked_table(
+        [_detected(each, cameras) for each in found], tracks, assumed_focal=assumed_focal
+    )
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     where = f"{root}/{_KEYPOINTS}.json, {root}/{_KEYPOINTS}/*.json"
     sizes_px = stored_sizes_px(table.image_paths)
     notes = judge(table, sizes_px, truth="", detections=where, boxes=where)
+    notes |= camera_note(table, assumed_focal)
     images = sum(len(each.images) for each in found)
     without = images - len(set(table.image_paths))
     if without and not max_frames:
@@ -247,16 +253,17 @@ def _detected(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) 
     }
     first = next(iter(images))
     of_video = _camera_of(each.folder.name, images[first], sizes_px[first], cameras)
+    found = {
+        name: of_video if each.is_video else _camera_of(name, image, sizes_px[name], cameras)
+        for name, image in images.items()
+    }
     return DetectedHands(
         name=each.folder.name,
         is_video=each.is_video,
         found=read_hands(each.detections, sizes_px, of=each.folder),
         images=images,
         sizes_px=sizes_px,
-        cameras={
-            name: of_video if each.is_video else _camera_of(name, image, sizes_px[name], cameras)
-            for name, image in images.items()
-        },
+        cameras={name: camera for name, camera in found.items() if camera is not None},
     )
 
 
@@ -265,13 +272,16 @@ def _camera_of(
     image: Path,
     size_px: tuple[int, int],
     given: Mapping[str, Float32[np.ndarray, "3 3"]],
-) -> Float32[np.ndarray, "3 3"]:
+) -> Float32[np.ndarray, "3 3"] | None:
+    """Return a picture's camera, as it is given or EXIF tells it; None: it is not known."""
     if name in given:
         return given[name]
     refuse_dangling(image)
     focal_px = None
     with suppress(DataError):  # one that cannot be read is told by whoever decodes it
         focal_px = exif_focal_px(image)
+    if focal_px is None:
+        return None
     return assumed_intrinsics_px(*size_px, focal_px).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """From hands that a detector found to sequences, each of which is one hand's track."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
@@ -17,6 +17,7 @@ from s2hand.keypoints.hands import UNKNOWN_SIDE, HandTable
 from s2hand.keypoints.tables import read_table
 from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.keypoints.tracks import NO_TRACK, track_hands
+from s2hand.photos import assumed_intrinsics_px
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class DetectedHands:
     """By file name, as ``found`` names samples; the rest likewise."""
     sizes_px: Mapping[str, tuple[int, int]]
     cameras: Mapping[str, Float32[np.ndarray, "3 3"]]
+    """Of the images of which they are known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,10 @@ class _Kept:
 
 
 def tracked_table(
-    detected: Sequence[DetectedHands], settings: TrackSettings | None = None
+    detected: Sequence[DetectedHands],
+    settings: TrackSettings | None = None,
+    *,
+    assumed_focal: float = 0.0,
 ) -> FrameTable:
     """Make a table of hands that were found; its boxes are those of the keypoints.
 
@@ -56,6 +61,7 @@ def tracked_table(
     Args:
         detected: What was found.
         settings: Thresholds; else the defaults.
+        assumed_focal: Focal length of images without a camera, in their longer sides; 0: 1.
 
     Raises:
         DataError: If a frame's name does not end in its number, or two have one; if there is no
@@ -81,15 +87,37 @@ def tracked_table(
     table = FrameTable(
         sample_ids=tuple(f"{name}/{frame}" for name, frame in zip(sequences, frames, strict=True)),
         image_paths=tuple(each.images[name] for each, name in samples),
-        intrinsics_px=np.stack([each.cameras[name] for each, name in samples]),
+        intrinsics_px=np.stack([_camera(each, name, assumed_focal) for each, name in samples]),
         sequences=sequences,
         frames=frames,
         detected_keypoints_px=keypoints_px,
         detection_confidence=confidence,
         crop_box_px=detected_extents(keypoints_px, confidence, sizes_px.astype(np.float32)),
     )
+    has_camera = np.array([name in each.cameras for each, name in samples])
+    if not has_camera.all():
+        table = replace(table, has_camera=has_camera)
     is_left = np.concatenate([part.is_left for part in kept])
     return mirror_left_hands(table, is_left, sizes_px[:, 0])
+
+
+def camera_note(table: FrameTable, assumed_focal: float) -> dict[str, str]:
+    """Say of how many frames a camera is assumed, where a configuration says which."""
+    if table.has_camera is None or not assumed_focal:
+        return {}
+    unknown = len(table) - int(table.has_camera.sum())
+    return {
+        "cameras": f"not known of {unknown:,} of {len(table):,} hands: a focal length of "
+        f"{assumed_focal:g} longer sides is assumed"
+    }
+
+
+def _camera(each: DetectedHands, name: str, assumed_focal: float) -> Float32[np.ndarray, "3 3"]:
+    if name in each.cameras:
+        return each.cameras[name]
+    size_px = each.sizes_px[name]
+    focal_px = (assumed_focal or 1.0) * max(size_px)
+    return assumed_intrinsics_px(*size_px, focal_px).astype(np.float32)
 
 
 def _in_video(each: DetectedHands, settings: TrackSettings) -> _Kept:

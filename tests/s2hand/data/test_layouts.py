@@ -33,7 +33,8 @@ def test_the_code_that_runs_when_a_set_is_loaded_is_declared(request, dataset):
         executed.add(frame.f_code.co_filename)
 
     is_measured = LAYOUTS[dataset].is_measured
-    every = [{}, {"keypoints": "ground_truth"}, {"train_crop": "detections"}]
+    usual = {} if is_measured else {"assumed_focal": 1.0}
+    every = [usual, {"keypoints": "ground_truth"}, {"train_crop": "detections"}]
     configs = [
         S2HandConfig(data=DataConfig(dataset=dataset, root=str(root), **settings))
         for settings in every[: 3 if is_measured else 1]

@@ -113,7 +113,7 @@ WITHOUT_EFFECT = {
     "model": NO_PART_S,  # their content enters by fingerprints and initial weights
     # Those of FreiHAND and of detected hands alone, and those of the evaluation.
     "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "backgrounds", "tracks",
-             "evaluation_dataset", "evaluation_root", "validation_root"},
+             "assumed_focal", "evaluation_dataset", "evaluation_root", "validation_root"},
     "clips": set(), "losses": {"smooth_threshold_rad"}, "optimiser": {"batch_size"},
 }  # fmt: skip
 """Fields that change nothing in the stage of clips, which trains all parts on HO-3D."""
@@ -155,18 +155,25 @@ def test_settings_of_every_set_that_is_trained_on_take_effect(config):
 def test_thresholds_of_tracks_act_where_hands_are_followed(config, field):
     frames = replace(with_weights(config), stages=config.stages[:1])
     values = {"min_confidence": 0.4, "max_step": 0.2, "max_gap": 1, "min_frames": 9}
-    changed = TrackSettings(**{field: values[field]})
-    for dataset, acts in (("youtube3d", True), ("folder", True), ("freihand", False)):
-        usual = replace(config.data, dataset=dataset)
+    require_acts_on_found_hands(frames, tracks=TrackSettings(**{field: values[field]}))
+
+
+def test_an_assumed_camera_acts_where_none_may_be_known(config):
+    frames = replace(with_weights(config), stages=config.stages[:1])
+    require_acts_on_found_hands(frames, assumed_focal=1.2)
+
+
+def require_acts_on_found_hands(config, **change):
+    """A setting changes trainings on hands that were found in pictures, beside other sets too."""
+    for datasets, acts in (
+        (("youtube3d",), True), (("folder",), True), (("freihand",), False),
+        (("freihand", "youtube3d"), True), (("freihand", "ho3d"), False),
+    ):  # fmt: skip
+        usual = replace(config.data, dataset=datasets[0], extra_datasets=datasets[1:])
         one, other = (
-            identify(replace(frames, data=data)) for data in (usual, replace(usual, tracks=changed))
+            identify(replace(config, data=data)) for data in (usual, replace(usual, **change))
         )
         assert (one != other) == acts
-    beside = replace(config.data, extra_datasets=("youtube3d",))
-    one, other = (
-        identify(replace(frames, data=data)) for data in (beside, replace(beside, tracks=changed))
-    )
-    assert one != other
 
 
 def test_an_identity_of_freihand_is_what_a_checkpoint_gives_back(config):
