@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.data.files import (
+    finite_numbers,
     images_by_stem,
     is_present,
     listable_images,
@@ -223,24 +224,13 @@ def _read_cameras(root: Path, found: list[_Images]) -> Mapping[str, Float32[np.n
             f"{path}: must name folders of frames or pictures, got {unknown[0]!r}, which is not "
             "there"
         )
-    cameras = {name: _camera(path, name, value) for name, value in given.items()}
+    cameras = {
+        name: finite_numbers(value, (3, 3), f"{path}: the camera of {name!r}")
+        for name, value in given.items()
+    }
     if cameras:
         require_cameras(np.stack(list(cameras.values())), list(cameras), str(path))
     return cameras
-
-
-def _camera(path: Path, name: str, content: object) -> Float32[np.ndarray, "3 3"]:
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-            camera = np.asarray(content, np.float64).astype(np.float32)
-    except (TypeError, ValueError, OverflowError):
-        camera = np.empty(0, np.float32)
-    if camera.shape != (3, 3) or not np.isfinite(camera).all():
-        raise DataError(
-            f"{path}: the camera of {name!r} must be 3 times 3 finite numbers, got shape "
-            f"{camera.shape}"
-        )
-    return camera
 
 
 def _detected(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) -> DetectedHands:
