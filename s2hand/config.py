@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from s2hand.errors import ConfigurationError
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import LAYOUTS, Background, DatasetName
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.parts import WEIGHTS, BranchName
@@ -189,6 +190,12 @@ class DataConfig:
     before the green screen (paper), and its three recomposed copies."""
     train_crop: Literal["truth", "detections"] = "truth"
     """What a sequence dataset's training crop is computed from; evaluation uses the given box."""
+    tracks: TrackSettings = field(default_factory=TrackSettings)
+    """YouTube-3D-Hands and folders: which detected hands are followed into sequences. The
+    evaluation follows them with the defaults."""
+    assumed_focal: float = 0.0
+    """YouTube-3D-Hands and folders: focal length of pictures whose camera is not known, in their
+    longer sides. 0: none is stated, and a perspective model is not trained on such pictures."""
     rotation_deg: float = 180.0
     """In-plane rotation of image collections is uniform in plus or minus this angle."""
     picture_jitter: float = 0.0
@@ -214,6 +221,11 @@ class DataConfig:
             len(self.backgrounds) >= 1 and len(set(self.backgrounds)) == len(self.backgrounds),
             "data.backgrounds must name at least one, each once",
             backgrounds=self.backgrounds,
+        )
+        _require(
+            self.assumed_focal == 0 or 0.1 <= self.assumed_focal <= 100,
+            "data.assumed_focal must be 0 or lie in 0.1..100 longer sides",
+            assumed_focal=self.assumed_focal,
         )
         _require(
             0 <= self.rotation_deg <= 180,

@@ -101,6 +101,9 @@ _TRACKING = (
 )
 """What loaders of hands that were found in videos use."""
 
+_TRACKED = ("tracks", "assumed_focal")
+"""What is read of them."""
+
 _FREIHAND = Layout(
     name="freihand",
     title="FreiHAND",
@@ -174,8 +177,8 @@ _YOUTUBE3D = Layout(
     title="YouTube-3D-Hands",
     kind="sequences",
     loader="s2hand.data.youtube3d",
-    loader_settings=("keypoints", "max_frames"),
-    own_settings=("crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
+    loader_settings=("keypoints", *_TRACKED, "max_frames"),
+    own_settings=(*_TRACKED, "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
     modules=("s2hand.data.youtube3d", "s2hand.data.youtube3d_files", *_TRACKING, *_READING),
     fingertips=S2HAND_FINGERTIPS,
     versions=(
@@ -198,8 +201,8 @@ _FOLDER = Layout(
     title="Folder of images",
     kind="sequences",
     loader="s2hand.data.folder",
-    loader_settings=("keypoints", "max_frames"),
-    own_settings=("crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
+    loader_settings=("keypoints", *_TRACKED, "max_frames"),
+    own_settings=(*_TRACKED, "crop_size_per_reach", "crop_jitter", "sequence_rotation_deg"),
     modules=("s2hand.data.folder", *_TRACKING, *_READING),
     fingertips=S2HAND_FINGERTIPS,
     versions=(),

@@ -46,6 +46,13 @@ _MEANT_BEFORE: dict[str, object] = {
     "config.data.extra_datasets": [],
     "config.data.extra_roots": [],
     "config.data.supervision": "2d",
+    "config.data.assumed_focal": 1.0,
+    "config.data.tracks": {
+        "min_confidence": 0.3,
+        "max_step": 0.3,
+        "max_gap": 2,
+        "min_frames": 7,
+    },
     "config.losses.weights.joint_3d": 0.0,
     "config.model.projection": "perspective",
 }

@@ -144,7 +144,7 @@ def load_train(config: S2HandConfig) -> FrameTable:
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    table = training_source(config).load()
+    table = _trained_table(training_source(config), config)
     return table.select(np.flatnonzero(~_held_out(table, config.data.validation_fraction)))
 
 
@@ -154,7 +154,24 @@ def load_extra(config: S2HandConfig) -> tuple[FrameTable, ...]:
     Raises:
         DataError: If a file is missing, truncated, or does not fit the others.
     """
-    return tuple(source.load() for source in extra_sources(config))
+    return tuple(_trained_table(source, config) for source in extra_sources(config))
+
+
+def _trained_table(source: Source, config: S2HandConfig) -> FrameTable:
+    """Load what is trained on; a camera that nobody stated is refused where a model reads it."""
+    table = source.load()
+    is_stated = table.has_camera is None or config.data.assumed_focal > 0
+    if config.model.projection == "perspective" and not is_stated:
+        assert table.has_camera is not None
+        unknown = np.flatnonzero(~table.has_camera)
+        raise DataError(
+            f"{source.folder}: no camera is known of {len(unknown):,} of {len(table):,} hands, "
+            f"such as {table.sample_ids[unknown[0]]}, and a perspective model needs it; train with "
+            'model.projection = "orthographic", state a focal length in longer sides of the '
+            "picture as data.assumed_focal (`s2hand predict` assumes 1), or write the cameras of a "
+            "folder into its intrinsics.json"
+        )
+    return table
 
 
 def load_validation(config: S2HandConfig) -> FrameTable | None:

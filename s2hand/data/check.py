@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from s2hand.data.build import Source
 from s2hand.data.files import SPLITS
 from s2hand.data.loader import FileCheck, loader_of
 from s2hand.data.manifest import differences, find_manifest
+from s2hand.data.packing import DamagedImageError, _require_few
 from s2hand.data.record import release
+from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at
 from s2hand.layouts import LAYOUTS, DatasetName, Layout, Split
@@ -30,6 +32,8 @@ class CheckedFiles:
     missing: tuple[Path, ...]
     damaged: Mapping[Path, str]
     """Why, by file."""
+    undecodable: frozenset[Path]
+    """Those damaged files that are images, of which loading may leave out a few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +48,9 @@ class CheckedSplit:
     """What is wrong with the split as a whole; of a generated set, which files were changed."""
     notes: Mapping[str, str]
     """What a result on it will say (subject → text)."""
+    left_out: int = 0
+    """Damaged images that a training or an evaluation, with the settings of the presets, lists and
+    leaves out."""
 
     @property
     def has_all_needed(self) -> bool:
@@ -52,14 +59,16 @@ class CheckedSplit:
 
     @property
     def is_usable(self) -> bool:
-        """Whether everything needed is there and nothing is damaged."""
-        return self.has_all_needed and not (self.faults or any(each.damaged for each in self.files))
+        """Whether a training or an evaluation accepts the split, a few damaged images left out."""
+        refused = any(each.damaged.keys() - each.undecodable for each in self.files)
+        return self.has_all_needed and not (self.faults or refused)
 
     def to_plain(self) -> dict[str, Any]:
         """Dump to JSON's types."""
         return {
             "split": self.split,
             "usable": self.is_usable,
+            "left_out": self.left_out,
             "files": {
                 each.kind: {
                     "needed": each.needed,
@@ -108,7 +117,7 @@ def _check_split(
     checks: Sequence[FileCheck],
     progress: Callable[[int, int], None] | None,
 ) -> CheckedSplit:
-    outcomes = []
+    outcomes: list[DataError | Literal["whole", "missing"]] = []
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for done, outcome in enumerate(pool.map(_fault_of, checks), start=1):
             outcomes.append(outcome)
@@ -116,21 +125,22 @@ def _check_split(
                 progress(done, len(checks))
     files = _by_kind(checks, outcomes)
     source = Source(layout=layout, folder=folder, split=split, settings=_settings(split, files))
+    whole = [check for check, outcome in zip(checks, outcomes, strict=True) if outcome == "whole"]
     checked = CheckedSplit(
-        split=split, files=files, release="", faults=_changed(folder, checks), notes={}
+        split=split, files=files, release="", faults=_changed(folder, whole), notes={}
     )
     return _judged(source, checked) if checked.is_usable else checked
 
 
-def _fault_of(check: FileCheck) -> str | None:
-    """Return what is wrong with a file, "" for nothing, None if it is not there."""
+def _fault_of(check: FileCheck) -> DataError | Literal["whole", "missing"]:
+    """Return what is wrong with a file."""
     if not _is_there(check.path):
-        return None
+        return "missing"
     try:
         check.read()
     except DataError as error:
-        return str(error)
-    return ""
+        return error
+    return "whole"
 
 
 def _is_there(path: Path) -> bool:
@@ -139,18 +149,25 @@ def _is_there(path: Path) -> bool:
 
 
 def _by_kind(
-    checks: Sequence[FileCheck], outcomes: Sequence[str | None]
+    checks: Sequence[FileCheck], outcomes: Sequence[DataError | Literal["whole", "missing"]]
 ) -> tuple[CheckedFiles, ...]:
-    kinds: dict[str, list[tuple[FileCheck, str | None]]] = {}
+    kinds: dict[str, list[tuple[FileCheck, DataError | Literal["whole", "missing"]]]] = {}
     for check, outcome in zip(checks, outcomes, strict=True):
         kinds.setdefault(check.kind, []).append((check, outcome))
     return tuple(
         CheckedFiles(
             kind=kind,
             needed=found[0][0].needed,
-            complete=sum(outcome == "" for _, outcome in found),
-            missing=tuple(check.path for check, outcome in found if outcome is None),
-            damaged={check.path: outcome for check, outcome in found if outcome},
+            complete=sum(outcome == "whole" for _, outcome in found),
+            missing=tuple(check.path for check, outcome in found if outcome == "missing"),
+            damaged={
+                check.path: str(outcome)
+                for check, outcome in found
+                if isinstance(outcome, DataError)
+            },
+            undecodable=frozenset(
+                check.path for check, outcome in found if isinstance(outcome, DamagedImageError)
+            ),
         )
         for kind, found in kinds.items()
     )
@@ -163,11 +180,7 @@ def _changed(folder: Path, checks: Sequence[FileCheck]) -> tuple[str, ...]:
         return ()
     manifest, prefix = found
     names = [prefix + str(check.path.relative_to(folder)) for check in checks]
-    files = {
-        name: manifest.files[name]
-        for name in names
-        if name in manifest.files and _is_there(manifest.folder / name)
-    }
+    files = {name: manifest.files[name] for name in names if name in manifest.files}
     return tuple(differences(manifest.folder, files, manifest.sizes, after_ns=0))
 
 
@@ -181,17 +194,41 @@ def _judged(source: Source, checked: CheckedSplit) -> CheckedSplit:
     """Load a split whose files are all there, to see whether they fit each other."""
     version, why_none = release(source, source.survey())
     title = source.layout.title
-    told: tuple[str, ...] = ()
-    notes: Mapping[str, str] = {}
+    judged = replace(
+        checked, release=f"{title} {version}" if version else f"no published {title}: {why_none}"
+    )
+    damaged = {path: why for each in checked.files for path, why in each.damaged.items()}
+    notes: dict[str, str] = {}
     try:
-        notes = dict(source.load().notes)
+        table = source.load()
+        notes |= table.notes
+        if table.has_camera is not None:
+            unknown = len(table) - int(table.has_camera.sum())
+            notes["cameras"] = (
+                f"not known of {unknown:,} of {len(table):,} hands: a perspective model needs "
+                "data.assumed_focal"
+            )
+        left_out = _left_out(table, damaged)
         notes |= loader_of(source.layout).compare(source.folder, source.split)
     except DataError as error:
-        told = (str(error),)
-    return CheckedSplit(
-        split=checked.split,
-        files=checked.files,
-        release=f"{title} {version}" if version else f"no published {title}: {why_none}",
-        faults=told,
-        notes=notes,
-    )
+        return replace(judged, faults=(str(error),), notes=notes)
+    unread = len(damaged) - left_out
+    if unread:
+        notes["damaged images"] = f"{unread:,} are not among those that are read"
+    return replace(judged, notes=notes, left_out=left_out)
+
+
+def _left_out(table: FrameTable, damaged: Mapping[Path, str]) -> int:
+    """Count the damaged images of a table, as whoever decodes it does.
+
+    Raises:
+        DataError: If they are too many to be left out.
+    """
+    copies = table.copies or ((),) * len(table)
+    read = [
+        path
+        for original, more in zip(table.image_paths, copies, strict=True)
+        for path in (original, *more)
+    ]
+    _require_few({n: damaged[path] for n, path in enumerate(read) if path in damaged}, len(read))
+    return len(damaged.keys() & set(read))

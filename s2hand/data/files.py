@@ -89,6 +89,30 @@ def read_json_array(
     return values
 
 
+def finite_numbers(
+    content: object, shape: tuple[int, ...], what: str
+) -> Float32[np.ndarray, "..."]:
+    """Take an array of numbers out of a document that was read.
+
+    Args:
+        content: Nested lists, or whatever stands in their place.
+        shape: The array's.
+        what: What it is and where, for the error.
+
+    Raises:
+        DataError: If it is of another shape, or a number is not finite as float32.
+    """
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            numbers = np.asarray(content, np.float64).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.empty(0, np.float32)
+    if numbers.shape != shape or not np.isfinite(numbers).all():
+        wanted = " times ".join(map(str, shape))
+        raise DataError(f"{what} must be {wanted} finite numbers, got shape {numbers.shape}")
+    return numbers
+
+
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by their name without ending.
 

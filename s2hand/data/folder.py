@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from s2hand.data.files import (
+    finite_numbers,
     images_by_stem,
     is_present,
     listable_images,
@@ -25,8 +26,9 @@ from s2hand.data.loader import FileCheck, Loader, Survey
 from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge, require_cameras
 from s2hand.data.sample import FrameTable
-from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
+from s2hand.data.tracks import DetectedHands, camera_note, read_hands, tracked_table
 from s2hand.errors import DataError
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
 from s2hand.photos import assumed_intrinsics_px, exif_focal_px
 
@@ -52,11 +54,13 @@ def files_read(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_folder`` and decoding its images read.
 
-    ``max_frames`` does not change that.
+    ``tracks``, ``assumed_focal`` and ``max_frames`` do not change that.
 
     Raises:
         DataError: If the folder holds no images.
@@ -72,6 +76,8 @@ def load_folder(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> FrameTable:
     """Read the hands that were detected in a folder's images, right and left ones.
@@ -80,8 +86,8 @@ def load_folder(
     followed through them, and each track is a sequence. Images in the folder itself are pictures
     of their own. Left hands are mirrored, boxes are those of the detections.
 
-    A camera is that of ``intrinsics.json``, or has EXIF's focal length, or the picture's longer
-    side as its focal length; see ``assumed_intrinsics_px``. A video has that of its first frame.
+    A camera is that of ``intrinsics.json``, or has EXIF's focal length, or else an assumed one. A
+    video has that of its first frame.
 
     Args:
         root: Folder that holds images, or sub-folders of frames; ``keypoints.json`` with the
@@ -90,6 +96,8 @@ def load_folder(
             its name.
         split: ``train``.
         keypoints: ``ground_truth`` is refused.
+        tracks: Thresholds by which hands are followed; else the defaults.
+        assumed_focal: Focal length of pictures without a camera, in their longer sides; 0: 1.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
@@ -98,12 +106,15 @@ def load_folder(
     """
     found = _find(root, split, keypoints)
     cameras = _read_cameras(root, found)
-    table = tracked_table([_detected(each, cameras) for each in found])
+    table = tracked_table(
+        [_detected(each, cameras) for each in found], tracks, assumed_focal=assumed_focal
+    )
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     where = f"{root}/{_KEYPOINTS}.json, {root}/{_KEYPOINTS}/*.json"
     sizes_px = stored_sizes_px(table.image_paths)
     notes = judge(table, sizes_px, truth="", detections=where, boxes=where)
+    notes |= camera_note(table, assumed_focal)
     images = sum(len(each.images) for each in found)
     without = images - len(set(table.image_paths))
     if without and not max_frames:
@@ -213,24 +224,13 @@ def _read_cameras(root: Path, found: list[_Images]) -> Mapping[str, Float32[np.n
             f"{path}: must name folders of frames or pictures, got {unknown[0]!r}, which is not "
             "there"
         )
-    cameras = {name: _camera(path, name, value) for name, value in given.items()}
+    cameras = {
+        name: finite_numbers(value, (3, 3), f"{path}: the camera of {name!r}")
+        for name, value in given.items()
+    }
     if cameras:
         require_cameras(np.stack(list(cameras.values())), list(cameras), str(path))
     return cameras
-
-
-def _camera(path: Path, name: str, content: object) -> Float32[np.ndarray, "3 3"]:
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-            camera = np.asarray(content, np.float64).astype(np.float32)
-    except (TypeError, ValueError, OverflowError):
-        camera = np.empty(0, np.float32)
-    if camera.shape != (3, 3) or not np.isfinite(camera).all():
-        raise DataError(
-            f"{path}: the camera of {name!r} must be 3 times 3 finite numbers, got shape "
-            f"{camera.shape}"
-        )
-    return camera
 
 
 def _detected(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) -> DetectedHands:
@@ -243,16 +243,17 @@ def _detected(each: _Images, cameras: Mapping[str, Float32[np.ndarray, "3 3"]]) 
     }
     first = next(iter(images))
     of_video = _camera_of(each.folder.name, images[first], sizes_px[first], cameras)
+    found = {
+        name: of_video if each.is_video else _camera_of(name, image, sizes_px[name], cameras)
+        for name, image in images.items()
+    }
     return DetectedHands(
         name=each.folder.name,
         is_video=each.is_video,
         found=read_hands(each.detections, sizes_px, of=each.folder),
         images=images,
         sizes_px=sizes_px,
-        cameras={
-            name: of_video if each.is_video else _camera_of(name, image, sizes_px[name], cameras)
-            for name, image in images.items()
-        },
+        cameras={name: camera for name, camera in found.items() if camera is not None},
     )
 
 
@@ -261,13 +262,16 @@ def _camera_of(
     image: Path,
     size_px: tuple[int, int],
     given: Mapping[str, Float32[np.ndarray, "3 3"]],
-) -> Float32[np.ndarray, "3 3"]:
+) -> Float32[np.ndarray, "3 3"] | None:
+    """Return a picture's camera, as it is given or EXIF tells it; None: it is not known."""
     if name in given:
         return given[name]
     refuse_dangling(image)
     focal_px = None
     with suppress(DataError):  # one that cannot be read is told by whoever decodes it
         focal_px = exif_focal_px(image)
+    if focal_px is None:
+        return None
     return assumed_intrinsics_px(*size_px, focal_px).astype(np.float32)
 
 

@@ -48,6 +48,8 @@ class FrameTable:
     """Further images of each frame, as large and with the same hand, camera and keypoints, before
     another background: training draws one of all its images anew each time. None: no frame has
     any."""
+    has_camera: Bool[np.ndarray, "n"] | None = None
+    """Whether the frame's camera is known; else its intrinsics are assumed. None: all are."""
     fingertips: Fingertips = S2HAND_FINGERTIPS
     """Vertices at which the fingertips of ``joints`` lie; the set's, not a column."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class FrameTable:
             rotations=None if self.rotations is None else self.rotations[rows],
             is_mirrored=None if self.is_mirrored is None else self.is_mirrored[rows],
             copies=None if self.copies is None else pick(self.copies),
+            has_camera=None if self.has_camera is None else self.has_camera[rows],
         )
 
 

@@ -25,14 +25,14 @@ from s2hand.data.loader import FileCheck, Loader, Survey
 from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, stored_sizes_px
 from s2hand.data.plausibility import judge
 from s2hand.data.sample import FrameTable
-from s2hand.data.tracks import DetectedHands, read_hands, tracked_table
+from s2hand.data.tracks import DetectedHands, camera_note, read_hands, tracked_table
 from s2hand.data.youtube3d_files import AnnotatedHand, AnnotatedImage, read_annotations
 from s2hand.data.youtube3d_shifts import AnnotatedTips, annotated_tips, comparison_notes
 from s2hand.errors import DataError
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandTable, table_of
 from s2hand.keypoints.tables import read_table
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
-from s2hand.photos import assumed_intrinsics_px
 
 _LISTS: Mapping[Split, str] = {"train": "youtube_train.json", "test": "youtube_test.json"}
 _SIDES: Mapping[bool, str] = {False: "right", True: "left"}
@@ -67,9 +67,13 @@ def files_read(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> tuple[Path, ...]:
     """Name every file that ``load_youtube3d`` and decoding its images read.
+
+    ``tracks`` and ``assumed_focal`` do not change that.
 
     Raises:
         DataError: If the list or a file of detections is missing or truncated.
@@ -84,6 +88,8 @@ def load_youtube3d(
     split: Split,
     *,
     keypoints: Literal["detected", "ground_truth"] = "detected",
+    tracks: TrackSettings | None = None,
+    assumed_focal: float = 0.0,
     max_frames: int = 0,
 ) -> FrameTable:
     """Read the annotated hands of which a detector found one of their side.
@@ -92,7 +98,7 @@ def load_youtube3d(
     taken, as many as there are hands: which is whose, training need not know. Hands are followed by
     their detections alone, one side at a time; each track is a sequence, its frame numbers are
     those of the images' names, and left hands are mirrored. Boxes are those of the detections.
-    No camera is known: it is that of ``assumed_intrinsics_px``. There is no truth in the table.
+    No camera is known: it has an assumed focal length. There is no truth in the table.
 
     Videos and images that are missing, as some always are, are left out and counted in the notes,
     like hands that were not found.
@@ -102,6 +108,8 @@ def load_youtube3d(
             ``keypoints`` with a file of detections for each video.
         split: ``train`` or ``test``.
         keypoints: ``ground_truth`` is refused: the set has no joints.
+        tracks: Thresholds by which hands are followed; else the defaults.
+        assumed_focal: Focal length of the pictures, in their longer sides; 0: 1.
         max_frames: Keep only the first frames (0: all).
 
     Raises:
@@ -109,7 +117,11 @@ def load_youtube3d(
             set's videos is there, or what is there cannot be hands.
     """
     counts, videos = _find(root, split, keypoints, max_frames)
-    table = tracked_table([hands for video in videos for hands in _found_hands(video)])
+    table = tracked_table(
+        [hands for video in videos for hands in _found_hands(video)],
+        tracks,
+        assumed_focal=assumed_focal,
+    )
     if max_frames:
         table = table.select(np.arange(min(max_frames, len(table))))
     notes = judge(
@@ -120,6 +132,7 @@ def load_youtube3d(
         boxes=f"{root}/keypoints/*.json",
     )
     whole = {} if max_frames else _notes(counts, videos, len(table))
+    notes |= camera_note(table, assumed_focal)
     return replace(table, notes=notes | whole)
 
 
@@ -323,10 +336,7 @@ def _found_hands(video: _Video) -> list[DetectedHands]:
             ),
             images={path.name: path for path in video.images.values()},
             sizes_px=sizes_px,
-            cameras={
-                name: assumed_intrinsics_px(*size).astype(np.float32)
-                for name, size in sizes_px.items()
-            },
+            cameras={},
         )
         for is_left in (False, True)
     ]

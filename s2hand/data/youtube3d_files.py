@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from s2hand.data.files import refuse_dangling
+from s2hand.data.files import finite_numbers, refuse_dangling
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at
 
@@ -164,25 +164,15 @@ def _hand(
     is_left = entry.get("is_left")
     if is_left not in (0, 1) or isinstance(is_left, float):
         raise DataError(f"{where}: is_left must be 0 or 1, got {is_left!r}")
+    vertices_px = None
+    if with_vertices:
+        vertices_px = finite_numbers(entry.get("vertices"), (778, 3), f"{where}: vertices")
     return AnnotatedHand(
         id=_int(entry, "id", where),
         image=images[image_id],
         is_left=bool(is_left),
-        vertices_px=_vertices(entry.get("vertices"), where) if with_vertices else None,
+        vertices_px=vertices_px,
     )
-
-
-def _vertices(content: Any, where: str) -> Float32[np.ndarray, "778 3"]:
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-            vertices = np.asarray(content, np.float64).astype(np.float32)
-    except (TypeError, ValueError, OverflowError):
-        vertices = np.empty(0, np.float32)
-    if vertices.shape != (778, 3) or not np.isfinite(vertices).all():
-        raise DataError(
-            f"{where}: vertices must be 778 times 3 finite numbers, got shape {vertices.shape}"
-        )
-    return vertices
 
 
 def _int(entry: Any, name: str, where: str) -> int:

@@ -1,5 +1,7 @@
 """Pictures that detections are of: names, sizes, and what a detector is shown of them."""
 
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,43 @@ def list_pictures(place: Path) -> list[Path]:
             f"{what_lies_at(place)}{' without any' if place.is_dir() else ''}"
         )
     return pictures
+
+
+def named_pictures(places: Sequence[Path]) -> dict[str, Path]:
+    """Return the pictures of several places by name, in the order of the places.
+
+    A place is what :func:`list_pictures` takes, or a folder without pictures of its own: then those
+    of all folders below it are meant. A picture's name is its path below the folder that all
+    places share, with ``/``: of one folder of pictures the file names alone.
+
+    Args:
+        places: Absolute paths.
+
+    Raises:
+        DataError: If a place holds no picture.
+    """
+    shared = os.path.commonpath([place.parent if place.is_file() else place for place in places])
+    found = (path for place in places for path in _nested_pictures(place) or list_pictures(place))
+    return {path.relative_to(shared).as_posix(): path for path in found}
+
+
+def _nested_pictures(place: Path) -> list[Path]:
+    """Return the pictures in folders below one that has none of its own; links are followed."""
+    if not place.is_dir() or any(path.suffix.lower() in ENDINGS for path in place.iterdir()):
+        return []
+    return [
+        path for folder in _folders_below(place, {place.resolve()})
+        for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS
+    ]  # fmt: skip
+
+
+def _folders_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield all folders below one in the order of their names, hidden ones left out, each once."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith(".") and path.resolve() not in seen:
+            seen.add(path.resolve())
+            yield path
+            yield from _folders_below(path, seen)
 
 
 def picture_sizes(paths: list[Path]) -> tuple[dict[str, tuple[int, int]], list[str]]:

@@ -14,7 +14,15 @@ from s2hand.schedule import losses_of, losses_of_model
 from s2hand.training.stages import trained_stages
 
 _MODEL = (
-    *("config", "parts", "prediction", "schedule", "model", "starting_weights"),
+    *(
+        "config",
+        "keypoints.track_settings",
+        "parts",
+        "prediction",
+        "schedule",
+        "model",
+        "starting_weights",
+    ),
     *("hand.layer", "hand.skinning", "hand.loader", "hand.model_data", "hand.embedded"),
     *("hand.pickles", "hand.fingertips", "hand.joints", "geometry.rotations", "geometry.cameras"),
     *("rendering", "rendering.topology", "networks.encoder", "networks.geometry_head"),

@@ -87,6 +87,31 @@ def test_a_table_that_is_not_there_is_one_message(
     assert error.endswith("make one with: s2hand plan table4")
 
 
+def test_a_table_that_is_not_there_stops_no_other(
+    store: ResultStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_table(store)
+    place = ["--workspace", str(store.path.parent), "-o", str(tmp_path)]
+    # A table that was run at another scale only is as one that was not run.
+    for names in (["table4", "tiny", "figure6"], ["tiny", "table4", "figure6"]):
+        (tmp_path / "tiny.html").unlink(missing_ok=True)
+        assert call(monkeypatch, "report", *names, "--scale", "demo", *place) == 1
+        told = capsys.readouterr()
+        assert told.out.split() == [str(tmp_path / "tiny.html")]
+        error = " ".join(told.err.split())
+        assert error.index("no page of table4 is written: table4: ") < error.index(
+            "no page of figure6 is written: figure6: "
+        )
+    assert [path.name for path in tmp_path.glob("*.html")] == ["tiny.html"]
+    assert call(monkeypatch, "report", "table4", "figure6", "tiny", "--scale", "full", *place) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    for name in ("table4", "figure6", "tiny"):
+        assert f"{name}: the store at" in error
+
+
 def test_a_command_that_cannot_be_added_is_told_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from tiny_experiment import TinyExperiment
 
 from s2hand_platform.cli.endings import EXIT_USER_ERROR
 from s2hand_platform.errors import SpecError
-from s2hand_platform.runs.imports import import_row
+from s2hand_platform.runs.imports import import_row, remove_row
 from s2hand_platform.runs.place import Place
 from s2hand_platform.runs.tables import plan_to_show, show_table
 from s2hand_platform.store.export import export_table
@@ -149,6 +149,63 @@ def test_it_goes_with_an_exported_table(place: Place, project: Path) -> None:
     other = ResultStore(project / "other")
     export_table(plan, place.store, other)
     assert other.imported("tiny", "tiny") == (row,)
+
+
+def test_a_row_is_taken_out_again_and_nothing_else(
+    place: Place, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = import_row(place, "tiny", project / "theirs.json", "Theirs, 2021")
+    import_row(place, "tiny", project / "theirs.json", "Others")
+    table_of(place)
+    of_another = replace(row, table="tinier")
+    place.store.write_imported(of_another)
+    place.store.write_imported(replace(row, data_fingerprint="0" * 64, data_title="older curves"))
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in place.store.path.rglob("*") if path.is_file()}
+
+    before = files()
+    with pytest.raises(SpecError) as caught:
+        remove_row(place, "tiny", "Their")
+    assert "nothing was imported into tiny as 'Their'; there is " in str(caught.value)
+    assert "'Others' on made curves (curve)" in str(caught.value)
+    assert "'Theirs, 2021' on older curves (curve)" in str(caught.value)
+    with pytest.raises(SpecError, match="as 'Others' on line; there is"):
+        remove_row(place, "tiny", "Others", dataset="line")
+    assert files() == before
+    assert call(monkeypatch, "import", "tiny", "--remove", "theirs_2021") == 0
+    told = capsys.readouterr().out
+    assert told.count("removed from tiny: Theirs, 2021 (n = 1), theirs.json (SHA-256 ") == 2
+    assert "on older curves" in told
+    after = files()
+    gone = before.keys() - after.keys()
+    assert {path.parent.name for path in gone} == {"imported"}
+    assert len(gone) == 2
+    assert all(before[path] == content for path, content in after.items())
+    assert [each.label for each in place.store.imported("tiny", "tiny")] == ["Others"]
+    assert place.store.imported("tiny", "tinier") == (of_another,)
+    remove_row(place, "tiny", "Others", dataset="curve")
+    with pytest.raises(SpecError, match="as 'Others'; there is no imported row"):
+        remove_row(place, "tiny", "Others")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "give FILE and --label whose they are, or --remove a row's label"),
+        (("theirs.json",), "give FILE and --label"),
+        (("theirs.json", "--remove", "A"), "--remove: goes without FILE and --label"),
+        (("--label", "A", "--remove", "A"), "--remove: goes without FILE and --label"),
+    ],
+)
+def test_one_imports_or_removes(
+    words: tuple[str, ...],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, "import", "tiny", *words) == EXIT_USER_ERROR
+    assert told in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_set_aside(place: Place, project: Path) -> None:

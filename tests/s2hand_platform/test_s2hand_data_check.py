@@ -1,6 +1,7 @@
 """``s2hand data check``: what it says of sets, and how it ends."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,23 @@ def test_damage_is_named_file_by_file_and_is_an_exit_code(
     assert told.exit_code == 1
     ((split,),) = json.loads(told.stdout).values()
     assert split["files"]["images"]["damaged"].keys() == set(map(str, images[:2]))
+
+
+def test_a_damaged_image_among_many_is_told_and_ends_well(freihand: Path) -> None:
+    images = freihand / "evaluation/rgb"
+    for index in range(4, 100):
+        shutil.copyfile(images / f"{index % 4:08d}.jpg", images / f"{index:08d}.jpg")
+    (freihand / "evaluation_K.json").write_text(json.dumps([CAMERA] * 100))
+    damaged = images / "00000050.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    done = check("freihand", "--root", freihand)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert f"{freihand}, test: usable, with 1 damaged image left out" in lines
+    assert "  images: 99 complete, 1 damaged" in lines
+    assert any(line.startswith(f"    damaged: {damaged}") for line in lines)
+    told = json.loads(check("freihand", "--root", freihand, "--json").stdout)
+    assert [(each["usable"], each["left_out"]) for each in told[str(freihand)]] == [(True, 1)]
 
 
 def test_a_missing_file_alone_is_an_exit_code(freihand: Path) -> None:

@@ -204,7 +204,8 @@ def interrupted_after(num_parts: int) -> Callable[..., None]:
 def detected(paths: Sequence[Path], kept: Path, told: list[int] | None = None) -> Any:
     told = [] if told is None else told
     look = LookAt(open=Counting)
-    return detect_all(paths, look, kept, map_parts, told.append, address=None, without_ray=True)
+    named = {path.name: path for path in paths}
+    return detect_all(named, look, kept, map_parts, told.append, address=None, without_ray=True)
 
 
 def stopped(paths: Sequence[Path], kept: Path, num_parts: int) -> None:
@@ -212,8 +213,9 @@ def stopped(paths: Sequence[Path], kept: Path, num_parts: int) -> None:
         LookAt(open=Counting),
         interrupted_after(num_parts),
     )
+    named = {path.name: path for path in paths}
     with pytest.raises(KeyboardInterrupt):
-        detect_all(paths, look, kept, some, print, address=None, without_ray=True)
+        detect_all(named, look, kept, some, print, address=None, without_ray=True)
 
 
 def test_an_interrupted_detection_goes_on_where_it_was(
@@ -276,6 +278,47 @@ def keypoints(*arguments: str | Path) -> Result:
     return CliRunner().invoke(
         command_groups()["keypoints"], words, env={"COLUMNS": "200"}, obj=map_parts
     )
+
+
+def test_a_set_s_sequences_become_one_table_that_is_divided_again(
+    pictures: list[Path], tmp_path: Path
+) -> None:
+    train = tmp_path / "train"
+    for sequence, count in (("AB1", 5), ("AB2", 3)):
+        (train / sequence / "rgb").mkdir(parents=True)
+        for number, path in enumerate(pictures[:count]):
+            pixels = np.full((48, 64, 3), 10 * number + len(sequence) * count, np.uint8)
+            Image.fromarray(pixels).save(train / sequence / "rgb" / path.name)
+    names = [f"AB1/rgb/{name}" for name in SIZES] + [f"AB2/rgb/{name}" for name in list(SIZES)[:3]]
+    folders = [train / "AB1" / "rgb", train / "AB2" / "rgb"]
+    output = tmp_path / "hands.parquet"
+    for places in ([train], folders):
+        done = keypoints("detect", *places, "-o", output, "--without-ray")
+        assert done.exit_code == 0, done.output
+        assert "8 hands in 8 of 8 images" in done.stdout
+        assert pq.read_table(output)["sample"].to_pylist() == names
+    # What training reads is made folder by folder, each with its own hands.
+    for folder, count in zip(folders, (5, 3), strict=True):
+        back = tmp_path / "back.parquet"
+        done = keypoints("convert", output, "--images", folder, "-o", back)
+        assert f"{count} hands in {count} of {count} images\n" in done.stdout, done.output
+        right = pq.read_table(back)["right"].to_numpy()
+        expected = (10 * np.arange(count) + 3 * count) / 255
+        np.testing.assert_allclose(right, expected, rtol=1e-6)
+    refused = keypoints("detect", train, "-o", tmp_path / "hands.json")
+    assert "must end in .parquet for pictures of several folders" in str(refused.exception)
+
+
+def test_a_whole_set_goes_on_where_it_was(pictures: list[Path], tmp_path: Path) -> None:
+    named = {f"{letter}/{path.name}": path for letter in "ab" for path in pictures}
+    look = LookAt(open=Counting)
+    kept = tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        detect_all(named, look, kept, interrupted_after(3), print, address=None, without_ray=True)
+    told: list[int] = []
+    table, _ = detect_all(named, look, kept, map_parts, told.append, address=None, without_ray=True)
+    assert (Counting.looked, told) == (10, [6, 8, 10])
+    assert table.samples == tuple(named)
 
 
 def test_the_command_writes_parquet_by_the_name_and_leaves_no_parts(

@@ -15,11 +15,13 @@ from typer.testing import CliRunner, Result
 
 import s2hand.onnx_export
 from s2hand.errors import ConfigurationError, DataError
+from s2hand.inference import Predictor
 from s2hand.keypoints.detector import models
 from s2hand.keypoints.hands import FoundHand
+from s2hand.reconstruction import HandView, PictureHand
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments import command_groups
-from s2hand_platform.experiments.s2hand import finding
+from s2hand_platform.experiments.s2hand import finding, prediction
 
 RANDOM = np.random.default_rng(4)
 FILES = {"overlay.png", "side_0.png", "hands.json", "hand_0.obj", "hand_0.ply", "hand_0.glb"}
@@ -89,6 +91,44 @@ def test_a_folder_is_predicted_but_for_what_is_damaged(folder: Path, tmp_path: P
     np.testing.assert_allclose(mesh.vertices, hand["vertices"], atol=1e-6)
     with Image.open(output / "c.png" / "overlay.png") as overlay:
         assert overlay.size == (64, 48)
+
+
+def test_pictures_of_a_folder_are_predicted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for name, size in (("a", (64, 48)), ("b", (40, 90)), ("d", (120, 80)), ("e", (64, 64))):
+        pixels = RANDOM.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{name}.png")
+    (place / "c.png").write_bytes((place / "a.png").read_bytes()[:900])
+    sizes: list[int] = []
+    reconstruct = prediction.reconstruct_views
+
+    def counted(predictor: Predictor, views: list[HandView]) -> list[PictureHand]:
+        sizes.append(len(views))
+        return reconstruct(predictor, views)
+
+    monkeypatch.setattr(prediction, "reconstruct_views", counted)
+    done = call("predict", place, "-o", tmp_path / "all")
+    assert "4 hands in 4 of 5 pictures" in done.output
+    assert sizes == [4]
+    together = pq.read_table(tmp_path / "all" / "hands.parquet").to_pylist()
+    assert [row["picture"] for row in together] == ["a.png", "b.png", "d.png", "e.png"]
+    for row in together:
+        call("predict", place / row["picture"], "-o", tmp_path / "one")
+        (alone,) = pq.read_table(tmp_path / "one" / "hands.parquet").to_pylist()
+        for name, tolerance in (("vertices", 1e-5), ("joints", 1e-5), ("keypoints_px", 1e-2)):
+            np.testing.assert_allclose(row[name], alone[name], atol=tolerance)
+        assert row["intrinsics_px"] == alone["intrinsics_px"]
+
+
+def test_batches_hold_what_memory_is_meant_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "_BATCH_PIXELS", 10)
+    monkeypatch.setattr(prediction, "_BATCH_PICTURES", 3)
+    sizes = [4, 6, 1, 30, 2, 0, 0, 0]
+    assert list(prediction.batches(sizes, int)) == [[4, 6], [1], [30], [2, 0, 0], [0]]
+    assert list(prediction.batches([], int)) == []
 
 
 def test_without_a_box_the_picture_is_the_hand(folder: Path, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_batches_change_nothing(
     path = video(tmp_path / "a.mp4", ["r", "rg", "", "g", "rg"])
     tables = []
     for name, pixels in (("a", 64_000_000), ("b", 2 * HEIGHT * WIDTH), ("c", 1)):
-        monkeypatch.setattr(video_prediction, "_BATCH_PIXELS", pixels)
+        monkeypatch.setattr(prediction, "_BATCH_PIXELS", pixels)
         call(path, "-o", tmp_path / name, "--workspace", workspace)
         tables.append(pq.read_table(tmp_path / name / "a.mp4" / "hands.parquet").to_pylist())
     for table in tables[1:]:

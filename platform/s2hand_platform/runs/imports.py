@@ -60,6 +60,40 @@ def import_row(
     return imported
 
 
+def remove_row(
+    place: Place, table: str | Path, name: str, *, dataset: str = ""
+) -> tuple[ImportedRow, ...]:
+    """Take an imported row out of a table: what was kept of it on every set, or on one.
+
+    Args:
+        place: what to work with.
+        table: a name in ``sweeps/tables``, or the path of a TOML file.
+        name: the row's label or id.
+        dataset: the word of the set on which it was scored; empty: all.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        SpecError: if there is no such row; the imported ones are named.
+        StoreError: if one cannot be removed.
+    """
+    spec = place.table(table)
+    rows = place.store.imported(place.experiment.name, spec.name)
+    found = tuple(
+        row for row in rows if name in {row.label, row.id} and dataset in {"", row.dataset}
+    )
+    if not found:
+        there = "; ".join(f"'{row.label}' on {row.data_title} ({row.dataset})" for row in rows)
+        on = f" on {dataset}" if dataset else ""
+        fault = f"--remove: nothing was imported into {spec.name} as '{name}'{on}"
+        raise SpecError([f"{fault}; there is {there or 'no imported row'}"])
+    place.workspace.require_writable()
+    for row in found:
+        place.store.remove_imported(row)
+    return found
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from s2hand_platform.errors import StoreError
 from s2hand_platform.identity import canonical_json
 from s2hand_platform.store.files import UnusableFile, parquet_files, read_whole, write_replacing
 from s2hand_platform.store.schema import IMPORTED
@@ -60,11 +61,21 @@ class ImportedFiles:
             {**beside, "metric": name, "value": value, "unit": row.units[name]}
             for name, value in row.metrics.items()
         ]
-        key = (row.experiment, row.table, row.id, row.data_fingerprint)
-        name = f"{row.table}.{hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]}"
-        path = self._folder / f"{name}.parquet"
+        path = self._path(row)
         write_replacing(pa.Table.from_pylist(lines, schema=IMPORTED), path)
         return path
+
+    def remove(self, row: ImportedRow) -> None:
+        """Take a row out, if it is there.
+
+        Raises:
+            StoreError: if its file cannot be removed.
+        """
+        path = self._path(row)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
 
     def of_table(self, experiment: str, table: str) -> Iterator[tuple[Path, ImportedRow]]:
         """Yield the rows of a table with their files, by name; damaged ones are set aside."""
@@ -76,6 +87,11 @@ class ImportedFiles:
                 continue
             if lines and (lines[0]["experiment"], lines[0]["table"]) == (experiment, table):
                 yield path, _row(lines)
+
+    def _path(self, row: ImportedRow) -> Path:
+        key = (row.experiment, row.table, row.id, row.data_fingerprint)
+        name = f"{row.table}.{hashlib.sha256(canonical_json(key).encode()).hexdigest()[:32]}"
+        return self._folder / f"{name}.parquet"
 
 
 def _row(lines: Sequence[Mapping[str, Any]]) -> ImportedRow:

@@ -323,6 +323,14 @@ class ResultStore:
         """
         return self._imported.write(row)
 
+    def remove_imported(self, row: ImportedRow) -> None:
+        """Take a row of others out of its table; nothing else is touched.
+
+        Raises:
+            StoreError: if its file cannot be removed.
+        """
+        self._imported.remove(row)
+
     def imported(self, experiment: str, table: str) -> tuple[ImportedRow, ...]:
         """Return the rows of others that were imported for a table, by label."""
         found = (row for _, row in self._imported.of_table(experiment, table))

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from s2hand.data.check import CheckedSplit, check_set
+from s2hand.data.dataset import FrameDataset
 from s2hand.data.loader import loader_of
+from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.layouts import LAYOUTS
 
@@ -163,6 +165,35 @@ def test_training_frames_without_detections_are_judged_by_their_truth(make_ho3d)
     assert counts(checked)["detections"] == (0, 1, 0)
 
 
+def test_few_damaged_images_are_left_out_as_a_training_does(make_freihand):
+    root = make_freihand(count=200)
+    images = root / "training/rgb"
+    for name in ("00000003.jpg", "00000150.jpg"):  # one in a hundred
+        cut_short(images / name)
+    checked = by_split(root, "freihand")["train"]
+    assert counts(checked)["images"] == (198, 0, 2)
+    assert (checked.is_usable, checked.left_out, checked.faults) == (True, 2, ())
+    frames = FrameDataset(training_table(root), 48)
+    assert len(frames.table) == 198  # what it says is what happens
+    cut_short(images / "00000007.jpg")
+    checked = by_split(root, "freihand")["train"]
+    assert not checked.is_usable
+    assert "3 of the 200 images" in checked.faults[0]
+    assert "up to 1% may be left out" in checked.faults[0]
+    with pytest.raises(DataError, match="3 of the 200 images"):
+        FrameDataset(training_table(root), 48)
+
+
+def training_table(root: Path) -> FrameTable:
+    return loader_of(LAYOUTS["freihand"]).load(root, "train")
+
+
+def test_an_image_of_another_shape_is_not_left_out(make_freihand):
+    root = make_freihand(count=200)
+    Image.new("RGB", (16, 12)).save(root / "training/rgb/00000005.jpg")
+    assert not by_split(root, "freihand")["train"].is_usable
+
+
 def test_a_folder_without_the_set_is_refused_and_one_split_is_enough(make_ho3d, tmp_path):
     root = make_ho3d()
     with pytest.raises(DataError, match=r"no FreiHAND here, .* nor .*evaluation/rgb; give"):
@@ -189,6 +220,8 @@ def test_changed_files_of_a_generated_set_are_told(make_freihand):
     checked = by_split(root, "freihand")
     assert len(checked["test"].faults) == 1
     assert checked["test"].faults[0].startswith("freihand/evaluation/rgb/00000002.jpg has ")
+    cut_short(image)  # what is damaged is counted once as well
+    assert by_split(root, "freihand")["test"].faults[0].startswith(f"{image}: ")
     assert not checked["test"].is_usable
     assert checked["train"].faults == ()  # what is missing is counted once
     assert counts(checked["train"])["images"] == (4, 1, 0)

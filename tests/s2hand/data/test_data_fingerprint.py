@@ -94,8 +94,8 @@ def change(path: Path) -> bytes:
         {"dataset": "ho3d"},
         {"dataset": "ho3d", "keypoints": "ground_truth"},
         {"dataset": "ho3d", "train_crop": "detections", "max_frames": 3},
-        {"dataset": "youtube3d"},
-        {"dataset": "folder"},
+        {"dataset": "youtube3d", "assumed_focal": 1.0},
+        {"dataset": "folder", "assumed_focal": 1.0},
     ],
 )
 @pytest.mark.parametrize(

@@ -2,19 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from s2hand.config import DataConfig, S2HandConfig
-from s2hand.data.build import evaluation_source, load_train
+from s2hand.config import DataConfig, ModelConfig, S2HandConfig
+from s2hand.data.build import evaluation_source, load_extra, load_train
 from s2hand.data.check import check_set
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.folder import LOADER, load_folder
 from s2hand.data.record import identify_training_data
 from s2hand.errors import DataError
+from s2hand.keypoints.track_settings import TrackSettings
 
 FOCAL_35MM = 0xA405
 
@@ -86,7 +88,47 @@ def test_the_camera_is_given_or_exif_s_or_as_long_as_the_longer_side(root):
     assert identify_training_data(config).record.intrinsics
     # One matrix is everybody's camera.
     (root / "intrinsics.json").write_text(json.dumps(cameras["clip"]))
-    assert load_folder(root, "train").intrinsics_px[0].tolist() == cameras["clip"]
+    table = load_folder(root, "train")
+    assert table.intrinsics_px[0].tolist() == cameras["clip"]
+    assert table.has_camera is None
+
+
+def test_a_perspective_model_takes_no_camera_that_nobody_stated(root):
+    def config(projection="perspective", **data):
+        return S2HandConfig(
+            data=DataConfig(dataset="folder", root=str(root), **data),
+            model=ModelConfig(projection=projection),
+        )
+
+    # One video's camera is known; its two tracks have 8 frames each.
+    camera = [[90.0, 0, 40], [0, 91, 30], [0, 0, 1]]
+    (root / "intrinsics.json").write_text(json.dumps({"clip": camera}))
+    with pytest.raises(DataError) as caught:
+        load_train(config())
+    told = str(caught.value)
+    assert "no camera is known of 2 of 18 hands, such as one/0/0" in told
+    for remedy in ('model.projection = "orthographic"', "data.assumed_focal", "intrinsics.json"):
+        assert remedy in told
+    orthographic = load_train(config("orthographic"))
+    assert orthographic.has_camera.tolist() == [False] * 2 + [True] * 16
+    assert orthographic.notes == {}
+    stated = load_train(config(assumed_focal=1.5))
+    np.testing.assert_array_equal(
+        stated.intrinsics_px[0], [[150, 0, 49.5], [0, 150, 29.5], [0, 0, 1]]
+    )
+    np.testing.assert_array_equal(
+        stated.intrinsics_px[1], [[96, 0, 31.5], [0, 96, 31.5], [0, 0, 1]]
+    )
+    np.testing.assert_array_equal(stated.intrinsics_px[2:], orthographic.intrinsics_px[2:])
+    assert stated.notes["cameras"] == (
+        "not known of 2 of 18 hands: a focal length of 1.5 longer sides is assumed"
+    )
+    (root / "intrinsics.json").write_text(json.dumps(camera))
+    assert load_train(config()).notes == {}
+    beside = DataConfig(extra_datasets=("folder",), extra_roots=(str(root),))
+    (root / "intrinsics.json").unlink()
+    with pytest.raises(DataError, match="no camera is known of 18 of 18 hands"):
+        load_extra(S2HandConfig(data=replace(beside, root="elsewhere")))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +148,23 @@ def test_cameras_that_cannot_be_are_refused(root, content, message):
     assert [each.kind for each in checked.files if each.damaged] == ["intrinsics.json"]
 
 
+def test_thresholds_are_those_of_the_training_data(root):
+    def sequences(**thresholds):
+        data = DataConfig(
+            dataset="folder", root=str(root), tracks=TrackSettings(**thresholds), assumed_focal=1.0
+        )
+        return set(load_train(S2HandConfig(data=data)).sequences)
+
+    confidence = json.loads((root / "keypoints.json").read_text())["hands"][0]["points"][2::3]
+    assert sequences() == {"clip/0", "clip/1", "one/0", "two/0"}
+    # Tracks of 8 frames each; pictures stand alone, and are measured by confidence only.
+    assert sequences(min_frames=8) == sequences()
+    assert sequences(min_frames=9) == {"one/0", "two/0"}
+    assert "one/0" in sequences(min_confidence=float(np.mean(confidence)) - 0.01)
+    with pytest.raises(DataError, match=r"no hand was found surely .* data\.tracks says"):
+        sequences(min_confidence=1.0)
+
+
 def test_images_without_a_hand_are_left_out_and_counted(root):
     def change(content):
         content["hands"] = content["hands"][1:]
@@ -118,6 +177,15 @@ def test_images_without_a_hand_are_left_out_and_counted(root):
         "videos, steadily enough"
     }
     assert load_folder(root, "train", max_frames=3).sample_ids == table.sample_ids[:3]
+
+
+def test_a_damaged_image_that_is_not_read_is_no_loss(root):
+    change_json(root / "keypoints.json", lambda content: content.update(hands=content["hands"][1:]))
+    image = root / "one.jpg"
+    image.write_bytes(image.read_bytes()[:300])
+    (checked,) = check_set(root, "folder")
+    assert (checked.is_usable, checked.left_out) == (True, 0)
+    assert checked.notes["damaged images"] == "1 are not among those that are read"
 
 
 def test_what_is_missing_is_asked_for(root, tmp_path):
@@ -154,7 +222,7 @@ def test_frames_must_be_numbered_each_with_its_own(root):
 
 
 def test_nothing_is_measured_on_it(root):
-    config = S2HandConfig(data=DataConfig(dataset="folder", root=str(root)))
+    config = S2HandConfig(data=DataConfig(dataset="folder", root=str(root), assumed_focal=1.0))
     assert len(load_train(config)) == 18
     with pytest.raises(DataError, match="Folder of images has no true hands in metres"):
         evaluation_source(config)
@@ -180,6 +248,7 @@ def test_every_file_that_is_read_is_checked_and_hashed(root):
 def test_every_fault_is_told(root):
     (checked,) = check_set(root, "folder")
     assert checked.is_usable
+    assert checked.notes["cameras"].startswith("not known of 18 of 18 hands: a perspective model")
     image = root / "clip/frame_0008.jpg"
     image.write_bytes(image.read_bytes()[:300])
     (root / "keypoints.json").write_text("{}")

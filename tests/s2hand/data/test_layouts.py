@@ -33,7 +33,8 @@ def test_the_code_that_runs_when_a_set_is_loaded_is_declared(request, dataset):
         executed.add(frame.f_code.co_filename)
 
     is_measured = LAYOUTS[dataset].is_measured
-    every = [{}, {"keypoints": "ground_truth"}, {"train_crop": "detections"}]
+    usual = {} if is_measured else {"assumed_focal": 1.0}
+    every = [usual, {"keypoints": "ground_truth"}, {"train_crop": "detections"}]
     configs = [
         S2HandConfig(data=DataConfig(dataset=dataset, root=str(root), **settings))
         for settings in every[: 3 if is_measured else 1]
@@ -52,8 +53,10 @@ def test_the_code_that_runs_when_a_set_is_loaded_is_declared(request, dataset):
     assert LAYOUTS[dataset].loader in modules
     modules -= {"s2hand.files"}  # looks for broken links, which end the loading
     assert modules <= set(LAYOUTS[dataset].modules)
-    # Every declared module has code that runs, but for those that only hold constants.
+    # Every declared module has code that runs, but for those that only hold constants, or run when
+    # the configuration is made.
     constants = {"s2hand.layouts", "s2hand.hand.fingertips", "s2hand.data.loader"}
+    constants |= {"s2hand.keypoints.track_settings"}
     unused = set(LAYOUTS[dataset].modules) - modules - constants
     assert unused <= {"s2hand.hand.joints", "s2hand.keypoints.openpose", "s2hand.geometry.cameras"}
     for module in LAYOUTS[dataset].modules:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2hand.config import DataConfig, S2HandConfig
+from s2hand.config import DataConfig, ModelConfig, S2HandConfig
 from s2hand.data.build import evaluation_source, load_train, load_validation
 from s2hand.data.check import check_set
 from s2hand.data.dataset import FrameDataset
@@ -154,8 +154,9 @@ def test_annotations_are_brought_to_the_size_of_the_images(root):
     checked = check_set(root, "youtube3d")[0]
     assert checked.is_usable
     assert checked.notes == {
+        "cameras": "not known of 24 of 24 hands: a perspective model needs data.assumed_focal",
         "detections at the annotated hands": "100% of 24 hands' fingertips lie within 0.2 of the "
-        "hand's extent of the annotated vertices"
+        "hand's extent of the annotated vertices",
     }
     assert checked.release.startswith("no published YouTube-3D-Hands: 24 frames")
 
@@ -232,8 +233,15 @@ def test_every_file_that_is_read_is_checked_and_hashed(root):
 
 def test_it_is_trained_on_and_not_measured_on(root, make_ho3d):
     data = DataConfig(dataset="youtube3d", root=str(root))
-    config = S2HandConfig(data=data)
+    config = S2HandConfig(data=data, model=ModelConfig(projection="orthographic"))
     assert len(load_train(config)) == 24
+    perspective = replace(config, model=ModelConfig())
+    with pytest.raises(DataError, match="no camera is known of 24 of 24 hands, such as vid"):
+        load_train(perspective)
+    stated = load_train(replace(perspective, data=replace(data, assumed_focal=2.0)))
+    np.testing.assert_array_equal(
+        stated.intrinsics_px[0], [[320, 0, 79.5], [0, 320, 44.5], [0, 0, 1]]
+    )
     with pytest.raises(DataError, match="has no true hands in metres to measure on"):
         evaluation_source(config)
     held_out = replace(config, data=replace(data, validation_fraction=0.5))

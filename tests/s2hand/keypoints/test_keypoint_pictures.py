@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from s2hand.errors import DataError
-from s2hand.keypoints.pictures import list_pictures, picture_sizes, read_picture
+from s2hand.keypoints.pictures import list_pictures, named_pictures, picture_sizes, read_picture
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -13,6 +13,30 @@ def test_pictures_of_a_folder_are_found_by_their_endings(tmp_path):
         (tmp_path / name).touch()
     assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b ü.PNG"]
     assert list_pictures(tmp_path / "c.txt") == [tmp_path / "c.txt"]
+
+
+def test_pictures_of_several_places_are_named_from_the_folder_they_share(tmp_path):
+    for name in ("set/b/1.png", "set/a/x/2.jpg", "set/a/notes.txt", "set/.parts/3.png", "4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    # A link to a folder is followed, once; one that leads back up is not.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/5.png").write_bytes(b"")
+    (tmp_path / "set/c").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/a/again").symlink_to(tmp_path / "set")
+    assert list(named_pictures([tmp_path / "set"])) == ["a/x/2.jpg", "b/1.png", "c/5.png"]
+    assert list(named_pictures([tmp_path / "set/b"])) == ["1.png"]
+    assert list(named_pictures([tmp_path / "set/b/1.png"])) == ["1.png"]
+    (tmp_path / "set/a/again").unlink()
+    several = named_pictures([tmp_path / "set/b", tmp_path / "set/a", tmp_path / "4.png"])
+    assert list(several) == ["set/b/1.png", "set/a/x/2.jpg", "4.png"]
+    assert several["set/a/x/2.jpg"] == tmp_path / "set/a/x/2.jpg"
+    # A folder with pictures of its own is that alone: what lies below may be masks, or videos.
+    (tmp_path / "set/6.png").write_bytes(b"")
+    assert list(named_pictures([tmp_path / "set"])) == ["6.png"]
+    (tmp_path / "empty/deeper").mkdir(parents=True)
+    with pytest.raises(DataError, match="empty: must be a picture or a folder of pictures"):
+        named_pictures([tmp_path / "set", tmp_path / "empty"])
 
 
 def test_a_place_without_pictures_is_named(tmp_path):

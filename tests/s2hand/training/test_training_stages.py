@@ -18,6 +18,7 @@ from s2hand.config import (
     StageConfig,
 )
 from s2hand.errors import ConfigurationError
+from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.loss_table import TERMS
 from s2hand.parts import PARTS
 from s2hand.schedule import losses_of
@@ -98,6 +99,8 @@ def another(value):
     """A value of the same kind, valid or not unless it is looked up: identities are plain data."""
     if isinstance(value, LossWeights):
         return replace(value, bone_direction=value.bone_direction + 1)
+    if isinstance(value, TrackSettings):
+        return replace(value, min_frames=value.min_frames + 1)
     if isinstance(value, str):
         return {"both": "3d", "ho3d": "freihand"}.get(value, f"{value}?")
     if isinstance(value, tuple):
@@ -108,9 +111,9 @@ def another(value):
 WITHOUT_EFFECT = {
     "stages": {"name", "without"},  # what acts counts, not how it came about
     "model": NO_PART_S,  # their content enters by fingerprints and initial weights
-    # Those of FreiHAND alone, and those of the evaluation.
-    "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "backgrounds",
-             "evaluation_dataset", "evaluation_root", "validation_root"},
+    # Those of FreiHAND and of detected hands alone, and those of the evaluation.
+    "data": {"root", "extra_roots", "rotation_deg", "picture_jitter", "backgrounds", "tracks",
+             "assumed_focal", "evaluation_dataset", "evaluation_root", "validation_root"},
     "clips": set(), "losses": {"smooth_threshold_rad"}, "optimiser": {"batch_size"},
 }  # fmt: skip
 """Fields that change nothing in the stage of clips, which trains all parts on HO-3D."""
@@ -146,6 +149,31 @@ def test_settings_of_every_set_that_is_trained_on_take_effect(config):
     )
     assert alone[0] == alone[1]
     assert len({*alone, *mixed}) == 3
+
+
+@pytest.mark.parametrize("field", [each.name for each in fields(TrackSettings)])
+def test_thresholds_of_tracks_act_where_hands_are_followed(config, field):
+    frames = replace(with_weights(config), stages=config.stages[:1])
+    values = {"min_confidence": 0.4, "max_step": 0.2, "max_gap": 1, "min_frames": 9}
+    require_acts_on_found_hands(frames, tracks=TrackSettings(**{field: values[field]}))
+
+
+def test_an_assumed_camera_acts_where_none_may_be_known(config):
+    frames = replace(with_weights(config), stages=config.stages[:1])
+    require_acts_on_found_hands(frames, assumed_focal=1.2)
+
+
+def require_acts_on_found_hands(config, **change):
+    """A setting changes trainings on hands that were found in pictures, beside other sets too."""
+    for datasets, acts in (
+        (("youtube3d",), True), (("folder",), True), (("freihand",), False),
+        (("freihand", "youtube3d"), True), (("freihand", "ho3d"), False),
+    ):  # fmt: skip
+        usual = replace(config.data, dataset=datasets[0], extra_datasets=datasets[1:])
+        one, other = (
+            identify(replace(config, data=data)) for data in (usual, replace(usual, **change))
+        )
+        assert (one != other) == acts
 
 
 def test_an_identity_of_freihand_is_what_a_checkpoint_gives_back(config):

@@ -18,13 +18,22 @@ def lines(folder: Path, splits: Sequence[CheckedSplit]) -> Iterator[str]:
             yield f"{folder}, {split}: not here"
             continue
         checked = found[split]
-        yield f"{folder}, {split}: {'usable' if checked.is_usable else 'NOT usable as it is'}"
+        yield f"{folder}, {split}: {_judgement(checked)}"
         for files in checked.files:
             yield from _of_kind(files)
         yield from (f"  wrong: {fault}" for fault in checked.faults)
         yield from (f"  note: {subject}: {text}" for subject, text in checked.notes.items())
         if checked.release:
             yield f"  {checked.release}"
+
+
+def _judgement(checked: CheckedSplit) -> str:
+    if not checked.is_usable:
+        return "NOT usable as it is"
+    if not checked.left_out:
+        return "usable"
+    images = "image" if checked.left_out == 1 else "images"
+    return f"usable, with {checked.left_out:,} damaged {images} left out"
 
 
 def _of_kind(files: CheckedFiles) -> Iterator[str]:

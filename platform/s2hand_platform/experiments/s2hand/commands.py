@@ -172,8 +172,9 @@ def check_data(
 ) -> None:
     """Say file by file what of a SET is complete, missing or damaged.
 
-    SET is freihand, ho3d, youtube3d, folder or synthetic. Exit code 1 if a needed file is missing,
-    or a file damaged.
+    SET is freihand, ho3d, youtube3d, folder or synthetic. Exit code 1 if a training or an
+    evaluation would refuse it: up to one in a hundred of the images may be damaged, and is left
+    out.
     """
     from s2hand_platform.experiments.s2hand import checked
 

@@ -34,6 +34,7 @@ class LookedAt:
     """What a detector found in a picture."""
 
     name: str
+    """The sample's."""
     stamp: str
     """Tells the file's content from one that takes its place later: size and time of change."""
     hands: Sequence[FoundHand]
@@ -48,19 +49,19 @@ class LookAt:
     open: Callable[[], HandDetector]
     """Opens the detector; picklable."""
 
-    def __call__(self, paths: Sequence[Path]) -> list[LookedAt]:
-        """Find the hands of each picture; one that cannot be read has none, and a fault.
+    def __call__(self, pictures: Sequence[tuple[str, Path]]) -> list[LookedAt]:
+        """Find the hands of each named picture; one that cannot be read has none, and a fault.
 
         Raises:
             DataError: If a picture's folder is not there, the detector cannot be opened, or finds
                 what is no hand.
         """
         detector = self.open()
-        return [_look(detector, path) for path in paths]
+        return [_look(detector, name, path) for name, path in pictures]
 
 
 def detect_all(
-    paths: Sequence[Path],
+    pictures: Mapping[str, Path],
     look: LookAt,
     kept: Path,
     map_parts: MapParts,
@@ -72,7 +73,7 @@ def detect_all(
     """Find the hands of all pictures but those that an interrupted call has looked at.
 
     Args:
-        paths: The pictures; their names differ.
+        pictures: By the names that their samples get.
         look: The detector, and how it looks.
         kept: Folder of the parts that are done; made if need be, and left there.
         map_parts: Does the work.
@@ -90,7 +91,7 @@ def detect_all(
     """
     detector = look.open()
     kept.mkdir(parents=True, exist_ok=True)
-    done = {path.name: each for path, each in _found_before(paths, kept, detector)}
+    done = {each.name: each for each in _found_before(pictures, kept, detector)}
     progress(len(done))
 
     def keep(part: Sequence[LookedAt]) -> None:
@@ -98,13 +99,13 @@ def detect_all(
         done.update((each.name, each) for each in part)
         progress(len(done))
 
-    left = [path for path in paths if path.name not in done]
+    left = [each for each in pictures.items() if each[0] not in done]
     parts = [left[start : start + PART] for start in range(0, len(left), PART)]
     map_parts(look, parts, keep, address=address, without_ray=without_ray)
-    return _table([done[path.name] for path in paths], detector)
+    return _table([done[name] for name in pictures], detector)
 
 
-def _look(detector: HandDetector, path: Path) -> LookedAt:
+def _look(detector: HandDetector, name: str, path: Path) -> LookedAt:
     if not is_folder(path.parent):
         raise DataError(
             f"{path.parent}: the pictures' folder is not there on {socket.gethostname()}, there is "
@@ -115,11 +116,11 @@ def _look(detector: HandDetector, path: Path) -> LookedAt:
     try:
         picture = read_picture(path)
     except DataError as error:
-        return LookedAt(name=path.name, stamp=stamp, hands=(), fault=str(error))
+        return LookedAt(name=name, stamp=stamp, hands=(), fault=str(error))
     hands = detector.find_hands(picture)
     for number, hand in enumerate(hands):
         require_hand(f"{detector.name}: hand {number} that it finds in {path}", hand)
-    return LookedAt(name=path.name, stamp=stamp, hands=hands, fault=None)
+    return LookedAt(name=name, stamp=stamp, hands=hands, fault=None)
 
 
 def _stamp(path: Path) -> str:
@@ -152,8 +153,8 @@ def _write_part(path: Path, part: Sequence[LookedAt], detector: HandDetector) ->
 
 
 def _found_before(
-    paths: Sequence[Path], kept: Path, detector: HandDetector
-) -> Iterator[tuple[Path, LookedAt]]:
+    pictures: Mapping[str, Path], kept: Path, detector: HandDetector
+) -> Iterator[LookedAt]:
     """Yield what the same detector found in files that are still the same."""
     by_name: dict[str, LookedAt] = {}
     for path in sorted(kept.glob(f"*{SUFFIX}")):
@@ -162,10 +163,10 @@ def _found_before(
         except DataError:
             continue  # cut short by a full disk, or of another program: its pictures come again
         by_name |= _looked_at(path, rows, detector)
-    for path in paths:
-        before = by_name.get(path.name)
+    for name, path in pictures.items():
+        before = by_name.get(name)
         if before is not None and before.stamp == _stamp(path):
-            yield path, before
+            yield before
 
 
 def _looked_at(path: Path, rows: pa.Table, detector: HandDetector) -> dict[str, LookedAt]:

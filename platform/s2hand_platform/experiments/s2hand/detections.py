@@ -1,7 +1,7 @@
 """Detections as Parquet, a row a hand, beside the layouts of JSON that ``s2hand`` itself reads."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,20 @@ not be looked at. A picture without a hand has one row, of confidence 0."""
 
 
 def read_detections(
-    path: Path, layout: DetectionLayout, images: Mapping[str, tuple[int, int]]
+    path: Path,
+    layout: DetectionLayout,
+    images: Mapping[str, tuple[int, int]],
+    *,
+    folder: Path | None = None,
 ) -> HandTable:
-    """Read detections of the given images (width and height by file name) in any layout.
+    """Read detections of some images in any layout.
+
+    Args:
+        path: The file.
+        layout: Its layout.
+        images: Width and height by file name.
+        folder: Where they lie. Of a Parquet file of several folders, whose samples are
+            ``FOLDER/IMAGE``, the samples of that one are meant.
 
     Raises:
         DataError: If the file is missing, damaged, of another layout, or of other images.
@@ -45,6 +56,8 @@ def read_detections(
         return read_table(path, layout, images)
     rows = read_rows(path)
     texts = {name: _only(path, rows, name) for name in ("detector", "version")}
+    if folder is not None:
+        rows = _of_folder(rows, folder)
     looked_at = rows.filter(pc.is_null(rows["fault"]))  # the others count as without an entry
     entries: dict[str, list[FoundHand]] = {}
     samples: dict[str, str] = {}
@@ -157,6 +170,14 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
             raise DataError(f"{path}: column {field.name!r} must have no empty places")
         found = found.set_column(found.column_names.index(field.name), field.name, column)
     return found.select(schema.names)
+
+
+def _of_folder(rows: pa.Table, folder: Path) -> pa.Table:
+    """Keep the samples of a folder, if there are any that name it."""
+    samples = rows["sample"].to_pylist()
+    parents = [PurePosixPath(sample).parent.parts for sample in samples]
+    mine = [bool(parts) and folder.parts[-len(parts) :] == parts for parts in parents]
+    return rows.filter(pa.array(mine, pa.bool_())) if any(mine) else rows
 
 
 def _hand(where: str, row: Mapping[str, Any]) -> FoundHand | None:

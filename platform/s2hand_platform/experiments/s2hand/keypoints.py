@@ -68,7 +68,12 @@ def get_detector(
 @keypoints_app.command("detect")
 def detect(
     context: typer.Context,
-    images: Annotated[Path, typer.Argument(help="A folder of pictures, or one picture.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of pictures, of sub-folders with pictures, or pictures: one table of all."
+        ),
+    ],
     *,
     output: OutputOption,
     layout: Annotated[
@@ -104,14 +109,18 @@ def detect(
 ) -> None:
     """Find hands in pictures, by MediaPipe's models or another detector. Continues after a stop.
 
-    Pictures that cannot be read are listed, and count as without a hand.
+    Pictures that cannot be read are listed, and count as without a hand. Of several folders the
+    output is a .parquet, from which `convert` and `tracks` take what is of their --images.
     """
     from s2hand.keypoints.detector import mediapipe
-    from s2hand.keypoints.pictures import list_pictures
+    from s2hand.keypoints.pictures import named_pictures
     from s2hand_platform.experiments.s2hand.detecting import LookAt, detect_all
 
     target, layout = _free_place(output, layout, "hands")
-    paths = list_pictures(local_path(images, "IMAGES").absolute())
+    pictures = named_pictures([local_path(each, "IMAGES").absolute() for each in images])
+    if layout != "parquet" and any("/" in name for name in pictures):
+        fault = f"must end in .parquet for pictures of several folders, got '{output}'"
+        raise SpecError([f"--output: {fault}; `convert` writes the other layouts folder by folder"])
     if detector and (is_crop or one_confidence):
         raise SpecError(["--detector: goes without --crops and --one-confidence; leave them out"])
     look = LookAt(
@@ -127,9 +136,9 @@ def detect(
     kept = target.parent / f".{target.name}.parts"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with _writing(target), Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("pictures", total=len(paths))
+        task = progress.add_task("pictures", total=len(pictures))
         table, faults = detect_all(
-            paths,
+            pictures,
             look,
             kept,
             context.obj,
@@ -253,10 +262,12 @@ def _read(
     from s2hand_platform.experiments.s2hand.detections import read_detections
 
     path = local_path(source, "SOURCE")
-    paths = list_pictures(local_path(images, "--images"))
+    place = local_path(images, "--images").absolute()
+    paths = list_pictures(place)
     sizes, faults = picture_sizes(paths)
     _tell_faults(faults)
-    table = read_detections(path, layout or layout_of(path, "hands"), sizes)
+    folder = place if place.is_dir() else place.parent
+    table = read_detections(path, layout or layout_of(path, "hands"), sizes, folder=folder)
     return table, {each.name: each for each in paths}
 
 

@@ -114,14 +114,13 @@ def predict(
 
 def _predict_pictures(setup: "Setup", pictures: list[Path]) -> list["Outcome"]:
     from s2hand_platform.experiments.s2hand.hand_files import PICTURE_SCHEMA, open_table
-    from s2hand_platform.experiments.s2hand.prediction import predict_picture
+    from s2hand_platform.experiments.s2hand.prediction import predict_pictures
 
     if not pictures:
         return []
     outcomes = []
     with open_table(setup.folder / "hands.parquet", PICTURE_SCHEMA) as add_rows:
-        for path in pictures:
-            rows, outcome = predict_picture(setup, path)
+        for rows, outcome in predict_pictures(setup, pictures):
             add_rows(rows)
             outcomes.append(outcome)
             _tell(outcome)

@@ -1,7 +1,7 @@
 """Predicting the hands of a video frame by frame, for ``s2hand predict``."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,14 @@ from s2hand_platform.experiments.s2hand.hand_files import (
     write_json,
     write_mesh,
 )
-from s2hand_platform.experiments.s2hand.prediction import Looked, Outcome, Setup, counted, look
+from s2hand_platform.experiments.s2hand.prediction import (
+    Looked,
+    Outcome,
+    Setup,
+    batches,
+    counted,
+    look,
+)
 
 VIDEO_SCHEMA = pa.schema(
     [
@@ -41,8 +48,6 @@ VIDEO_SCHEMA = pa.schema(
 _FORMAT = "s2hand-video/1"
 _EVERY_HAND = TrackSettings(min_confidence=0.0, min_frames=1)
 """Every hand that was found is part of a track, if of a short one."""
-_BATCH_FRAMES, _BATCH_PIXELS = 32, 64_000_000
-"""Frames in memory at once, at most: 30 of full HD, 7 of 4K."""
 
 Step = Callable[[int, int | None], object]
 """Is told of further frames that are done, and of how many in all, if the file says it."""
@@ -73,7 +78,7 @@ def predict_video(setup: Setup, path: Path, *, with_meshes: bool, step: Step) ->
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         results = _Results(stack, folder, setup, with_meshes=with_meshes)
-        for batch in _batches(reader.frames()):
+        for batch in batches(reader.frames(), lambda frame: frame.pixels[..., 0].size):
             results.add(batch, tracks)
             step(len(batch), total)
         if results.camera is None:
@@ -208,15 +213,3 @@ class _Results:
         self.num_frames += 1
         self.num_hands += len(seen)
         self.last_s = frame.time_s
-
-
-def _batches(frames: Iterator[VideoFrame]) -> Iterator[list[VideoFrame]]:
-    batch: list[VideoFrame] = []
-    for frame in frames:
-        batch.append(frame)
-        height, width = frame.pixels.shape[:2]
-        if len(batch) >= min(_BATCH_FRAMES, max(1, _BATCH_PIXELS // (height * width))):
-            yield batch
-            batch = []
-    if batch:
-        yield batch
