@@ -15,7 +15,8 @@ from s2hand.training.stages import trained_stages
 
 _MODEL = (
     *(
-        "config",
+        "config.data",
+        "config.whole",
         "keypoints.track_settings",
         "parts",
         "prediction",

@@ -41,10 +41,20 @@ CANNOT_ACT = {
     *("s2hand.data.manifest", "s2hand.data.record"),  # say what it is
     *("s2hand.training.context", "s2hand.training.reports"),  # tell others
     *("s2hand.drawing", "s2hand.reconstruction_pictures", "s2hand.rendering.pictures"),
+    # Hold settings, which are in the identity, and refuse.
+    *(f"s2hand.config.{name}" for name in ("checks", "losses", "model", "presets")),
+    *("s2hand.config.running", "s2hand.config.stages"),
     "s2hand.own_model",  # opens what nobody trains
     "s2hand.networks.imagenet_weights",  # finds a file whose content it knows
     # Folders' own files, which hold a docstring; the package's own opens trained models.
-    *("s2hand", "s2hand.data", "s2hand.geometry", "s2hand.hand", "s2hand.keypoints"),
+    *(
+        "s2hand",
+        "s2hand.config",
+        "s2hand.data",
+        "s2hand.geometry",
+        "s2hand.hand",
+        "s2hand.keypoints",
+    ),
     *("s2hand.losses", "s2hand.metrics", "s2hand.networks", "s2hand.training"),
 }
 """Modules that a training imports and that change nothing of what comes out."""
