@@ -1,4 +1,4 @@
-"""Time a training step of each stage against its networks alone, and the input pipeline.
+"""Time a training step of each stage against its networks alone.
 
     python benchmarks/training_step.py [--device cuda] [--preset paper] [--batch-size 64] ...
 
@@ -7,7 +7,7 @@ are encoder, heads and 2D keypoint estimator, forward and backward with given co
 same batch. What the step adds is the hand layer, rendering, losses and Adam. Measurements take
 turns, so that a busy machine slows all alike: believe the ratios, which are medians over medians.
 Targets for the stage of both branches: at most 25 % added on CUDA at batch 64 and 224 px, 5 % on
-a CPU; the input pipeline delivers at least 1.5 times what the step takes.
+a CPU. The input pipeline is ``input_pipeline.py``'s.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from s2hand.model import REFERENCE_FOCAL, S2Hand
 from s2hand.schedule import phase_of
 from s2hand.training.determinism import use_deterministic_algorithms
 from s2hand.training.stages import stage_parts
-from s2hand.training.step import TrainingStep, build_optimiser, move_batch
+from s2hand.training.step import TrainingStep, build_optimiser
 from s2hand.training.workers import Workers
 
 FREIHAND_IMAGES = 32_560
@@ -70,8 +70,6 @@ def main() -> None:
             f"{row['added']:6.1%}"
         )
     print(
-        f"input pipeline {result['pipeline_images_per_s']:.0f}/s, "
-        f"{result['pipeline_ratio']:.1f} times the fastest stage; "
         f"{FREIHAND_IMAGES} images through all epochs of {arguments.preset}: "
         f"{result['schedule_hours']:.1f} h"
     )
@@ -96,7 +94,7 @@ def configure(arguments: argparse.Namespace) -> S2HandConfig:
 def measure(
     config: S2HandConfig, dataset: FrameDataset, arguments: argparse.Namespace
 ) -> dict[str, object]:
-    """Time every stage's step and networks, and the dataset."""
+    """Time every stage's step and networks."""
     device = arguments.device
     use_deterministic_algorithms()
     torch.manual_seed(0)
@@ -107,27 +105,20 @@ def measure(
             model.parts[name].compile()
     rows = np.arange(arguments.batch_size) % NUM_FILES
     generator = torch.Generator().manual_seed(0)
-    batch = move_batch(dataset.batch(rows, generator=generator), device)
+    batch = dataset.batch(rows, generator=generator).to(torch.device(device))
     stages = {
         stage.name: compare(model, config, index, stage, batch, arguments)
         for index, stage in enumerate(config.stages)
     }
-    seconds = median_seconds(
-        {"pipeline": lambda: dataset.batch(rows, generator=generator)}, 3 * arguments.repeats, "cpu"
-    )
-    pipeline = len(rows) / seconds["pipeline"]
     hours = sum(
         FREIHAND_IMAGES * stage.epochs / stages[stage.name]["step_images_per_s"] / 3600
         for stage in config.stages
     )
-    fastest = max(row["step_images_per_s"] for row in stages.values())
     return {
         "device": torch.cuda.get_device_name() if device != "cpu" else "cpu",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "stages": stages,
-        "pipeline_images_per_s": pipeline,
-        "pipeline_ratio": pipeline / fastest,
         "schedule_hours": hours,
     }
 

@@ -165,6 +165,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "tests/s2hand/training/test_training_",
         checkpoint="checkpoint",
         determinism="determinism",
+        feeding="feeding",
         sharing="sharing",
         stages="stages",
         step="step",

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from s2hand.data.transfer import to_device
+
 REFERENCE_WIDTH_PX = 640
 """Image width that the crop's constants in pixels are meant for (HO-3D)."""
 _PADDING_PX = 10.0
@@ -170,21 +172,25 @@ def draw_rotations_rad(
     return (math.radians(rotation_deg) * (2 * uniform - 1)).repeat_interleave(clip_length)
 
 
-def jitter_colours(
-    images: Float[Tensor, "n 3 height width"],
-    strength: float,
-    *,
-    clip_length: int,
-    generator: torch.Generator,
-) -> Float[Tensor, "n 3 height width"]:
-    """Give every colour channel a random gain and offset, alike for the frames of a clip.
+def draw_colour_maps(
+    count: int, strength: float, *, clip_length: int, generator: torch.Generator
+) -> Float[Tensor, "2 n 3"]:
+    """Draw a gain and an offset of every colour channel, alike for the frames of a clip.
 
-    Values stay within 0 and 1.
+    Returns:
+        Gains, uniform in one plus or minus ``strength``, and offsets, in plus or minus half of it.
     """
-    clips = len(images) // clip_length
-    gain, offset = 2 * torch.rand(2, clips, 3, 1, 1, generator=generator) - 1
-    gain, offset = (x.repeat_interleave(clip_length, dim=0) * strength for x in (gain, offset))
-    return (images * (1 + gain) + offset / 2).clamp(0, 1)
+    uniform = 2 * torch.rand(2, count // clip_length, 3, generator=generator) - 1
+    gain, offset = uniform.repeat_interleave(clip_length, dim=1) * strength
+    return torch.stack((1 + gain, offset / 2))
+
+
+def map_colours(
+    images: Float[Tensor, "n 3 height width"], maps: Float[Tensor, "2 n 3"]
+) -> Float[Tensor, "n 3 height width"]:
+    """Apply the gains and offsets of :func:`draw_colour_maps`; values stay within 0 and 1."""
+    gain, offset = to_device(maps, images.device)[..., None, None]
+    return images.mul_(gain).add_(offset).clamp_(0, 1)
 
 
 def _reach(

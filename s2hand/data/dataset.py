@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,21 +10,23 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
-from torch.nn import functional
 
 from s2hand.config import HandFrame, S2HandConfig
 from s2hand.data.augmentation import (
     Augmentation,
     crop_boxes,
+    draw_colour_maps,
     draw_crop_boxes,
     draw_picture_boxes,
     draw_rotations_rad,
     extreme_crop_boxes,
-    jitter_colours,
+    map_colours,
     margin_boxes,
 )
-from s2hand.data.packing import pack_images, stored_sizes_px
+from s2hand.data.packing import PackingProgress, pack_images, stored_sizes_px
+from s2hand.data.resampling import is_identity, resample
 from s2hand.data.sample import Batch, FrameTable
+from s2hand.data.transfer import PackedPixels
 from s2hand.errors import DataError
 from s2hand.geometry.cameras import (
     CameraView,
@@ -47,6 +50,9 @@ class FrameDataset:
     are cropped to the hand with room for jitter. A batch is then one resampling, from the packed
     square to the picture of the view's camera. Images may differ in size. One that cannot be
     decoded is left out, and named in the notes of ``table``.
+
+    Random numbers are drawn on the CPU, and images resampled on the device that ``to`` names: each
+    device sees the same frames in the same views, and colours to a rounding.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class FrameDataset:
         with_joints: bool = False,
         augmentation: Augmentation | None = None,
         cache_dir: Path | None = None,
+        progress: PackingProgress | None = None,
     ) -> None:
         """Decode and pack the table's images.
 
@@ -69,6 +76,7 @@ class FrameDataset:
             with_joints: Whether batches hold the true joints, where the table has them.
             augmentation: What is random when a batch is asked for with a generator.
             cache_dir: Where packed images are kept for other processes; None: in memory.
+            progress: Is told of the packing, where the images are not packed already.
 
         Raises:
             DataError: If the table is empty, an image is missing, more than one image in a hundred
@@ -90,8 +98,10 @@ class FrameDataset:
             side_px,
             cache_dir,
             is_mirrored=None if table.is_mirrored is None else table.is_mirrored[packing.rows],
+            progress=progress,
         )
-        self._packed = packed.pixels
+        self.pixels = PackedPixels(packed.pixels)
+        """The packed images, and where batches are made."""
         rows, self._images_of, self._num_images = packing.readable(packed.damaged)
         if packed.damaged:
             told = _damage_note(packing.paths, packed.damaged)
@@ -113,7 +123,9 @@ class FrameDataset:
         self._joints = torch.from_numpy(table.joints) if has_joints else None
 
     @classmethod
-    def from_config(cls, table: FrameTable, config: S2HandConfig) -> "FrameDataset":
+    def from_config(
+        cls, table: FrameTable, config: S2HandConfig, *, progress: PackingProgress | None = None
+    ) -> "FrameDataset":
         """Make the dataset that a configuration asks for, of any split's table."""
         data = config.data
         return cls(
@@ -129,7 +141,19 @@ class FrameDataset:
                 crop_size_per_reach=data.crop_size_per_reach,
             ),
             cache_dir=Path(config.runtime.cache_dir) if config.runtime.cache_dir else None,
+            progress=progress,
         )
+
+    def to(self, device: torch.device, *, holds_pixels: bool) -> "FrameDataset":
+        """Return the same frames, whose batches are made on a device.
+
+        Args:
+            device: With its number, if there are several.
+            holds_pixels: Whether all packed images are brought there now.
+        """
+        moved = copy(self)
+        moved.pixels = self.pixels.to(device, is_held=holds_pixels)
+        return moved
 
     def __len__(self) -> int:
         return len(self.table)
@@ -155,18 +179,18 @@ class FrameDataset:
                 f"a batch of clips must hold whole clips of {clip_length} frames, got {len(rows)}"
             )
         view = self._view(rows, clip_length, generator)
-        packed = torch.from_numpy(np.asarray(self._packed[self._drawn_images(rows, generator)]))
-        images = packed.to(torch.float32).div_(255)
+        images = self.pixels.take(self._drawn_images(rows, generator)).to(torch.float32).div_(255)
         to_input = view.pixel_map @ self._from_packed[rows]
-        if not _is_identity(to_input) or images.shape[-1] != self.image_size_px:
-            images = _resample(images, to_input, self.image_size_px)
+        if not is_identity(to_input) or images.shape[-1] != self.image_size_px:
+            images = resample(images, to_input, self.image_size_px)
         if generator is not None and self._augmentation.colour_jitter > 0:
-            images = jitter_colours(
-                images,
+            maps = draw_colour_maps(
+                len(rows),
                 self._augmentation.colour_jitter,
                 clip_length=clip_length,
                 generator=generator,
             )
+            images = map_colours(images, maps)
         return Batch(
             images=images,
             intrinsics_px=view.intrinsics_px.float(),
@@ -178,7 +202,7 @@ class FrameDataset:
             sample_index=rows,
             clip_length=clip_length,
             joints=None if self._joints is None else self._joints[rows],
-        )
+        ).to(self.pixels.device)
 
     def _drawn_images(
         self, rows: Int[Tensor, "batch"], generator: torch.Generator | None
@@ -337,34 +361,6 @@ def _boxes_around(
     side = torch.maximum(side, smallest_px[:, 2:3] - smallest_px[:, :1])
     centre = (seen_low + seen_high) / 2
     return torch.cat((centre - side / 2, centre + side / 2), dim=1)
-
-
-def _resample(
-    images: Float[Tensor, "batch 3 side side"], pixel_map: Float[Tensor, "batch 3 3"], size_px: int
-) -> Float[Tensor, "batch 3 size size"]:
-    """Move image content by a map of pixels; bilinear, black outside."""
-    # grid_sample counts from -1 to 1 between the outer edges of the first and last pixel.
-    to_normalised = _edge_map(images.shape[-1])
-    theta = (to_normalised @ torch.linalg.inv(pixel_map)).float()
-    places = torch.arange(size_px, dtype=theta.dtype)
-    along_x = theta[:, :, :1] * places + theta[:, :, 2:]
-    along_y = theta[:, :, 1:2] * places
-    # Coordinates outermost: several times as fast as affine_grid, whose order is the other way.
-    homogeneous = along_x[:, :, None, :] + along_y[:, :, :, None]
-    depth = homogeneous[:, 2:].clamp_(min=1e-6)  # at or behind the horizon: far outside
-    grid = homogeneous[:, :2].div_(depth).permute(0, 2, 3, 1)
-    return functional.grid_sample(
-        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-
-
-def _edge_map(side_px: int) -> Float[Tensor, "3 3"]:
-    scale, offset = 2 / side_px, 1 / side_px - 1
-    return torch.tensor([[scale, 0, offset], [0, scale, offset], [0, 0, 1]], dtype=torch.float64)
-
-
-def _is_identity(pixel_map: Float[Tensor, "batch 3 3"]) -> bool:
-    return bool(torch.allclose(pixel_map, torch.eye(3, dtype=pixel_map.dtype), rtol=0, atol=1e-9))
 
 
 def _check_sizes(table: FrameTable, stored_px: Int[np.ndarray, "n 2"]) -> None:

@@ -1,5 +1,6 @@
 """The frames of a training: those of one dataset, or of several, row after row."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import accumulate
@@ -13,8 +14,12 @@ from torch import Tensor
 from s2hand.config import S2HandConfig
 from s2hand.data.build import load_extra, load_train
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.packing import PackingProgress
 from s2hand.data.sample import Batch
+from s2hand.data.transfer import HELD_SHARE, free_bytes, to_device
 from s2hand.errors import DataError
+
+_LOG = logging.getLogger(__name__)
 
 
 class FrameMixture:
@@ -41,8 +46,14 @@ class FrameMixture:
         """True frame number of each row."""
 
     @classmethod
-    def from_config(cls, config: S2HandConfig) -> "FrameMixture":
+    def from_config(
+        cls, config: S2HandConfig, *, progress: PackingProgress | None = None
+    ) -> "FrameMixture":
         """Read all that a configuration trains on, without what it holds out.
+
+        Args:
+            config: Names the datasets.
+            progress: Is told of the packing of images that are not packed already.
 
         Raises:
             DataError: If a file is missing, truncated, or does not fit the others, or a set lacks
@@ -55,7 +66,29 @@ class FrameMixture:
                     f"data.supervision='3d' needs true joints of every training set, and the "
                     f"{name} set has none; complete its download, or train on keypoints ('2d')"
                 )
-        return cls([FrameDataset.from_config(table, config) for table in tables])
+        return cls([FrameDataset.from_config(table, config, progress=progress) for table in tables])
+
+    def to(self, device: str) -> "FrameMixture":
+        """Return the same frames, whose batches are made on a device.
+
+        The packed images of all datasets are brought there now, if they take no more than
+        ``HELD_SHARE`` of the memory that is free there; else each batch brings its own.
+
+        Args:
+            device: A torch device string.
+        """
+        place = torch.empty(0, device=device).device  # 'cuda' with the number that is meant
+        needed, free = sum(part.pixels.num_bytes for part in self._parts), free_bytes(place)
+        is_held = needed <= HELD_SHARE * free
+        if place.type != "cpu":
+            _LOG.info(
+                "packed images of %.1f GB are %s: %.1f GB are free there, of which they may "
+                "take a third",
+                needed / 1e9,
+                f"held on {place}" if is_held else f"brought to {place} batch by batch",
+                free / 1e9,
+            )
+        return FrameMixture([part.to(place, holds_pixels=is_held) for part in self._parts])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -93,9 +126,9 @@ def _joined(batches: Sequence[Batch], places: Int[np.ndarray, "batch"]) -> Batch
     if not others:
         return first
     order = torch.from_numpy(np.argsort(places))
-    columns: dict[str, Any] = {
-        field.name: torch.cat([getattr(batch, field.name) for batch in batches])[order]
-        for field in fields(Batch)
-        if isinstance(getattr(first, field.name), Tensor)
-    }
+    columns: dict[str, Any] = {}
+    for field in fields(Batch):
+        if isinstance(getattr(first, field.name), Tensor):
+            whole = torch.cat([getattr(batch, field.name) for batch in batches])
+            columns[field.name] = whole[to_device(order, whole.device)]
     return replace(first, **columns)

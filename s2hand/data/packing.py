@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import logging
+import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,19 @@ from PIL import Image
 from s2hand.errors import DataError
 from s2hand.files import exclusive, what_lies_at, whole_file
 
+_LOG = logging.getLogger(__name__)
+
+PackingProgress = Callable[[str, int, int], None]
+"""Is told what is packed, where to and how large it will be, before the first image and after
+every few: words, the number of images done, and of all."""
+
 _FORMAT_VERSION = b"packed images 1"
 _IMAGES_PER_CHUNK = 256
 _MOST_DAMAGED = 0.01
 """Share of a set's images that may be left out."""
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 _MAX_THREADS = 8
+_ELSEWHERE = "free space there, name another folder, or leave it empty to keep images in memory"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,13 +116,14 @@ def pack_images(
     cache_dir: Path | None = None,
     *,
     is_mirrored: Bool[np.ndarray, "n"] | None = None,
+    progress: PackingProgress | None = None,
 ) -> PackedImages:
     """Cut a square box out of every image and resize it, with smoothing where it shrinks.
 
     With ``cache_dir`` the result is a read-only mapped file that every process on the machine
     shares: the first one makes it, others wait for it. Its name is a hash of paths, file sizes
-    and times, boxes and side; an interrupted process leaves nothing that could be taken for it.
-    Of a set with damaged images a second file beside it says which.
+    and times, boxes and side; beside it lies a file that says which images are damaged. It appears
+    whole or not at all. Its size is told before it is made, to ``progress`` and in the log.
 
     Args:
         paths: Image files.
@@ -122,69 +132,117 @@ def pack_images(
         cache_dir: Folder of the mapped file; None keeps the result in memory.
         is_mirrored: Which images are mirrored before; their boxes are of the mirrored image.
             None: none.
+        progress: Is told of images that are packed now, from the calling thread.
 
     Raises:
-        DataError: If an image is missing, more than one in a hundred are damaged, or the disk is
-            full.
+        DataError: If an image is missing, more than one in a hundred are damaged, or the disk has
+            less room than is needed, which is seen before any image is decoded.
     """
-    shape = (len(paths), 3, side_px, side_px)
     mirrored = np.zeros(len(paths), np.bool_) if is_mirrored is None else is_mirrored
-    damaged: dict[int, str] = {}
-    chunks = _decoded_chunks(paths, boxes_px, side_px, mirrored, damaged)
+    work = _Work(
+        paths=paths,
+        boxes_px=boxes_px,
+        side_px=side_px,
+        is_mirrored=mirrored,
+        progress=progress or _ignore,
+    )
     if cache_dir is None:
-        packed = np.empty(shape, np.uint8)
+        packed = np.empty(work.shape, np.uint8)
         start = 0
-        for chunk in chunks:
+        for chunk in work.chunks("into memory"):
             packed[start : start + len(chunk)] = chunk
             start += len(chunk)
-        return PackedImages(pixels=packed, damaged=damaged)
+        return PackedImages(pixels=packed, damaged=work.damaged)
     whole = cache_dir / f"{_key(paths, boxes_px, side_px, mirrored)}.npy"
     told = whole.with_suffix(".damaged.json")
-    incomplete = whole.with_suffix(".damaged.npy")
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(whole.with_suffix(".lock"), work=f"packs the images of {whole}"):
-            if not (whole.exists() or (incomplete.exists() and told.exists())):
-                _require_space(cache_dir, int(np.prod(shape)))
-                partial = _write_npy(whole, shape, chunks)
-                if damaged:
-                    with whole_file(told) as file:
-                        file.write(json.dumps(list(damaged.items())).encode())
-                partial.replace(incomplete if damaged else whole)
-            if not whole.exists():
-                damaged = dict(json.loads(told.read_bytes()))
-                whole = incomplete
+            if not (whole.exists() and told.exists()):
+                _write(whole, told, work)
+            damaged = dict(json.loads(told.read_bytes()))
     except OSError as error:
         raise DataError(
             f"runtime.cache_dir '{cache_dir}' must be a folder that can be written to: {error}; "
-            "free space there, name another folder, or leave it empty to keep images in memory"
+            f"{_ELSEWHERE}"
         ) from error
     pixels = np.load(whole, mmap_mode="r", allow_pickle=False)
     return PackedImages(pixels=pixels, damaged=damaged)
 
 
-def _decoded_chunks(
-    paths: Sequence[Path],
-    boxes_px: Float64[np.ndarray, "n 4"],
-    side_px: int,
-    is_mirrored: Bool[np.ndarray, "n"],
-    damaged: dict[int, str],
-) -> Iterator[UInt8[np.ndarray, "chunk 3 side side"]]:
-    """Decode images, and collect in ``damaged`` which of them cannot be."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """Images that are to be packed."""
 
-    def decode(row: int) -> np.ndarray:
+    paths: Sequence[Path]
+    boxes_px: Float64[np.ndarray, "n 4"]
+    side_px: int
+    is_mirrored: Bool[np.ndarray, "n"]
+    progress: PackingProgress
+    damaged: dict[int, str] = field(default_factory=dict)
+    """Which of those that were decoded so far cannot be, and why."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """That of the packed array."""
+        return len(self.paths), 3, self.side_px, self.side_px
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the packed array."""
+        return math.prod(self.shape)
+
+    def chunks(self, place: str) -> Iterator[UInt8[np.ndarray, "chunk 3 side side"]]:
+        """Decode images, and tell of it; those that cannot be decoded are black."""
+        count = len(self.paths)
+        size = f"{self.side_px} x {self.side_px} px, {_size(self.num_bytes)}"
+        what = f"packing {count:,} images of {size}, {place}"
+        _LOG.info(what)
+        self.progress(what, 0, count)
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+            for start in range(0, count, _IMAGES_PER_CHUNK):
+                stop = min(start + _IMAGES_PER_CHUNK, count)
+                decoded = list(pool.map(self._decode, range(start, stop)))
+                chunk = np.ascontiguousarray(np.stack(decoded))
+                _require_few(self.damaged, count)
+                yield chunk
+                self.progress(what, stop, count)
+
+    def _decode(self, row: int) -> UInt8[np.ndarray, "3 side side"]:
+        is_mirrored = bool(self.is_mirrored[row])
         try:
-            return _decode(paths[row], boxes_px[row], side_px, bool(is_mirrored[row]))
+            return _decode(self.paths[row], self.boxes_px[row], self.side_px, is_mirrored)
         except DamagedImageError as error:
-            damaged[row] = str(error)
-            return np.zeros((3, side_px, side_px), np.uint8)
+            self.damaged[row] = str(error)
+            return np.zeros(self.shape[1:], np.uint8)
 
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(paths), _IMAGES_PER_CHUNK):
-            rows = range(start, min(start + _IMAGES_PER_CHUNK, len(paths)))
-            chunk = np.stack(list(pool.map(decode, rows)))
-            _require_few(damaged, len(paths))
-            yield chunk
+
+def _ignore(_what: str, _done: int, _total: int) -> None:
+    pass
+
+
+def _write(whole: Path, told: Path, work: _Work) -> None:
+    """Write the packed array, and beside it which images are damaged."""
+    # Only the lock's holder writes: what a killed process left here is in nobody's use.
+    partial = whole.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    free = shutil.disk_usage(whole.parent).free
+    if free < work.num_bytes:
+        raise DataError(
+            f"runtime.cache_dir '{whole.parent}' must have room for {len(work.paths):,} packed "
+            f"images: {_size(work.num_bytes)} are needed, {_size(free)} are free; {_ELSEWHERE}"
+        )
+    with whole_file(whole, beside=partial) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": work.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in work.chunks(f"into {whole} ({_size(free)} are free)"):
+            file.write(chunk.data)
+        with whole_file(told) as damages:
+            damages.write(json.dumps(list(work.damaged.items())).encode())
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def _require_few(damaged: Mapping[int, str], count: int) -> None:
@@ -236,28 +294,6 @@ def _key(paths: Sequence[Path], boxes_px: np.ndarray, side_px: int, is_mirrored:
             raise DataError(_missing(path)) from error
         digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
-
-
-def _write_npy(target: Path, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> Path:
-    """Write an array's file under a name that says that it is unfinished; return that."""
-    # Only the lock's holder writes: what a killed process left here is written over.
-    partial = target.with_suffix(".partial")
-    try:
-        with partial.open("wb") as handle:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(handle, header)
-            for chunk in chunks:
-                handle.write(np.ascontiguousarray(chunk).tobytes())
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return partial
 
 
 def _require_bytes(image: Image.Image, path: Path) -> None:

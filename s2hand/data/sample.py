@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from s2hand.data.transfer import to_device
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS, Fingertips
 
@@ -124,3 +127,16 @@ class Batch:
     """Frames per clip; 1 for independent frames."""
     joints: Float[Tensor, "batch 21 3"] | None = None
     """True joints, metres, the dataset camera's frame; None: not for this training to see."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """Bring tensors to a device, but for ``sample_index``, which names frames to people.
+
+        To CUDA they are copied without waiting until they are there.
+        """
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {
+            name: to_device(values, device)
+            for name, values in columns.items()
+            if isinstance(values, Tensor) and name != "sample_index"
+        }
+        return replace(self, **moved)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from s2hand.data.clips import FrameSampler
 from s2hand.data.dataset import FrameDataset
+from s2hand.data.mixture import FrameMixture
 from s2hand.data.sample import Batch
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError
 from s2hand.files import whole_file
@@ -26,7 +27,7 @@ from s2hand.pretraining.coordinate_classes import (
 from s2hand.pretraining.muon import Muon
 from s2hand.training.checkpoint import holds, read_torch_file, require_same
 from s2hand.training.determinism import derive_seed
-from s2hand.training.step import move_batch
+from s2hand.training.feeding import made_ahead
 
 FORMAT = "s2hand-pretraining-1"
 
@@ -128,16 +129,16 @@ def pretrain_features(
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimisers = _build_optimisers(classifier, settings)
     identity = {"settings": asdict(settings), "seed": seed, "num_frames": len(dataset)}
-    batches = _Batches(dataset, settings.batch_size, seed)
+    batches = _Batches(FrameMixture([dataset]).to(device), settings.batch_size, seed)
     done = _load(state_path, identity, classifier, optimisers, device)
     classifier.train()
     losses: list[Tensor] = []
-    for step in range(done, settings.steps):
+    steps = range(done, settings.steps)
+    for step, batch in zip(steps, made_ahead(batches.of_step, steps, device), strict=True):
         share = settings.rate(step)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = share * group["highest_lr"]
-        batch = move_batch(batches[step], device)
         loss = _loss(classifier, batch)
         loss.backward()
         for optimiser in optimisers:
@@ -187,12 +188,13 @@ def keypoint_error_px(
 class _Batches:
     """The batch of every step, a function of the seed and the step alone."""
 
-    def __init__(self, dataset: FrameDataset, batch_size: int, seed: int) -> None:
+    def __init__(self, dataset: FrameMixture, batch_size: int, seed: int) -> None:
         self._dataset, self._seed = dataset, seed
         self._sampler = FrameSampler(len(dataset), batch_size, derive_seed(seed, "samples"))
         self._epoch, self._rows = -1, self._sampler.epoch(0)
 
-    def __getitem__(self, step: int) -> Batch:
+    def of_step(self, step: int) -> Batch:
+        """Make the batch of a step."""
         epoch, place = divmod(step, self._sampler.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._rows = epoch, self._sampler.epoch(epoch)

@@ -29,13 +29,16 @@ _MODEL = (
 )
 """What every model is built of."""
 
-_DATA = ("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample")
+_DATA = (
+    *("data.build", "data.dataset", "data.augmentation", "data.packing", "data.sample"),
+    *("data.resampling", "data.transfer"),
+)
 """From tables of frames to batches; what reads the tables is the layout's to declare."""
 
 _TRAINING = (
     *("data.clips", "data.mixture", "training.loop", "training.stage_run", "training.stages"),
     *("training.step", "training.determinism", "training.workers", "training.sharing"),
-    "training.checkpoint",
+    *("training.checkpoint", "training.feeding"),
 )
 
 _EVALUATION = (

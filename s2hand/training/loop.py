@@ -86,7 +86,7 @@ def train(
     model = _build_model(config, seed, context.device, workers)
     indices = trained_stages(config)
     # A model that is taken as it began needs no pictures.
-    dataset = FrameMixture.from_config(config) if indices else None
+    dataset = FrameMixture.from_config(config).to(context.device) if indices else None
     pending = (
         []
         if dataset is None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from s2hand.training.checkpoint import (
 )
 from s2hand.training.context import TrainingContext
 from s2hand.training.determinism import derive_seed, seed_epoch
+from s2hand.training.feeding import made_ahead
 from s2hand.training.reports import StageReports
 from s2hand.training.stages import stage_id, stage_parts, stream_of
-from s2hand.training.step import TrainingStep, build_optimiser, move_batch, set_learning_rate
+from s2hand.training.step import TrainingStep, build_optimiser, set_learning_rate
 from s2hand.training.workers import Workers
 
 FINAL_NAME = "final.pt"
@@ -141,14 +143,16 @@ class StageRun:
             part.train()
         weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
-        for place, rows in enumerate(batches):
+        made = made_ahead(
+            partial(self.dataset.batch, clip_length=clip_length, generator=generator),
+            [self._own_share(rows, clip_length) for rows in batches],
+            self.context.device,
+        )
+        for place, batch in enumerate(made):
             set_learning_rate(
                 step.optimiser, learning_rate(self.stage, epoch + place / len(batches))
             )
-            batch = self.dataset.batch(
-                self._own_share(rows, clip_length), clip_length=clip_length, generator=generator
-            )
-            sums += step.run(move_batch(batch, self.context.device))
+            sums += step.run(batch)
         step.require_finite()
         terms = dict(zip(weights, (sums / len(batches)).tolist(), strict=True))
         num_frames = sum(len(rows) for rows in batches)
@@ -201,8 +205,7 @@ class StageRun:
         if self.workers.rank > 0 or not is_due or "texture_light_head" not in self.parts:
             return
         rows = np.linspace(0, len(self.dataset) - 1, NUM_PICTURED_FRAMES).astype(np.int64)
-        batch = move_batch(self.dataset.batch(rows), self.context.device)
-        picture = draw_reconstructions(self.model, batch)
+        picture = draw_reconstructions(self.model, self.dataset.batch(rows))
         self.context.log_picture("reconstructions", self.epochs_before + epoch, picture)
 
     def _load(self, path: Path) -> Checkpoint:

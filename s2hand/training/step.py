@@ -162,21 +162,3 @@ def split_batch(batch: Batch, micro_batch_size: int) -> Iterator[Batch]:
             sample_index=batch.sample_index[start:stop],
             joints=None if batch.joints is None else batch.joints[start:stop],
         )
-
-
-def move_batch(batch: Batch, device: str) -> Batch:
-    """Bring a batch's tensors to a device; to CUDA without waiting until they are there."""
-
-    def move(tensor: Tensor) -> Tensor:
-        waiting = tensor.pin_memory() if torch.device(device).type == "cuda" else tensor
-        return waiting.to(device, non_blocking=True)
-
-    return replace(
-        batch,
-        images=move(batch.images),
-        intrinsics_px=move(batch.intrinsics_px),
-        camera_rotation=move(batch.camera_rotation),
-        detected_keypoints_px=move(batch.detected_keypoints_px),
-        detection_confidence=move(batch.detection_confidence),
-        joints=None if batch.joints is None else move(batch.joints),
-    )

@@ -9,20 +9,25 @@ from scipy import stats
 
 from s2hand_platform.claims.measured import MeasuredFinding, MeasuredRow, judge_measured
 from s2hand_platform.experiments.protocol import DataRecord
+from s2hand_platform.identity import EVALUATION_DATA
 from s2hand_platform.spec.claim_checks import Part
 from s2hand_platform.store.table_plan import PlanRow
 
 Values = dict[int, float]
 
 
-def measured(values: Values, **plan: Any) -> MeasuredRow:
+def measured(
+    values: Values, contents: dict[str, str] | None = None, test_set: str = "", **plan: Any
+) -> MeasuredRow:
     fields: dict[str, Any] = {
         "id": "", "label": "", "settings": {}, "config_hash": "", "data": "", "code": "",
         "evaluation": "f", "trial_ids": {},
-        "measured_on": DataRecord(title="", dataset="", version="", origin="official"),
+        "measured_on": DataRecord(
+            title="", dataset="", version="", origin="official", fingerprint=test_set
+        ),
     }  # fmt: skip
     plan_row = PlanRow(**{**fields, **plan})
-    return MeasuredRow(plan=plan_row, values={"error": values}, failed={})
+    return MeasuredRow(plan=plan_row, values={"error": values}, failed={}, evaluation=contents)
 
 
 def seeds(*values: float) -> Values:
@@ -226,6 +231,40 @@ def test_rows_of_one_table_may_have_other_things_to_evaluate() -> None:
     tables = {"t": {"a": measured(seeds(0.8, 0.9), evaluation="g"), "b": measured(NONE)}}
     (found,) = judge_measured([part("gain", BETTER)], tables)
     assert found.pairs
+
+
+CODE = {"metrics": "1", EVALUATION_DATA: "2", "setting batch": "3"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "test_set", "is_comparable"),
+    [
+        (CODE | {"reader of more data": "4", EVALUATION_DATA: "5"}, "t", True),
+        (CODE | {"metrics": "4"}, "t", False),
+        (CODE | {"setting batch": "4"}, "t", False),
+        (CODE, "another", False),
+        (CODE, "", False),
+        (None, "t", False),
+    ],
+)
+def test_rows_of_two_tables_compare_where_what_both_evaluations_have_is_the_same(
+    contents: dict[str, str] | None, test_set: str, *, is_comparable: bool
+) -> None:
+    """The claim about YouTube-3D-Hands' videos compares a row of Table 8 with rows of Table 4."""
+    one = Part(quantity="gain", row=cell(row="a", table="u"), baseline=cell(row="b"), region=BETTER)
+    more = measured(seeds(0.8, 0.9), contents, test_set, evaluation="g")
+    for pair in ((more, measured(NONE, CODE, "t")), (measured(NONE, CODE, "t"), more)):
+        tables = {"u": {"a": pair[0]}, "t": {"b": pair[1]}}
+        (found,) = judge_measured([one], tables)
+        assert bool(found.pairs) == is_comparable
+
+
+def test_two_sets_that_are_not_known_are_not_taken_for_one() -> None:
+    rows = (measured(NONE, CODE, evaluation=name) for name in ("f", "g"))
+    one = Part(quantity="gain", row=cell(row="a", table="u"), baseline=cell(row="b"), region=BETTER)
+    tables = {"u": {"a": next(rows)}, "t": {"b": next(rows)}}
+    (found,) = judge_measured([one], tables)
+    assert found.outcome == "not run"
 
 
 def test_percents_need_baselines_above_zero() -> None:

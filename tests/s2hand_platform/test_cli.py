@@ -20,6 +20,7 @@ from s2hand_platform.errors import SpecError
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.experiments.protocol import StageReport, TrialContext
 from s2hand_platform.planning.planner import plan_table
+from s2hand_platform.preparation import PreparationProgress
 from s2hand_platform.revision import TreeState
 from s2hand_platform.runs import running
 from s2hand_platform.runs.place import HowToRun, Place
@@ -148,6 +149,25 @@ def test_run_again_goes_without_ray_and_ends_at_once(
     monkeypatch.setitem(sys.modules, "s2hand_platform.execution.tuner", None)
     assert call(monkeypatch, "run", "tiny") == 0
     assert "0 trials to run, 4 reused" in capsys.readouterr().err
+
+
+def test_what_trials_would_wait_for_is_prepared_first_and_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared = []
+
+    def prepare(
+        _self: object, configs: Sequence[TinyConfig], progress: PreparationProgress
+    ) -> None:
+        prepared.append(len(configs))
+        progress("packing 3 images", 0, 3)
+
+    monkeypatch.setattr(TinyExperiment, "prepare_data", prepare)
+    assert call(monkeypatch, "run", "tiny", "--without-ray") == 0
+    assert call(monkeypatch, "run", "tiny", "--without-ray") == 0
+    assert prepared == [4, 0]
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == "packing 3 images"
 
 
 def test_grid_shares_its_trials_with_tables(

@@ -128,7 +128,9 @@ def test_scores_are_those_of_an_evaluation_and_say_by_which_rules(
     run: Callable[..., Result], model: Path, freihand: Path, tmp_path: Path
 ) -> None:
     data = f"freihand={freihand}"
-    found = scores_of(run(model, "--data", data, "--json", "-o", tmp_path / "out"))
+    first = run(model, "--data", data, "--json", "-o", tmp_path / "out")
+    assert "packing 4 images of 32 x 32 px, 0.0 MB, into " in first.stderr
+    found = scores_of(first)
     source = official.evaluation_set(data)
     opened = Predictor(official.open_model(str(model), "", "cpu")[0])
     frames = FrameDataset.from_config(source.load(), CONFIG)
@@ -151,6 +153,7 @@ def test_scores_are_those_of_an_evaluation_and_say_by_which_rules(
     assert curves["pa_joints"]["area"] == pytest.approx(pa_auc)
     shown = run(model, "--data", data)
     assert shown.exit_code == 0, shown.output
+    assert "packing" not in shown.output  # they are there
     assert f"evaluator: {expected.evaluator_id}" in shown.output
     assert "(n = 1): no interval and no verdict" in shown.output
     (line,) = (each for each in shown.output.splitlines() if each.startswith("pa_mpjpe_cm "))

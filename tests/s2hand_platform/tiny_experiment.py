@@ -22,6 +22,7 @@ from s2hand_platform.experiments.protocol import (
     StageReport,
     TrialContext,
 )
+from s2hand_platform.preparation import PreparationProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,9 @@ class TinyExperiment:
 
     def cause(self, error: BaseException) -> FailureCause | None:
         return "data" if isinstance(error, TinyDataError) else None
+
+    def prepare_data(self, configs: Sequence[TinyConfig], progress: PreparationProgress) -> None:
+        """There is nothing to prepare."""
 
     def train(self, config: TinyConfig, seed: int, context: TrialContext) -> Sequence[StageReport]:
         if config.fail:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from s2hand_platform.claims.outcomes import Outcome
+from s2hand_platform.identity import EVALUATION_DATA
 from s2hand_platform.spec.claim_cells import ClaimCell
 from s2hand_platform.spec.claim_checks import Part, Region
 from s2hand_platform.statistics.intervals import MeanInterval, mean_interval
@@ -40,18 +41,22 @@ class MeasuredRow:
     """Column → seed → value."""
     failed: Mapping[int, str]
     """Seed → why it failed; no value is of it."""
+    evaluation: Mapping[str, str] | None = None
+    """What its evaluation's fingerprint was taken of, with digests; None where it is not known."""
 
 
-def measured_rows(plan: TablePlan, table: MeasuredTable) -> dict[str, MeasuredRow]:
+def measured_rows(plan: TablePlan, store: ResultStore) -> dict[str, MeasuredRow]:
     """Return the rows of a table that trainings fill, by their ids."""
     of_plan = {row.id: row for row in plan.rows}
+    contents = {row.evaluation: store.code_files(row.evaluation or "") for row in plan.rows}
     return {
         row.id: MeasuredRow(
             plan=of_plan[row.id],
             values={label: cell.planned_values for label, cell in row.cells.items()},
             failed=row.failed,
+            evaluation=contents[of_plan[row.id].evaluation],
         )
-        for row in table.rows
+        for row in MeasuredTable.build(plan, store).rows
         if row.kind == "measured"
     }
 
@@ -68,7 +73,7 @@ def measured_tables(
     for name in names:
         plan = store.latest_table_plan(name, label=label, device_type=device_type)
         if plan is not None:
-            tables[name] = measured_rows(plan, MeasuredTable.build(plan, store))
+            tables[name] = measured_rows(plan, store)
     return tables
 
 
@@ -110,7 +115,7 @@ def _measure(part: Part, tables: Mapping[str, Mapping[str, MeasuredRow]]) -> Mea
     # Rows of one table are planned at once: they differ in what they have to evaluate, not in how.
     sets = {each.plan.measured_on.dataset for each in (row, baseline)}
     is_one_plan = part.row.table == part.baseline.table and len(sets) == 1
-    if not is_one_plan and row.plan.evaluation != baseline.plan.evaluation:
+    if not is_one_plan and not _are_evaluated_alike(row, baseline):
         fault = f"{part.row} and {part.baseline} were planned with different evaluations"
         return MeasuredFinding(outcome="not run", reason=f"{fault}; plan and run both tables again")
     pairs = _pairs(part, row.values[part.row.column], baseline.values[part.baseline.column])
@@ -127,6 +132,21 @@ def _measure(part: Part, tables: Mapping[str, Mapping[str, MeasuredRow]]) -> Mea
         interval=mean_interval(list(pairs.values())),
         reason=why if outcome == "not comparable" else "",
     )
+
+
+def _are_evaluated_alike(row: MeasuredRow, baseline: MeasuredRow) -> bool:
+    """Say whether both are measured on one set, by the same code as far as both need it.
+
+    A row that was trained on more data, or has a 2D branch, is evaluated by more modules, and its
+    training frames are measured too.
+    """
+    if row.plan.evaluation == baseline.plan.evaluation:
+        return True
+    found = {each.plan.measured_on.fingerprint for each in (row, baseline)}
+    if len(found) > 1 or not all(found) or row.evaluation is None or baseline.evaluation is None:
+        return False
+    in_both = (row.evaluation.keys() & baseline.evaluation.keys()) - {EVALUATION_DATA}
+    return all(row.evaluation[name] == baseline.evaluation[name] for name in in_both)
 
 
 def _why_not_run(cell: ClaimCell, tables: Mapping[str, Mapping[str, MeasuredRow]]) -> str:

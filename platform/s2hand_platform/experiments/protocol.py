@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from s2hand_platform.errors import FailureCause
+from s2hand_platform.preparation import PreparationProgress
 from s2hand_platform.workspace import Workspace
 
 Scalars = Mapping[str, float]
@@ -213,6 +214,13 @@ class Experiment(Protocol):
 
     def world_size(self, config: Any) -> int:
         """Return the number of training workers that the config asks for."""
+
+    def prepare_data(self, configs: Sequence[Any], progress: PreparationProgress) -> None:
+        """Make what trials of the configs would each wait for, in the workspace they share.
+
+        Called in the process of the command, before they are run. What cannot be made is left to
+        the trial that needs it, which fails and says why.
+        """
 
     def train(self, config: Any, seed: int, context: TrialContext) -> Sequence[StageReport]:
         """Train, resuming from ``context.checkpoint_dir`` when it holds a checkpoint.

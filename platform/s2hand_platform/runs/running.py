@@ -1,12 +1,14 @@
 """Running a plan, with everybody told who listens."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from s2hand_platform.execution.local import run_in_process
 from s2hand_platform.execution.settings import RunSummary
 from s2hand_platform.planning.plan import Plan, PlannedTrial
+from s2hand_platform.preparation import preparation_shown
 from s2hand_platform.progress import ProgressSink
 from s2hand_platform.revision import Revision, find_revision
 from s2hand_platform.runs.place import HowToRun, Place
@@ -25,6 +27,7 @@ def run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> 
         plan,
         trials=tuple(each if each.status == "cached" else stamped(each) for each in plan.trials),
     )
+    prepare_data([trial.config for trial in plan.to_run], place, how)
     summaries = []
     for turn in plan.in_turns():
         progress = ProgressSink(how.console)
@@ -37,6 +40,13 @@ def run_plan(plan: Plan, place: Place, tracker: SpoolingSink, how: HowToRun) -> 
         outcomes=tuple(each for summary in summaries for each in summary.outcomes),
         reused=sum(summary.reused for summary in summaries),
     )
+
+
+def prepare_data(configs: Iterable[Mapping[str, Any]], place: Place, how: HowToRun) -> None:
+    """Make what trials would each wait for, where the terminal shows it."""
+    built = [place.experiment.build_config(dict(config)) for config in configs]
+    with preparation_shown(how.console) as progress:
+        place.experiment.prepare_data(built, progress)
 
 
 def _run_turn(plan: Plan, place: Place, sink: Sinks, how: HowToRun) -> RunSummary:

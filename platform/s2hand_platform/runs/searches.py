@@ -10,7 +10,7 @@ from s2hand_platform.planning.plan import Plan, PlannedTrial
 from s2hand_platform.planning.planner import plan_points
 from s2hand_platform.progress import ProgressSink
 from s2hand_platform.runs.place import HowToRun, Place
-from s2hand_platform.runs.running import Stamp, run_plan, tracker_of
+from s2hand_platform.runs.running import Stamp, prepare_data, run_plan, tracker_of
 from s2hand_platform.spec.expansion import grid_points
 from s2hand_platform.spec.schema import SweepSpec
 from s2hand_platform.store.records import StoredAttempt
@@ -151,6 +151,7 @@ def _run_drawn(
     """Run a search whose points are drawn while it runs."""
     from s2hand_platform.execution.tuner import run_search as run_with_tune
 
+    prepare_data([spec.base], place, how)
     progress = ProgressSink(how.console, num_trials=spec.num_trials)
     sink = Sinks([progress, tracker])
     try:

@@ -1,84 +1,20 @@
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from blobs import blob_table, centroid, seen_joints, with_copies
 from PIL import Image
 
 from s2hand.config import ModelConfig, S2HandConfig
-from s2hand.data import packing
 from s2hand.data.augmentation import Augmentation, crop_boxes, margin_boxes
 from s2hand.data.dataset import FrameDataset
 from s2hand.data.left_hands import mirror_left_hands
 from s2hand.data.sample import Batch, FrameTable
 from s2hand.errors import DataError
-from s2hand.geometry.cameras import project
-
-
-def blob_image(width: int, height: int, centre: np.ndarray, sigma: float) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    value = 255 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * sigma**2))
-    return np.repeat(value[..., None], 3, axis=2).astype(np.uint8)
-
-
-def centroid(image: torch.Tensor) -> np.ndarray:
-    weight = image[0].numpy().astype(np.float64)
-    y, x = np.mgrid[: weight.shape[0], : weight.shape[1]]
-    return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
-
-
-def blob_table(
-    folder: Path, *, width: int, height: int, cropped: bool, count: int = 4
-) -> FrameTable:
-    """Frames with one bright blob, which is where keypoint 0 is detected."""
-    random = np.random.default_rng(0)
-    size = np.array([width, height])
-    joints = random.normal(scale=0.02, size=(count, 21, 3)) + np.array([0, 0, 0.6])
-    joints[:, 0, :2] += random.uniform(-0.03, 0.03, (count, 2))
-    camera = np.array([[width * 1.1, 0, width / 2 + 1.3], [0, width * 1.08, height / 2 - 0.7]])
-    keypoints = (joints @ np.vstack([camera, [0, 0, 1]]).T)[..., :2] / joints[..., 2:]
-    paths = []
-    folder = folder / ("sequence" if cropped else "collection")
-    folder.mkdir()
-    for frame in range(count):
-        paths.append(folder / f"{frame:04d}.png")
-        pixels = blob_image(width, height, keypoints[frame, 0], sigma=width / 80)
-        Image.fromarray(pixels).save(paths[-1])
-    assert np.all((keypoints[:, 0] > 0.2 * size) & (keypoints[:, 0] < 0.8 * size))
-    extent = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
-    return FrameTable(
-        sample_ids=tuple(f"A/{frame:04d}" for frame in range(count)),
-        image_paths=tuple(paths),
-        intrinsics_px=np.tile(np.vstack([camera, [0, 0, 1]]), (count, 1, 1)).astype(np.float32),
-        sequences=("A" if cropped else "",) * count,
-        frames=np.arange(count),
-        detected_keypoints_px=keypoints.astype(np.float32),
-        detection_confidence=np.full((count, 21), 0.7, np.float32),
-        crop_box_px=(extent if cropped else np.full((count, 4), np.nan)).astype(np.float32),
-        joints=joints.astype(np.float32),
-    )
-
-
-@pytest.fixture
-def collection(tmp_path):
-    return blob_table(tmp_path, width=160, height=160, cropped=False)
-
-
-@pytest.fixture
-def sequence(tmp_path):
-    return blob_table(tmp_path, width=320, height=240, cropped=True)
-
 
 FRAMES = ["turned_camera", "dataset_camera"]
-
-
-def seen_joints(table: FrameTable, batch: Batch) -> torch.Tensor:
-    """Project the table's true joints into the batch's images."""
-    joints = torch.from_numpy(table.joints[batch.sample_index.numpy()])
-    return project(joints @ batch.camera_rotation, batch.intrinsics_px)
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -334,68 +270,6 @@ def test_nothing_that_a_turned_crop_sees_of_the_image_is_missing(tmp_path, focal
             assert np.all(brightness[~front | (inside < -12)] < 0.01)
 
 
-def test_packed_images_are_kept_and_shared_through_the_cache(sequence, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    first = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
-    (kept,) = cache.glob("*.npy")
-    monkeypatch.setattr("s2hand.data.packing._decode", lambda *_: pytest.fail("decoded again"))
-    again = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
-    assert torch.equal(first.images, again.images)
-    monkeypatch.undo()
-    assert torch.equal(first.images, FrameDataset(sequence, 64).batch(range(4)).images)
-    blank = np.zeros((240, 320, 3), np.uint8)
-    Image.fromarray(blank).save(sequence.image_paths[2])
-    changed = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4))
-    assert changed.images[2].max() == 0
-    assert len(list(cache.glob("*.npy"))) == 2
-    assert kept.exists()
-
-
-def test_processes_that_want_the_same_images_decode_them_once(sequence, tmp_path, monkeypatch):
-    decoded = []
-    decode = packing._decode
-
-    def slow_decode(path, *rest):
-        decoded.append(path)
-        time.sleep(0.02)
-        return decode(path, *rest)
-
-    monkeypatch.setattr(packing, "_decode", slow_decode)
-    with ThreadPoolExecutor(3) as pool:
-        wanted = [pool.submit(FrameDataset, sequence, 64, cache_dir=tmp_path / "c") for _ in "abc"]
-        first, second, third = (future.result().batch([0, 3]).images for future in wanted)
-    assert torch.equal(first, second)
-    assert torch.equal(first, third)
-    assert sorted(decoded) == sorted(sequence.image_paths)
-
-
-def test_what_a_killed_process_left_is_written_over(sequence, tmp_path):
-    cache = tmp_path / "cache"
-    expected = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4)).images
-    (kept,) = cache.glob("*.npy")
-    partial = kept.rename(kept.with_suffix(".partial"))
-    partial.write_bytes(partial.read_bytes()[:100])
-    again = FrameDataset(sequence, 64, cache_dir=cache).batch(range(4)).images
-    assert torch.equal(again, expected)
-    assert kept.exists()
-    assert not partial.exists()
-
-
-def test_failed_packing_leaves_nothing_to_be_taken_for_a_cache(sequence, tmp_path):
-    sequence.image_paths[3].write_bytes(sequence.image_paths[3].read_bytes()[:200])
-    cache = tmp_path / "cache"
-    with pytest.raises(DataError, match=r"0003.png: image must be a complete JPEG or PNG"):
-        FrameDataset(sequence, 64, cache_dir=cache)
-    assert [path.suffix for path in cache.iterdir()] == [".lock"]
-
-
-def test_full_disk_is_reported(sequence, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr("s2hand.data.packing.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"runtime.cache_dir .*GB needed, 0.0 GB free"):
-        FrameDataset(sequence, 64, cache_dir=tmp_path / "cache")
-
-
 @pytest.mark.parametrize("name", ["collection", "sequence"])
 def test_images_of_one_set_may_differ_in_size(request, name):
     """A copy of half the size, with its camera and annotations, gives the same batch."""
@@ -515,19 +389,6 @@ def test_a_set_without_left_hands_is_left_as_it_is(sequence):
     assert mirror_left_hands(sequence, np.zeros(4, bool), np.full(4, 320)) is sequence
 
 
-def with_copies(table: FrameTable, folder: Path) -> FrameTable:
-    """Give each frame but the last two more images, of one colour each."""
-    copies = []
-    for row, path in enumerate(table.image_paths):
-        with Image.open(path) as image:
-            size = image.size
-        paths = [folder / f"copy{row}_{n}.png" for n in range(2)]
-        for n, copy in enumerate(paths):
-            Image.new("RGB", size, (40 * (n + 1), 10 * row, 0)).save(copy)
-        copies.append(tuple(paths) if row < len(table) - 1 else ())
-    return replace(table, copies=tuple(copies))
-
-
 def test_copies_are_drawn_anew_in_training_and_never_without(collection, tmp_path):
     table = with_copies(collection, tmp_path)
     dataset = FrameDataset(table, 160, augmentation=Augmentation(rotation_deg=0.0))
@@ -571,60 +432,3 @@ def test_a_copy_of_another_size_is_refused(collection, tmp_path):
     Image.new("RGB", (80, 80)).save(table.copies[1][1])
     with pytest.raises(DataError, match=r"copy1_1.png: a copy must be as large .* 80x80 and 160x"):
         FrameDataset(table, 64)
-
-
-def many_images(table: FrameTable, folder: Path, count: int = 100) -> FrameTable:
-    """Repeat a table's frames, each with an image file of its own."""
-    big = table.select(np.arange(count) % len(table))
-    paths = []
-    for row, path in enumerate(big.image_paths):
-        paths.append(folder / f"many{row:03d}.png")
-        paths[-1].write_bytes(path.read_bytes())
-    return replace(big, image_paths=tuple(paths), sample_ids=tuple(map(str, range(count))))
-
-
-@pytest.mark.parametrize("damage", ["header", "pixels", "sixteen bits"])
-@pytest.mark.parametrize("cached", [False, True])
-def test_a_damaged_image_is_left_out_and_told(collection, tmp_path, damage, cached):
-    table = many_images(collection, tmp_path)
-    path = table.image_paths[7]
-    if damage == "sixteen bits":
-        Image.fromarray(np.zeros((160, 160), np.uint16)).save(path)
-    else:
-        path.write_bytes(path.read_bytes()[: 5 if damage == "header" else 200])
-    cache = tmp_path / "cache" if cached else None
-    dataset = FrameDataset(table, 32, cache_dir=cache)
-    kept = [str(row) for row in range(100) if row != 7]
-    for each in (dataset, FrameDataset(table, 32, cache_dir=cache)):
-        assert list(each.table.sample_ids) == kept
-        assert each.table.notes == {
-            "damaged images": f"1 of 100 cannot be decoded and are left out: "
-            f"{tmp_path.name}/many007.png"
-        }
-        without = FrameDataset(table.select(np.array([6, 8])), 32)
-        assert torch.equal(each.batch([6, 7]).images, without.batch([0, 1]).images)
-        torch.testing.assert_close(
-            each.batch([7]).detected_keypoints_px, without.batch([1]).detected_keypoints_px
-        )
-    table.image_paths[50].write_bytes(b"")
-    with pytest.raises(DataError, match=r"many007.png: image .*; 2 of the 100 images .* up to 1%"):
-        FrameDataset(table, 32, cache_dir=cache)
-
-
-def test_a_missing_image_is_an_error_and_never_left_out(collection, tmp_path):
-    table = many_images(collection, tmp_path)
-    table.image_paths[7].unlink()
-    with pytest.raises(DataError, match=r"many007.png: image is missing"):
-        FrameDataset(table, 32)
-
-
-def test_a_damaged_copy_costs_its_frame_nothing_but_that_copy(collection, tmp_path):
-    table = many_images(with_copies(collection, tmp_path), tmp_path)
-    dataset = FrameDataset(table, 32)
-    original = table.image_paths[0]
-    original.write_bytes(original.read_bytes()[:200])
-    damaged = FrameDataset(table, 32)
-    assert len(damaged.table) == len(dataset.table) == 100
-    # The first copy stands for the original.
-    assert round(255 * float(damaged.batch([0]).images[0, 0].max())) == 40
-    assert "many000.png" in damaged.table.notes["damaged images"]

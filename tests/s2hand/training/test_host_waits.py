@@ -15,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from s2hand.config import PRESETS, LossConfig, StageConfig
+from s2hand.data.augmentation import Augmentation
+from s2hand.data.dataset import FrameDataset
 from s2hand.data.sample import Batch
 from s2hand.loss_table import TERMS, LossWeights
 from s2hand.losses.formula import RestHand
@@ -104,6 +106,19 @@ def test_what_waits_is_seen(call):
     with HostWaits() as waits, contextlib.suppress(NotImplementedError):  # no numbers to copy
         call(torch.empty(4, 3, 3, device="meta"))
     assert waits.found
+
+
+@pytest.mark.parametrize("holds_pixels", [False, True])
+def test_nothing_waits_for_a_batch_to_be_made(table, holds_pixels):
+    jitter = Augmentation(colour_jitter=0.3)
+    dataset = FrameDataset(table, 32, augmentation=jitter).to(
+        torch.device("meta"), holds_pixels=holds_pixels
+    )
+    with HostWaits() as waits:
+        batch = dataset.batch(range(8), clip_length=2, generator=torch.Generator())
+    assert batch.images.device.type == "meta"
+    assert waits.num_calls > 50
+    assert not waits.found
 
 
 def draw(points, depth_m, colours, background, topology, *, height, width, **_):

@@ -24,7 +24,6 @@ from s2hand.model import S2Hand
 from s2hand.training.step import (
     TrainingStep,
     build_optimiser,
-    move_batch,
     set_learning_rate,
     split_batch,
 )
@@ -122,7 +121,7 @@ def test_on_a_gpu_a_step_is_that_of_the_cpu(config, batch):
     for device in ("cpu", "cuda"):
         model = frozen_model(config).to(device)
         step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-        terms[device] = step.accumulate(move_batch(batch, device)).cpu()
+        terms[device] = step.accumulate(batch.to(torch.device(device))).cpu()
         results[device] = gradients(model)
     torch.testing.assert_close(terms["cuda"], terms["cpu"], rtol=1e-3, atol=1e-5)
     for name, gradient in results["cpu"].items():
@@ -137,11 +136,11 @@ def test_on_a_gpu_a_step_is_that_of_the_cpu(config, batch):
 def test_on_a_gpu_the_host_gives_out_a_step_without_waiting(config, batch):
     model = frozen_model(config).to("cuda")
     step = build_step(model, micro_batch_size=0, workers=Workers(rank=0, world_size=1))
-    step.run(move_batch(batch, "cuda"))  # compiles, and moves the topology
+    step.run(batch.to(torch.device("cuda")))  # compiles, and moves the topology
     step.require_finite()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        step.run(move_batch(batch, "cuda"))
+        step.run(batch.to(torch.device("cuda")))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     step.require_finite()
@@ -235,7 +234,7 @@ def test_parts_of_a_batch_are_its_frames_in_order(batch):
 
 
 def test_a_moved_batch_is_on_the_device_but_for_the_names_of_its_samples(batch):
-    moved = move_batch(batch, "meta")
+    moved = batch.to(torch.device("meta"))
     for field in fields(batch):
         value = getattr(batch, field.name)
         if isinstance(value, torch.Tensor):

@@ -26,6 +26,7 @@ from s2hand_platform.experiments.s2hand.datasets import (
 )
 from s2hand_platform.experiments.s2hand.frames import frames
 from s2hand_platform.paths import local_path
+from s2hand_platform.preparation import preparation_shown
 from s2hand_platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -143,13 +144,15 @@ def evaluate(
     if predictions is not None:
         scored = official.score_file(local_path(predictions, "--predictions"), source)
     else:
-        scored = official.score_model(
-            checkpoint,
-            source,
-            workspace=Workspace.resolve(workspace),
-            hand=hand,
-            device=choose_device_type(device),
-        )
+        with preparation_shown(Console(stderr=True)) as progress:
+            scored = official.score_model(
+                checkpoint,
+                source,
+                workspace=Workspace.resolve(workspace),
+                hand=hand,
+                device=choose_device_type(device),
+                progress=progress,
+            )
     written = [] if output is None else scored.write_files(local_path(output, "--output"))
     if submission is None and scored.evaluation is None:
         submission = (output or Path()) / official.SUBMISSION_NAME

@@ -48,8 +48,10 @@ from s2hand_platform.experiments.s2hand import (
     datasets,
     evaluation,
     official,
+    preparing,
 )
 from s2hand_platform.experiments.s2hand.datasets import find_dataset, place_of
+from s2hand_platform.preparation import PreparationProgress
 from s2hand_platform.workspace import Workspace
 
 
@@ -167,6 +169,10 @@ class S2HandExperiment:
         if root is None:
             return {}
         return {"data.validation_root": str(root), "data.validation_fraction": 0.0}
+
+    def prepare_data(self, configs: Sequence[S2HandConfig], progress: PreparationProgress) -> None:
+        """Pack the images that the configs train and are measured on, each set once."""
+        preparing.pack_images(configs, progress)
 
     def train(
         self, config: S2HandConfig, seed: int, context: TrialContext

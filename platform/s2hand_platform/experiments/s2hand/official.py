@@ -29,6 +29,7 @@ from s2hand.trained_model import load_model, read_model_record
 from s2hand_platform.errors import SpecError
 from s2hand_platform.experiments.s2hand.evaluators import describe_evaluator
 from s2hand_platform.paths import local_path
+from s2hand_platform.preparation import PreparationProgress
 from s2hand_platform.workspace import Workspace
 
 BUNDLED: Final = "s2hand"
@@ -154,7 +155,13 @@ def evaluation_set(data: str) -> Source:
 
 
 def score_model(
-    checkpoint: str, source: Source, *, workspace: Workspace, hand: str, device: str
+    checkpoint: str,
+    source: Source,
+    *,
+    workspace: Workspace,
+    hand: str,
+    device: str,
+    progress: PreparationProgress,
 ) -> Scored:
     """Predict an evaluation set with a trained model, and measure it where there is truth.
 
@@ -164,6 +171,7 @@ def score_model(
         workspace: Where packed images are kept for the next time.
         hand: The user's MANO file, for a model trained with one; empty: see ``load_model``.
         device: A torch device string.
+        progress: Is told of images that are packed now.
 
     Raises:
         S2HandError: If the model, the hand or the set cannot be used.
@@ -171,7 +179,7 @@ def score_model(
     model, config = open_model(checkpoint, hand, device)
     runtime = replace(config.runtime, cache_dir=str(workspace.cache_dir.resolve()))
     table = source.load()
-    frames = FrameDataset.from_config(table, replace(config, runtime=runtime))
+    frames = FrameDataset.from_config(table, replace(config, runtime=runtime), progress=progress)
     predictions = predict_frames(
         Predictor(model),
         frames,

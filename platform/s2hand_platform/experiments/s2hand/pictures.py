@@ -11,7 +11,6 @@ from PIL import Image
 from s2hand.data.dataset import FrameDataset
 from s2hand.drawing import draw_frames
 from s2hand.model import S2Hand
-from s2hand.training.step import move_batch
 
 NUM_SAMPLES = 12
 SIDE_PX = 128
@@ -28,8 +27,8 @@ def pictured(sample_ids: Sequence[str]) -> list[int]:
 def draw(model: S2Hand, frames: FrameDataset) -> dict[str, dict[str, bytes]]:
     """Draw what a model makes of them: sample → ``input``, ``overlay``, … → WebP."""
     places = pictured(frames.table.sample_ids)
-    device = str(next(model.parameters()).device)
-    drawn = draw_frames(model, move_batch(frames.batch(places), device))
+    device = next(model.parameters()).device
+    drawn = draw_frames(model, frames.batch(places).to(device))
     return {
         frames.table.sample_ids[place]: {
             kind: _webp(pictures[row]) for kind, pictures in drawn.items()
