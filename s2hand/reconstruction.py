@@ -124,6 +124,11 @@ def box_of(found: FoundHand) -> tuple[float, float, float, float]:
     points_px = found.keypoints_px[found.confidence > 0].astype(np.float64)
     if not len(points_px):
         raise ValueError("a hand must have a point with a confidence above 0, got none")
+    return box_around(points_px)
+
+
+def box_around(points_px: Float[np.ndarray, "points 2"]) -> tuple[float, float, float, float]:
+    """Return the square around a hand's points, with the room that the model knows."""
     low, high = points_px.min(axis=0), points_px.max(axis=0)
     centre, reach = (low + high) / 2, max(1.0, ROOM * float((high - low).max())) / 2
     x0, y0, x1, y1 = np.concatenate((centre - reach, centre + reach)).tolist()

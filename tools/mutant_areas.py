@@ -113,6 +113,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         evaluate="evaluate",
         evaluator="evaluate",
         f_score="auc_and_f_score",
+        image_errors="image_errors",
         keypoints_2d="keypoints_2d",
         pck="auc_and_f_score",
         rendering="rendering",

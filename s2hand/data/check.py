@@ -11,7 +11,7 @@ from s2hand.data.build import Source
 from s2hand.data.files import SPLITS
 from s2hand.data.loader import FileCheck, loader_of
 from s2hand.data.manifest import differences, find_manifest
-from s2hand.data.packing import DamagedImageError, _require_few
+from s2hand.data.packing import DamagedImageError, require_few
 from s2hand.data.record import release
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -230,5 +230,5 @@ def _left_out(table: FrameTable, damaged: Mapping[Path, str]) -> int:
         for original, more in zip(table.image_paths, copies, strict=True)
         for path in (original, *more)
     ]
-    _require_few({n: damaged[path] for n, path in enumerate(read) if path in damaged}, len(read))
+    require_few({n: damaged[path] for n, path in enumerate(read) if path in damaged}, len(read))
     return len(damaged.keys() & set(read))

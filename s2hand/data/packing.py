@@ -204,7 +204,7 @@ class _Work:
                 stop = min(start + _IMAGES_PER_CHUNK, count)
                 decoded = list(pool.map(self._decode, range(start, stop)))
                 chunk = np.ascontiguousarray(np.stack(decoded))
-                _require_few(self.damaged, count)
+                require_few(self.damaged, count)
                 yield chunk
                 self.progress(what, stop, count)
 
@@ -245,7 +245,16 @@ def _size(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
-def _require_few(damaged: Mapping[int, str], count: int) -> None:
+def require_few(damaged: Mapping[int, str], count: int) -> None:
+    """Refuse a set of so many damaged images that leaving them out would hide it.
+
+    Args:
+        damaged: Why, by the number of the image.
+        count: Of all images that are read.
+
+    Raises:
+        DataError: If more than one in a hundred are damaged.
+    """
     if len(damaged) > _MOST_DAMAGED * count:
         first = damaged[min(damaged)]
         raise DataError(

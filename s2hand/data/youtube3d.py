@@ -26,7 +26,12 @@ from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px, 
 from s2hand.data.plausibility import judge
 from s2hand.data.sample import FrameTable
 from s2hand.data.tracks import DetectedHands, camera_note, read_hands, tracked_table
-from s2hand.data.youtube3d_files import AnnotatedHand, AnnotatedImage, read_annotations
+from s2hand.data.youtube3d_files import (
+    AnnotatedHand,
+    AnnotatedImage,
+    list_name,
+    read_annotations,
+)
 from s2hand.data.youtube3d_shifts import AnnotatedTips, annotated_tips, comparison_notes
 from s2hand.errors import DataError
 from s2hand.keypoints.hands import UNKNOWN_SIDE, FoundHand, HandTable, table_of
@@ -34,7 +39,6 @@ from s2hand.keypoints.tables import read_table
 from s2hand.keypoints.track_settings import TrackSettings
 from s2hand.layouts import Split
 
-_LISTS: Mapping[Split, str] = {"train": "youtube_train.json", "test": "youtube_test.json"}
 _SIDES: Mapping[bool, str] = {False: "right", True: "left"}
 _SAME_SHAPE = 0.02
 
@@ -80,7 +84,7 @@ def files_read(
     """
     _, videos = _find(root, split, keypoints, max_frames)
     images = (image for video in videos for image in video.images.values())
-    return (root / _LISTS[split], *(video.detections for video in videos), *images)
+    return (root / list_name(split), *(video.detections for video in videos), *images)
 
 
 def load_youtube3d(
@@ -142,9 +146,9 @@ def survey(root: Path, split: Split) -> Survey:
     Raises:
         DataError: If the list is missing, or no image of it is there.
     """
-    hands = list(read_annotations(root / _LISTS[split], with_vertices=False))
+    hands = list(read_annotations(root / list_name(split), with_vertices=False))
     listed = {hand.image for hand in hands}
-    images = _present_images(root, listed)
+    images = present_images(root, listed)
     if not images:
         raise DataError(_nothing_here(root, split))
     videos = {image.video for image in images}
@@ -166,7 +170,7 @@ def file_checks(root: Path, split: Split) -> Iterator[FileCheck]:
 
     Images may be missing: videos are taken offline.
     """
-    list_path = root / _LISTS[split]
+    list_path = root / list_name(split)
 
     def read_list() -> None:
         for _ in read_annotations(list_path, with_vertices=True):
@@ -202,7 +206,7 @@ def compare(root: Path, split: Split) -> dict[str, str]:
     _, videos = _find(root, split, "detected", 0)
     annotated: dict[str, list[AnnotatedTips]] = {video.name: [] for video in videos}
     sizes_px = {image: size for video in videos for image, size in video.sizes_px.items()}
-    for hand in read_annotations(root / _LISTS[split], with_vertices=True):
+    for hand in read_annotations(root / list_name(split), with_vertices=True):
         if hand.image in sizes_px:
             annotated[hand.image.video].append(annotated_tips(hand, sizes_px[hand.image]))
     return comparison_notes(
@@ -224,7 +228,7 @@ def _find(
 ) -> tuple[_Counts, list[_Video]]:
     """Find the files of a split; the one place that says which are read."""
     require_folder(root)
-    path = root / _LISTS[split]
+    path = root / list_name(split)
     if keypoints == "ground_truth":
         raise DataError(
             f"{path}: holds no joints, and data.keypoints='ground_truth' needs them; "
@@ -236,7 +240,7 @@ def _find(
     videos: list[_Video] = []
     for name, of_video in hands.items():
         listed = dict.fromkeys(hand.image for hand in of_video)
-        images = _present_images(root, listed)
+        images = present_images(root, listed)
         if images:
             here = tuple(hand for hand in of_video if hand.image in images)
             videos.append(_read_video(root, name, here, images))
@@ -254,12 +258,12 @@ def _find(
 
 def _nothing_here(root: Path, split: Split) -> str:
     return (
-        f"{root / 'youtube'}: none of the frames that {_LISTS[split]} lists is there, as "
+        f"{root / 'youtube'}: none of the frames that {list_name(split)} lists is there, as "
         "youtube/VIDEO/video/frames/FRAME.png; docs/datasets.md shows the layout"
     )
 
 
-def _present_images(root: Path, listed: Iterable[AnnotatedImage]) -> dict[AnnotatedImage, Path]:
+def present_images(root: Path, listed: Iterable[AnnotatedImage]) -> dict[AnnotatedImage, Path]:
     """Return the images that are there, of those that are listed."""
     folders: dict[str, dict[str, Path]] = {}
     found = {}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,8 @@ from s2hand.data.files import finite_numbers, refuse_dangling
 from s2hand.errors import DataError
 from s2hand.files import what_lies_at
 
+AnnotatedSplit = Literal["train", "val", "test"]
+"""Splits as their files are called; ``test`` and ``val`` are of other people than ``train``."""
 _NAME = re.compile(r"youtube/([^/\x00]+)/video/frames/(\d{1,18})\.\w+")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _MOST_PX = 100_000
@@ -45,6 +47,11 @@ class AnnotatedHand:
     vertices_px: Float32[np.ndarray, "778 3"] | None
     """x and y in pixels of the annotated picture, z in the same unit, in MANO's order; None where
     they are not asked for."""
+
+
+def list_name(split: AnnotatedSplit) -> str:
+    """Return the name of a split's file."""
+    return f"youtube_{split}.json"
 
 
 def read_annotations(path: Path, *, with_vertices: bool) -> Iterator[AnnotatedHand]:

@@ -132,7 +132,7 @@ def test_scores_are_those_of_an_evaluation_and_say_by_which_rules(
     assert "packing 4 images of 32 x 32 px, 0.0 MB, into " in first.stderr
     found = scores_of(first)
     source = official.evaluation_set(data)
-    opened = Predictor(official._opened(str(model), "", "cpu")[0])
+    opened = Predictor(official.open_model(str(model), "", "cpu")[0])
     frames = FrameDataset.from_config(source.load(), CONFIG)
     expected = evaluate_model(opened, frames, batch_size=3, outputs=opened.model.outputs)
     assert {name: each["value"] for name, each in found["metrics"].items()} == pytest.approx(
@@ -264,3 +264,56 @@ def test_a_row_of_somebody_s_predictions_has_the_scores_that_the_command_prints(
         if each["value"] is not None
     }
     assert kept.metrics["test/pa_mpjpe_cm"] > 0.1
+
+
+def write_annotated(root: Path) -> None:
+    """A right hand in each of two frames, in YouTube-3D-Hands' layout."""
+    names = [f"youtube/v/video/frames/{number}.png" for number in (1, 2)]
+    write_images(root / "youtube/v/video/frames", ["1.png", "2.png"])
+    _, vertices = true_hands()
+    seen = vertices[0] @ CAMERA.T
+    pixels = np.column_stack([seen[:, :2] / seen[:, 2:], 200 * (vertices[0, :, 2] - 0.6)])
+    content = {
+        "images": [
+            {"name": name, "width": SIZE, "height": SIZE, "id": number}
+            for number, name in enumerate(names)
+        ],
+        "annotations": [
+            {"vertices": pixels.tolist(), "is_left": 0, "image_id": number, "id": number}
+            for number in range(2)
+        ],
+    }
+    (root / "youtube_val.json").write_text(json.dumps(content))
+
+
+def test_youtube3d_is_scored_in_pixels(run: Callable[..., Result], tmp_path: Path) -> None:
+    write_annotated(tmp_path / "set")
+    data = ("--data", f"youtube3d={tmp_path / 'set'}", "--split", "val")
+    done = run("s2hand", *data, "--json", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    plain = json.loads(done.stdout)
+    assert (plain["split"], plain["hands"], plain["n"]) == ("val", 2, 1)
+    kept = json.loads((tmp_path / "out" / "samples.json").read_text())
+    assert kept["samples"] == ["v/1#0", "v/2#1"]
+    for name, metric in plain["metrics"].items():
+        assert metric["value"] == pytest.approx(np.mean(kept[name]))
+        assert metric["unit"] == "px"
+    lines = run("s2hand", *data).stdout.splitlines()
+    assert "2 annotated hands of the split 'val'" in lines
+    assert any(line.startswith("pa_mpvpe_px") for line in lines)
+    missing = run("s2hand", *data[:2])
+    assert "youtube_test.json: annotation file is missing" in str(missing.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("s2hand", "--data", "youtube3d=a", "--submission", "b.zip"), "there is no server for it"),
+        (("--data", "youtube3d=a", "--predictions", "b.json"), "scores a CHECKPOINT"),
+        (("s2hand", "--data", "ho3d=a", "--split", "val"), "--split: only youtube3d has several"),
+    ],
+)
+def test_pixels_are_scored_of_a_model_alone(
+    run: Callable[..., Result], words: tuple[str, ...], told: str
+) -> None:
+    assert told in str(run(*words).exception)

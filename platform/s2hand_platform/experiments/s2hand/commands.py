@@ -101,8 +101,14 @@ def evaluate(
     ] = "",
     *,
     data: Annotated[
-        str, typer.Option(metavar="SET=PATH", help="freihand=PATH or ho3d=PATH: what to predict.")
+        str,
+        typer.Option(
+            metavar="SET=PATH", help="freihand=, ho3d= or youtube3d=PATH: what to predict."
+        ),
     ],
+    split: Annotated[
+        Literal["test", "val", "train"], typer.Option(help="Of youtube3d: which list.")
+    ] = "test",
     predictions: Annotated[
         Path | None, typer.Option(help="Score this pred.json or pred.zip instead of a model.")
     ] = None,
@@ -120,17 +126,18 @@ def evaluate(
 ) -> None:
     """Score a trained model on a set as its official script does, or write what its server takes.
 
-    Without truth a submission is written: to --submission, else into --output or the current
-    folder.
+    YouTube-3D-Hands is measured in pixels, against its annotated vertices. Without truth a
+    submission is written: to --submission, else into --output or the current folder.
     """
-    if bool(checkpoint) == bool(predictions):
-        raise SpecError(
-            ["give a CHECKPOINT to predict with, or --predictions to score, one of both"]
+    is_annotated = data.startswith("youtube3d=")
+    _check_evaluation(
+        checkpoint, predictions, submission, is_annotated=is_annotated, has_split=split != "test"
+    )
+    if is_annotated:
+        _evaluate_annotated(
+            checkpoint, data, split, hand=hand, device=device, output=output, as_json=as_json
         )
-    if predictions is not None and submission is not None:
-        raise SpecError(["--submission: is written of a model's predictions, give a CHECKPOINT"])
-    if submission is not None and not submission.parent.is_dir():
-        raise SpecError([f"--submission: there is no folder for '{submission}'; make it"])
+        return
     from s2hand_platform.experiments.s2hand import official
 
     source = official.evaluation_set(data)
@@ -152,6 +159,51 @@ def evaluate(
     if submission is not None:
         written.append(local_path(submission, "--submission"))
         scored.write_submission(written[-1])
+    if as_json:
+        typer.echo(json.dumps(scored.to_plain() | {"written": list(map(str, written))}, indent=1))
+        return
+    for line in (*scored.lines(), *(f"wrote {path}" for path in written)):
+        typer.echo(line)
+
+
+def _check_evaluation(
+    checkpoint: str,
+    predictions: Path | None,
+    submission: Path | None,
+    *,
+    is_annotated: bool,
+    has_split: bool,
+) -> None:
+    """Refuse arguments that do not go together, before anything is opened."""
+    if bool(checkpoint) == bool(predictions):
+        raise SpecError(
+            ["give a CHECKPOINT to predict with, or --predictions to score, one of both"]
+        )
+    if is_annotated and (predictions is not None or submission is not None):
+        raise SpecError(["--data youtube3d: scores a CHECKPOINT; there is no server for it"])
+    if has_split and not is_annotated:
+        raise SpecError(["--split: only youtube3d has several splits with truth; leave it out"])
+    if predictions is not None and submission is not None:
+        raise SpecError(["--submission: is written of a model's predictions, give a CHECKPOINT"])
+    if submission is not None and not submission.parent.is_dir():
+        raise SpecError([f"--submission: there is no folder for '{submission}'; make it"])
+
+
+def _evaluate_annotated(
+    checkpoint: str,
+    data: str,
+    split: Literal["test", "val", "train"],
+    *,
+    hand: str,
+    device: Literal["auto", "cpu", "cuda"],
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    from s2hand_platform.experiments.s2hand.annotated import score_annotated
+
+    place = data.partition("=")[2]
+    scored = score_annotated(checkpoint, place, split, hand=hand, device=choose_device_type(device))
+    written = [] if output is None else scored.write_files(local_path(output, "--output"))
     if as_json:
         typer.echo(json.dumps(scored.to_plain() | {"written": list(map(str, written))}, indent=1))
         return

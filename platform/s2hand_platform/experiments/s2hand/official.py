@@ -35,7 +35,7 @@ from s2hand_platform.workspace import Workspace
 BUNDLED: Final = "s2hand"
 """Name of the whole model that comes with the project."""
 SUBMISSION_NAME = "pred.zip"
-_ONCE = (
+ONCE = (
     "scores of one set of predictions (n = 1): no interval and no verdict; differences between "
     "trainings need seeds"
 )
@@ -115,7 +115,7 @@ class Scored:
             yield f"{name:<30} {value:>9}{unit:<10} {metric['description']}"
         yield f"evaluator: {plain['evaluator']}"
         yield from (f"  {sentence}" for sentence in plain["evaluator_in_words"])
-        yield _ONCE
+        yield ONCE
 
     def write_files(self, folder: Path) -> list[Path]:
         """Write ``scores.json``, and ``curves.json`` where there is truth, into a folder.
@@ -176,7 +176,7 @@ def score_model(
     Raises:
         S2HandError: If the model, the hand or the set cannot be used.
     """
-    model, config = _opened(checkpoint, hand, device)
+    model, config = open_model(checkpoint, hand, device)
     runtime = replace(config.runtime, cache_dir=str(workspace.cache_dir.resolve()))
     table = source.load()
     frames = FrameDataset.from_config(table, replace(config, runtime=runtime), progress=progress)
@@ -220,7 +220,7 @@ def _has_truth(table: FrameTable) -> bool:
     return table.joints is not None or table.vertices is not None
 
 
-def _opened(checkpoint: str, hand: str, device: str) -> tuple[S2Hand, S2HandConfig]:
+def open_model(checkpoint: str, hand: str, device: str) -> tuple[S2Hand, S2HandConfig]:
     """Open a model, with the configuration that says what its pictures were like."""
     if checkpoint != BUNDLED:
         path = local_path(checkpoint, "CHECKPOINT")
