@@ -33,6 +33,7 @@ TABLES = {
     "table5": ("table5", "synthetic (demo)"),
     "table7": ("table7", "synthetic (demo)"),
     "figure6": ("figure6", "synthetic (compact)"),
+    "table9": ("table9", "synthetic (compact)"),
     "table3-small": ("table3", "synthetic (small)"),
     "table4-small": ("table4", "synthetic (small)"),
     "figure6-small": ("figure6", "synthetic (small)"),

@@ -129,5 +129,12 @@ def test_equivalence_is_two_one_sided_tests(
         assert is_equivalent(mean_interval(values), printed, bound / 4, bound * 3 / 4) == (p < 0.05)
 
 
+def test_equivalence_ends_where_a_one_sided_test_has_five_percent() -> None:
+    values = [1.0, 1.2, 1.1, 1.4]
+    furthest = float(np.mean(values) + stats.t.isf(0.05, 3) * stats.sem(values))
+    for bound, equivalent in ((furthest * 1.001, True), (furthest * 0.999, False)):
+        assert is_equivalent(mean_interval(values), 0.0, 0.0, bound) == equivalent
+
+
 def test_one_seed_is_never_equivalent() -> None:
     assert not is_equivalent(mean_interval([1.0]), 1.0, 0.5, 0.5)

@@ -60,6 +60,8 @@ def test_a_tolerance_tells_what_is_equivalent() -> None:
         "reproduced",
         "undecided",
     ]
+    (other_way,) = judge_contrasts([small], ["better"], "lower", tolerance=0.2)
+    assert str(other_way) == "reversed, but differs by less than the tolerance"
     assert judge_contrasts([nothing], ["worse"], "lower")[0].verdict == "undecided"
     # Two that would each be equivalent alone at 5 % are not so both in one family of two.
     edge = mean_interval([0.0, 0.1, -0.1, 0.05])
