@@ -1,6 +1,8 @@
+import logging
 import pickle
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,17 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.fixture
+def log_as_before() -> Iterator[None]:
+    """Leave the log as it was: a handler would write to this test's output in other tests."""
+    log = logging.getLogger("s2hand_platform")
+    before = log.handlers, log.level
+    yield
+    log.handlers = before[0]
+    log.setLevel(before[1])
+
+
+@pytest.mark.usefixtures("log_as_before")
 def test_verbose_says_which_was_taken_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
