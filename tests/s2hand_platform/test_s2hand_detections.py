@@ -305,6 +305,11 @@ def test_a_set_s_sequences_become_one_table_that_is_divided_again(
         right = pq.read_table(back)["right"].to_numpy()
         expected = (10 * np.arange(count) + 3 * count) / 255
         np.testing.assert_allclose(right, expected, rtol=1e-6)
+    # Frames of another sequence are named alike; its hands are nobody else's.
+    other = folders[0].parent.rename(train / "AB3") / "rgb"
+    refused = keypoints("convert", output, "--images", other, "-o", tmp_path / "other.parquet")
+    assert "is of the folders AB1/rgb, AB2/rgb, none of them is" in str(refused.exception)
+    assert not (tmp_path / "other.parquet").exists()
     refused = keypoints("detect", train, "-o", tmp_path / "hands.json")
     assert "must end in .parquet for pictures of several folders" in str(refused.exception)
 

@@ -57,7 +57,7 @@ def read_detections(
     rows = read_rows(path)
     texts = {name: _only(path, rows, name) for name in ("detector", "version")}
     if folder is not None:
-        rows = _of_folder(rows, folder)
+        rows = _of_folder(path, rows, folder)
     looked_at = rows.filter(pc.is_null(rows["fault"]))  # the others count as without an entry
     entries: dict[str, list[FoundHand]] = {}
     samples: dict[str, str] = {}
@@ -172,11 +172,16 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     return found.select(schema.names)
 
 
-def _of_folder(rows: pa.Table, folder: Path) -> pa.Table:
-    """Keep the samples of a folder, if there are any that name it."""
+def _of_folder(path: Path, rows: pa.Table, folder: Path) -> pa.Table:
+    """Keep the samples of a folder, where samples name theirs: frames of others are named alike."""
     samples = rows["sample"].to_pylist()
     parents = [PurePosixPath(sample).parent.parts for sample in samples]
     mine = [bool(parts) and folder.parts[-len(parts) :] == parts for parts in parents]
+    if any(parents) and not any(mine):
+        known = sorted({"/".join(parts) for parts in parents})
+        raise DataError(
+            f"{path}: is of the folders {', '.join(known[:5])}, none of them is {folder}"
+        )
     return rows.filter(pa.array(mine, pa.bool_())) if any(mine) else rows
 
 
