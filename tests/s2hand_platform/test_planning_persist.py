@@ -14,7 +14,7 @@ from s2hand_platform.spec.published import (
     PublishedRow,
     PublishedTable,
 )
-from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, TableSpec
+from s2hand_platform.spec.schema import ColumnSpec, ContrastSpec, Look, TableSpec
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, TablePlan
 
@@ -41,13 +41,14 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
         base={"epochs": 7},
         rows=(FULL, replace(STRAIGHT, label="a line")),
         columns=(
-            ColumnSpec(label="error_cm", metric="test/error"),
+            ColumnSpec(label="error_cm", metric="test/error", tolerance=0.25),
             ColumnSpec(label="score", metric="validation/score"),
         ),
         contrasts=(contrast,),
         primary_column="error_cm",
         published=PUBLISHED,
         notes=("short trainings",),
+        left_out="Left out: 'third'.",
         label="made (demo)",
     )
     data = {
@@ -55,7 +56,10 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
         for name in ("full", "straight")
     }
     plan = plan_tables([spec, table("other")], tiny, store, [3, 1], device_type="cuda")
-    kept = persisted_table(spec, plan, experiment="tiny", metrics=tiny.metrics, data=data)
+    looks = (Look(seeds=3, level=0.01), Look(seeds=5, level=0.02))
+    kept = persisted_table(
+        spec, plan, experiment="tiny", metrics=tiny.metrics, data=data, looks=looks
+    )
 
     first, second = (row.trials for row in plan.rows[:2])
     settings = {
@@ -75,7 +79,13 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
         label="made (demo)",
         device_type="cuda",
         columns=(
-            PlanColumn(label="error_cm", metric="test/error", unit="cm", direction="lower"),
+            PlanColumn(
+                label="error_cm",
+                metric="test/error",
+                unit="cm",
+                direction="lower",
+                tolerance=0.25,
+            ),
             PlanColumn(label="score", metric="validation/score", unit="1", direction="higher"),
         ),
         rows=(
@@ -101,8 +111,9 @@ def test_all_that_shows_a_table_is_kept(tiny: TinyExperiment, store: ResultStore
         ),
         contrasts=(contrast,),
         primary_column="error_cm",
+        looks=looks,
         printed=(PrintedRow(id="full", label="Full", quoted=True, cells=CELLS),),
-        notes=("short trainings",),
+        notes=("short trainings", "Left out: 'third'."),
     )
 
 
