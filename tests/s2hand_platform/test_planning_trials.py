@@ -86,10 +86,10 @@ def test_what_is_in_the_store_is_cached(
     tiny: TinyExperiment, store: ResultStore, record: Record
 ) -> None:
     record(plan_table(table(), tiny, store, [0]).trials[0])
-    plan = plan_table(table(), tiny, store, [0, 1])
-    assert statuses(plan) == ["cached", "missing", "missing", "missing"]
-    assert (plan.rows[0].cached, len(plan.rows[0].trials)) == (1, 2)
-    assert [trial.seed for trial in plan.to_run] == [1, 0, 1]
+    plan = plan_table(table(), tiny, store, [0, 1, 2])
+    assert statuses(plan) == ["cached", *["missing"] * 5]
+    assert (plan.rows[0].cached, len(plan.rows[0].trials)) == (1, 3)
+    assert [trial.seed for trial in plan.to_run] == [1, 2, 0, 1, 2]
     assert {trial.reason for trial in plan.to_run} == {"never run with this configuration and seed"}
 
 

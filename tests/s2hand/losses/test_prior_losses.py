@@ -82,8 +82,8 @@ def test_posture_prior_is_the_mean_square_of_the_coefficients():
 
 @pytest.mark.parametrize(("form", "expected"), [("squared", 2.5e-5), ("absolute", 5e-3)])
 def test_bone_length_prior_at_five_millimetres(form, expected):
-    joints = torch.zeros(2, 21, 3, dtype=torch.float64)
-    joints[:, 10, 1] = REFERENCE_BONE_LENGTH_M + 0.005
+    joints = torch.tensor([0.1, -0.2, 0.5], dtype=torch.float64).repeat(2, 21, 1)
+    joints[:, 10, 1] += REFERENCE_BONE_LENGTH_M + 0.005
     mean = mean_of_frames("bone_length_prior", bone_length_prior(joints, form=form), 2)
     assert mean.item() == pytest.approx(expected)
 
