@@ -106,7 +106,7 @@ def _dense_chumpy(state: dict[str, Any], where: str) -> NDArray[Any]:
     """
     if "idxs" in state:
         whole = _dense(state["a"], where)
-        return whole.ravel()[np.asarray(state["idxs"])].reshape(state["preferred_shape"])
+        return whole.ravel()[_line(state["idxs"])].reshape(state["preferred_shape"])
     return _dense(state["x"], where)
 
 
@@ -125,15 +125,26 @@ def _dense_regressor(matrix: InertObject) -> NDArray[Any]:
     if layout == "coo":
         places = state["coords"] if "coords" in state else (state["row"], state["col"])
     else:
-        lengths = np.diff(np.asarray(state["indptr"]))
+        inner, lengths = _line(state["indices"]), np.diff(_line(state["indptr"]))
+        is_usual = (lengths >= 0) & (lengths <= inner.size)
+        if not is_usual.all() or lengths.sum() != inner.size:
+            raise ValueError(f"indptr does not divide {inner.size} indices")
         outer = np.repeat(np.arange(lengths.size), lengths)
-        inner = np.asarray(state["indices"])
         places = (inner, outer) if layout == "csc" else (outer, inner)
-    rows, columns = np.asarray(places)
+    rows, columns = map(_line, places)
     if min(rows.min(initial=0), columns.min(initial=0)) < 0:
         raise IndexError("an index is negative")
-    np.add.at(dense, (rows, columns), np.asarray(state["data"]))
+    np.add.at(dense, (rows, columns), _line(state["data"]))
     return dense
+
+
+def _line(value: object) -> NDArray[Any]:
+    """Return an array as it is, and a list of numbers as one; of lists in it there is no end."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(x, int | float) for x in value):
+        raise TypeError(f"expected numbers, got a value of type {type(value).__name__}")
+    return np.asarray(value)
 
 
 def _refuse_left_hand(data: HandModelData) -> None:

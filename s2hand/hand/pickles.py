@@ -2,14 +2,17 @@
 
 A pickle is a program. This reader knows only the few constructors that NumPy arrays need, each in
 a version of its own: NumPy's would believe a file that calls numbers pointers. SciPy and chumpy
-objects become inert records of their attributes; any other name is refused.
+objects become inert records of their attributes; any other name is refused. Nor is memory taken
+by a number that stands in a file: what is read has about the size of the file.
 """
 
 import math
 import pickle
+import pickletools
 import re
 import sys
-from io import BufferedIOBase
+from collections.abc import Callable
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,8 +75,10 @@ def load_restricted(
 
 
 def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) -> Any:
+    content = file.read()
     try:
-        return _RestrictedUnpickler(file, encoding="latin1").load()
+        _require_modest_numbers(content)
+        return _RestrictedUnpickler(BytesIO(content), encoding="latin1").load()
     except _RefusedNameError as refused:
         raise error(
             f"{name}: the {what} refers to {refused}, which is not plain data; a pickle can "
@@ -82,8 +87,7 @@ def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) 
         ) from None
     except (pickle.UnpicklingError, EOFError, MemoryError, LookupError, ValueError, TypeError,
             AttributeError, OverflowError) as reason:  # fmt: skip
-        file.seek(0)
-        found = kind_of_content(file.read(HEAD_BYTES))
+        found = kind_of_content(content[:HEAD_BYTES])
         raise error(
             f"{name}: the {what} must be a complete pickle, but reading it failed "
             f"({type(reason).__name__}: {reason}); there is {found}: give the path of the right "
@@ -91,26 +95,61 @@ def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) 
         ) from reason
 
 
+def _require_modest_numbers(content: bytes) -> None:
+    """Refuse to number what was read higher than a file of this length can hold entries.
+
+    The unpickler makes its table of them as long as the number says, up to tens of gigabytes.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in _NUMBERING and (argument or 0) > len(content):
+            raise ValueError(f"entry number {argument} in {len(content)} bytes")
+
+
+_NUMBERING = {"PUT", "BINPUT", "LONG_BINPUT"}
+"""Opcodes that give what was read a number of their own."""
+
+
 class _RefusedNameError(Exception):
     """A pickle asked for a class or function that is not plain data."""
 
 
-def _latin1_bytes(text: str, encoding: str) -> bytes:
+class _StandIn:
+    """A function that a pickle may call, and not change: functions let anyone set their defaults.
+
+    Only the unpickler sees it, under the name of what it stands in for.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise ValueError("a function has no state")
+
+
+@_StandIn
+def _latin1_bytes(text: str, encoding: object) -> bytes:
     """Stand in for ``_codecs.encode``, by which Python 3 writes bytes in protocol 2."""
     if encoding != "latin1":
-        raise _RefusedNameError(f"the codec {encoding!r}")
+        raise _RefusedNameError(f"the codec {_named(encoding)}")
     return text.encode("latin1")
 
 
+@_StandIn
 def _empty_bytes() -> bytes:
     """Stand in for ``bytes``, by which Python 3 writes empty bytes in protocol 2."""
     return b""
 
 
+@_StandIn
 def _reconstruct_inert(kind: object, _base: object, _state: object) -> object:
     """Stand in for ``copy_reg._reconstructor``, by which protocols 0 and 1 make objects."""
     if not (isinstance(kind, type) and issubclass(kind, InertObject)):
-        raise _RefusedNameError(f"the reconstruction of {kind!r}")
+        raise _RefusedNameError(f"the reconstruction of {_named(kind)}")
     return kind()
 
 
@@ -148,13 +187,15 @@ class _Array(np.ndarray):
         _require_characters(self)
 
 
+@_StandIn
 def _reconstruct(kind: object, _shape: object, _code: object) -> _Array:
     """Stand in for NumPy's function of this name: an empty array, whose state comes later."""
     if kind != _ARRAY:
-        raise _RefusedNameError(f"the reconstruction of {kind!r}")
+        raise _RefusedNameError(f"the reconstruction of {_named(kind)}")
     return _Array(0)
 
 
+@_StandIn
 def _from_buffer(
     data: bytes | bytearray,
     kind: object,
@@ -173,6 +214,7 @@ def _from_buffer(
     return values.reshape(shape, order="F" if order == "F" else "C").copy()
 
 
+@_StandIn
 def _scalar(kind: object, data: str | bytes) -> object:
     """Stand in for NumPy's function of this name."""
     content = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
@@ -192,8 +234,14 @@ def _require_characters(array: np.ndarray) -> None:
 
 def _dtype_of(kind: object) -> np.dtype[Any]:
     if not isinstance(kind, _Type):
-        raise TypeError(f"the type of an array must be a NumPy type, got {kind!r}")
+        raise TypeError(f"the type of an array must be a NumPy type, got {_named(kind)}")
     return kind.dtype
+
+
+def _named(found: object) -> str:
+    """Name what was found, mostly by its type: written out it may be far longer than the file."""
+    is_short = isinstance(found, str | type)
+    return f"{found!r:.80}" if is_short else f"a value of type {type(found).__name__}"
 
 
 _PLAIN: dict[tuple[str, str], object] = {

@@ -160,7 +160,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_changed_file_is_read_or_refused(data: st.DataObject, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     write_detections(path, "parquet", a_table())
-    path.write_bytes(data.draw(changed_bytes(path.read_bytes())))
+    path.write_bytes(changed_bytes(data.draw, path.read_bytes()))
     read_or_refused(lambda: read_detections(path, "parquet", SIZES), tmp_path, named=str(path))
 
 

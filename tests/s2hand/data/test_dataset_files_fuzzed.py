@@ -23,22 +23,22 @@ from s2hand.keypoints.openpose import Detections, read_detections
 META = Path("train/AB1/meta/0001.pkl")
 
 
-def changed_file(path: Path) -> st.SearchStrategy[bytes]:
+def changed_file(draw: st.DrawFn, path: Path) -> bytes:
     content = path.read_bytes()
     match path.suffix:
         case ".json":
-            return changed_json(content)
+            return changed_json(draw, content)
         case ".pkl":
-            return changed_pickle(pickle.loads(content))
+            return changed_pickle(draw, pickle.loads(content))
         case _:
-            return changed_bytes(content)
+            return changed_bytes(draw, content)
 
 
 def load_changed(
     path: Path, data: st.DataObject, root: Path, load: Callable[[], Any], named: str = ""
 ) -> Any:
     content = path.read_bytes()
-    path.write_bytes(data.draw(changed_file(path)))
+    path.write_bytes(changed_file(data.draw, path))
     try:
         return read_or_refused(load, root, errors=DataError, named=named)
     finally:

@@ -39,7 +39,7 @@ def content(path: Path) -> dict[str, object]:
 @fuzzed
 @given(st.data())
 def test_a_hand_model_is_read_or_refused(path: Path, content: dict, data: st.DataObject) -> None:
-    path.write_bytes(data.draw(changed_pickle(content)))
+    path.write_bytes(changed_pickle(data.draw, content))
     hand = read_or_refused(
         lambda: load_hand_model(path), path.parent, errors=HandModelError, named=str(path)
     )

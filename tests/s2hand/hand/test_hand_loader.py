@@ -156,6 +156,32 @@ def test_a_damaged_expression_is_refused(
         load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
 
 
+@pytest.mark.parametrize("indptr", [[0, 2**34], [0, 2, 1], [2, 0], [0, 2**62, 2**63 - 1], [0, 1]])
+def test_numbers_of_a_sparse_matrix_take_no_memory(
+    random_hand: HandModelData, tmp_path: Path, indptr: list[int]
+) -> None:
+    """Each column's length follows from the file; two entries are all that there is."""
+    matrix = scipy.sparse.csc_matrix(random_hand.J_regressor)
+    matrix.data, matrix.indices, matrix.indptr = np.ones(2), np.zeros(2, int), np.array(indptr)
+    content = official_layout(random_hand) | {"J_regressor": matrix}
+    with pytest.raises(
+        HandModelError, match=r"J_regressor .* \(ValueError: indptr does not divide"
+    ):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+
+
+def test_lists_in_lists_are_no_numbers(
+    random_hand: HandModelData, chumpy: dict[str, type], tmp_path: Path
+) -> None:
+    nested: list[object] = []
+    for _ in range(40):
+        nested = [nested, nested]
+    content = official_layout(random_hand)
+    picked = chumpy["Select"](a=np.zeros(3), idxs=nested, preferred_shape=(1,))
+    with pytest.raises(HandModelError, match=r"weights .* \(TypeError: expected numbers, got"):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content | {"weights": picked}))
+
+
 @pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
 def test_a_sparse_matrix_that_older_tools_wrote_is_read(
     random_hand: HandModelData, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
@@ -380,13 +406,17 @@ def test_a_state_that_is_no_dictionary_of_attributes_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("pickled", "reason"),
     [
-        (b"P", "UnpicklingError"),
-        (b"\x80\x02K\x01", "EOFError"),
+        (b"P", "ValueError"),
+        (b"K\x01K\x02R.", "TypeError"),  # a call of a number
+        (b"X\x02\x00\x00\x00-1h\x05.", "UnpicklingError"),  # what was never numbered
+        (b"\x80\x02K\x01", "ValueError"),
         (b"]K\x05K\x01s.", "IndexError"),  # an entry beyond a list's end
         (b"K\x01K\x01K\x01s.", "TypeError"),  # an entry of a number
         (b"K\x01}b.", "AttributeError"),  # a number's attributes
         (b"Ione\n.", "ValueError"),
-        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", "OverflowError"),  # bytes without end
+        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", "ValueError"),  # bytes without end
+        (b"]r\x00\x00\x00\x7f.", "ValueError"),  # a table of seventeen gigabytes
+        (b"]p2130706432\n.", "ValueError"),
     ],
 )
 def test_whatever_ends_the_reading_is_told_with_the_file(
@@ -400,6 +430,33 @@ def test_whatever_ends_the_reading_is_told_with_the_file(
         load_restricted(file, what="meta file")
     with pytest.raises(DataError, match=rf"^stream: the meta file must be .* \({reason}: "):
         load_restricted(io.BytesIO(pickled), what="meta file")
+
+
+@pytest.mark.parametrize("module_and_name", [b"_codecs\nencode", b"numpy.core.multiarray\nscalar"])
+def test_what_a_pickle_may_call_it_cannot_change(module_and_name: bytes) -> None:
+    """A state of two dictionaries would set attributes, of a function its defaults."""
+    state = pickle.dumps((None, {"__defaults__": ("rot13",)}), protocol=2)[2:-1]
+    with pytest.raises(DataError, match=r"\(ValueError: a function has no state\)"):
+        load_restricted(
+            io.BytesIO(b"c" + module_and_name + b"\n" + state + b"b."), what="meta file"
+        )
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"c_codecs\nencode\nX\x01\x00\x00\x00a]%s\x86R.",
+        b"cnumpy.core.multiarray\nscalar\n]%sX\x01\x00\x00\x00a\x86R.",
+        b"cnumpy.core.multiarray\n_reconstruct\n]%sNN\x87R.",
+        b"ccopy_reg\n_reconstructor\n]%sNN\x87R.",
+    ],
+)
+def test_an_error_names_what_was_found_and_does_not_write_it_out(pickled: bytes) -> None:
+    """Forty pairs, each of the one before with itself: written out, terabytes."""
+    nested = b"2\x86" * 40
+    with pytest.raises(DataError) as refused:
+        load_restricted(io.BytesIO(pickled % nested), what="meta file")
+    assert len(str(refused.value)) < 500
 
 
 def test_codecs_and_reconstructors_are_no_way_around() -> None:

@@ -363,7 +363,7 @@ def test_a_changed_file_is_read_or_refused(tmp_path, layout, data):
         write_table(path, layout, table_of(found, detector="d", version="v"))
     file = path / "0001_keypoints.json" if layout == "openpose" else path
     content = file.read_bytes()
-    file.write_bytes(data.draw(changed_json(content)))
+    file.write_bytes(changed_json(data.draw, content))
     try:
         read = lambda: read_table(path, layout, IMAGES)  # noqa: E731
         table = read_or_refused(read, folder, errors=DataError, named="found")
