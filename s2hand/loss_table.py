@@ -12,8 +12,8 @@ from typing import Any
 
 from s2hand.errors import ConfigurationError
 from s2hand.parts import (
+    BRANCHES,
     HAND_ALONE,
-    OUTPUTS_OF_BRANCHES,
     BranchName,
     Output,
     parts_of_outputs,
@@ -135,16 +135,18 @@ def active_weights(
 
     Args:
         weights: a term without a weight acts nowhere.
-        branch: what the stage trains; a term acts where all that it needs is trained.
+        branch: what the stage trains; a term acts where the stage computes all that it needs, and
+            trains a part of that.
         over_clips: whether the stage samples clips.
         without: terms that the stage leaves out.
     """
-    outputs = OUTPUTS_OF_BRANCHES[branch]
+    trained = BRANCHES[branch]
     return {
         name: getattr(weights, name)
         for name, term in TERMS.items()
         if getattr(weights, name) > 0
-        and term.outputs <= outputs
+        and term.outputs <= trained.outputs
+        and not set(trained.parts).isdisjoint(parts_of_outputs(term.outputs))
         and (over_clips or not term.over_clips)
         and name not in without
     }
@@ -156,7 +158,7 @@ def outputs_of_losses(names: Collection[str]) -> frozenset[Output]:
 
 
 def parts_of_losses(names: Collection[str]) -> tuple[str, ...]:
-    """Return the parts of the model that some terms train."""
+    """Return the parts of the model that compute what some terms need."""
     return parts_of_outputs(outputs_of_losses(names))
 
 

@@ -4,22 +4,16 @@ This file needs Python alone: whoever plans a training asks it what a stage trai
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal
 
 Output = Literal["hand", "appearance", "rendering", "heatmaps"]
 """What a forward pass can be asked for. ``rendering`` needs ``appearance``, that needs ``hand``."""
 
-BranchName = Literal["3d", "2d", "both"]
+BranchName = Literal["3d", "2d", "both", "appearance"]
 
 HAND_ALONE: frozenset[Output] = frozenset({"hand"})
 """What is computed at inference."""
-
-OUTPUTS_OF_BRANCHES: dict[BranchName, frozenset[Output]] = {
-    "3d": frozenset({"hand", "appearance", "rendering"}),
-    "2d": frozenset({"heatmaps"}),
-    "both": frozenset({"hand", "appearance", "rendering", "heatmaps"}),
-}
-"""What a stage that trains a branch can ask for."""
 
 PARTS: dict[str, Output] = {
     "encoder": "hand",
@@ -28,6 +22,31 @@ PARTS: dict[str, Output] = {
     "keypoint_estimator": "heatmaps",
 }
 """The trained parts, and the output that each is for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Branch:
+    """What a stage can train together."""
+
+    outputs: frozenset[Output]
+    """What the stage can ask the model for."""
+    parts: tuple[str, ...]
+    """What it trains, as far as some loss asks for it; other parts stay as they are."""
+
+
+BRANCHES: dict[BranchName, Branch] = {
+    "3d": Branch(
+        outputs=frozenset({"hand", "appearance", "rendering"}),
+        parts=("encoder", "head", "texture_light_head"),
+    ),
+    "2d": Branch(outputs=frozenset({"heatmaps"}), parts=("keypoint_estimator",)),
+    "both": Branch(
+        outputs=frozenset({"hand", "appearance", "rendering", "heatmaps"}), parts=tuple(PARTS)
+    ),
+    "appearance": Branch(
+        outputs=frozenset({"hand", "appearance", "rendering"}), parts=("texture_light_head",)
+    ),
+}
 
 WeightsName = Literal["hands", "s2hand"]
 

@@ -26,7 +26,7 @@ def from_plain(cls: type[T], value: object, where: str) -> T:
 
     Args:
         cls: A dataclass whose fields are dataclasses, literals, tuples of one type, scalars, any
-            of these or None, or mappings, which are taken as they are.
+            of these or None, or mappings from texts to any of these, or to anything.
         value: Mappings, sequences and scalars.
         where: What the value is called in errors.
 
@@ -64,15 +64,25 @@ def _build_one(expected: Any, value: object, where: str) -> Any:
         (entry, _) = get_args(expected)
         return tuple(_build(entry, each, f"{where}[{i}]") for i, each in enumerate(value))
     if get_origin(expected) is Mapping:
-        if not isinstance(value, Mapping):
-            raise _fault(where, "a mapping", value)
-        return value
+        return _build_mapping(expected, value, where)
     if expected not in _SCALARS:
         raise TypeError(f"{where}: plain data cannot be turned into {expected!r}")
     is_wrong_bool = isinstance(value, bool) and expected is not bool
     if is_wrong_bool or not isinstance(value, _SCALARS[expected]):
         raise _fault(where, f"a value of type {expected.__name__}", value)
-    return expected(value)
+    try:
+        return expected(value)
+    except OverflowError:  # a whole number beyond what a float can be
+        raise _fault(where, f"a value of type {expected.__name__}", value) from None
+
+
+def _build_mapping(expected: Any, value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _fault(where, "a mapping from texts", value)
+    (_, entry) = get_args(expected)
+    if entry is Any:
+        return value
+    return {key: _build(entry, each, f"{where}.{key}") for key, each in value.items()}
 
 
 def _fault(where: str, expected: str, found: object) -> ConfigurationError:

@@ -29,6 +29,8 @@ def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
     """Give a test 200 inputs, the same each time; under ``make fuzz`` 10,000, others each time."""
     wanted = settings.default.max_examples  # type: ignore[union-attr]
     is_long = wanted > _CI_EXAMPLES
+    # Of a backslash in a text of Python 2; nobody but developers is shown such warnings.
+    quiet = pytest.mark.filterwarnings("ignore:invalid (octal )?escape sequence:DeprecationWarning")
     return pytest.mark.fuzz(
         settings(
             max_examples=wanted if is_long else _CI_EXAMPLES,
@@ -36,7 +38,7 @@ def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
             deadline=None,
             # The files are made once for all inputs.
             suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-        )(test)
+        )(quiet(test))
     )
 
 

@@ -87,7 +87,8 @@ class StageConfig:
     features that were learnt before are not undone while the rest of the head is new. Ours."""
     branch: BranchName = "both"
     """``3d``: all but the 2D branch. ``2d``: the keypoint estimator alone; a stage that has
-    nothing to train, because no 2D loss has a weight, is left out. ``both``: everything."""
+    nothing to train, because no 2D loss has a weight, is left out. ``both``: everything.
+    ``appearance``: texture and light alone, on hands that stay as the stages before left them."""
     without: tuple[str, ...] = ()
     """Losses that do not act in this stage although they have a weight; the released code trains
     texture and light in its last stage only."""

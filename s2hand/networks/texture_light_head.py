@@ -14,7 +14,7 @@ INITIAL_LIGHT = (0.6, 0.4, *(1.0, 1.0, 1.0), *(1.0, 1.0, 1.0), *(0.0, 0.0, 1.0))
 The released code's last weights, around 1, on nearly empty features start it nearly black."""
 
 _MAP_SIZE = 56  # a quarter of the paper's 224 pixels, for which the layers were drawn
-_SMALL_STD = 0.001  # released code: initial weights of both branches
+_SMALL_STD = 0.001  # released code: initial weights of both branches' last layers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class TextureLightHead(nn.Module):
 
     References:
         Paper §3.2.1 names the outputs; layers and initial values are the released code's, but for
-        ``INITIAL_LIGHT``.
+        ``INITIAL_LIGHT`` and the branches' first layers, whose weights are He's.
     """
 
     mean_colour: Tensor
@@ -95,9 +95,14 @@ def _windows(size: int, like: Tensor) -> Float[Tensor, "56 size"]:
 
 
 def _branch(num_outputs: int) -> nn.Sequential:
-    """Linear 256→64, ReLU, linear; nearly constant weights and no bias to start with."""
+    """Linear 256→64, ReLU, linear, without bias to start with.
+
+    The last layer begins nearly constant, as in the released code. Its first layer does, too, which
+    leaves the convolutions without a gradient worth the name for thousands of steps.
+    """
     first, last = nn.Linear(256, 64), nn.Linear(64, num_outputs)
-    for layer in (first, last):
-        nn.init.normal_(layer.weight, std=_SMALL_STD)
-        nn.init.zeros_(layer.bias)
+    nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+    nn.init.normal_(last.weight, std=_SMALL_STD)
+    nn.init.zeros_(first.bias)
+    nn.init.zeros_(last.bias)
     return nn.Sequential(first, nn.ReLU(), last)

@@ -23,7 +23,13 @@ from s2hand.training.determinism import derive_seed, use_deterministic_algorithm
 from s2hand.training.reports import StageReport, StageReports
 from s2hand.training.sharing import first_free
 from s2hand.training.stage_run import StageRun, Validation
-from s2hand.training.stages import stage_id, stage_identity, stage_parts, trained_stages
+from s2hand.training.stages import (
+    stage_id,
+    stage_identity,
+    stage_parts,
+    trained_stages,
+    used_parts,
+)
 from s2hand.training.workers import Workers
 
 
@@ -121,9 +127,18 @@ def train(
 
 
 def _ready(pending: Sequence[StageRun]) -> list[StageRun]:
-    """Return the stages that need nothing of another pending one; the first always does not."""
+    """Return the stages that need nothing of another pending one; the first always does not.
+
+    Nor do they train what a pending one before them computes with, and would find changed.
+    """
     ids = {run.id for run in pending}
-    return [run for run in pending if ids.isdisjoint(run.identity["previous"].values())]
+    used = [set(used_parts(run.config, run.index)) for run in pending]
+    return [
+        run
+        for place, run in enumerate(pending)
+        if ids.isdisjoint(run.identity["previous"].values())
+        and set(run.parts).isdisjoint(set[str]().union(*used[:place]))
+    ]
 
 
 def _record(

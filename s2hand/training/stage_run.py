@@ -139,8 +139,9 @@ class StageRun:
         started = time.perf_counter()
         generator = seed_epoch(self.seed, stream_of(self.identity), epoch, self.workers.rank)
         self.model.eval()
-        for part in self.parts.values():
-            part.train()
+        for name, part in self.model.parts.items():
+            is_trained = name in self.parts
+            part.train(is_trained).requires_grad_(is_trained)
         weights = step.objective.weights
         sums = torch.zeros(len(weights), device=self.context.device)
         made = made_ahead(

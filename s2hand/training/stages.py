@@ -8,6 +8,7 @@ from s2hand.config import EVALUATION_FIELDS, ModelConfig, S2HandConfig
 from s2hand.errors import ConfigurationError
 from s2hand.layouts import LAYOUTS
 from s2hand.loss_table import parts_of_losses, settings_of_losses
+from s2hand.parts import BRANCHES
 from s2hand.schedule import losses_of
 from s2hand.source import sha256_of
 
@@ -38,6 +39,12 @@ def trained_stages(config: S2HandConfig) -> list[int]:
 
 def stage_parts(config: S2HandConfig, index: int) -> tuple[str, ...]:
     """Name the parts of the model that a stage trains."""
+    trained = BRANCHES[config.stages[index].branch].parts
+    return tuple(part for part in used_parts(config, index) if part in trained)
+
+
+def used_parts(config: S2HandConfig, index: int) -> tuple[str, ...]:
+    """Name the parts of the model that a stage computes with, trained by it or not."""
     return parts_of_losses(losses_of(config, config.stages[index]))
 
 
@@ -67,7 +74,7 @@ def stage_identity(
     """
     stage = config.stages[index]
     uses_clips = stage.samples == "clips"
-    parts = stage_parts(config, index)
+    parts = used_parts(config, index)
     before = {part: previous[part] for part in parts if part in previous}
     dump = dataclasses.asdict(config)
     return {

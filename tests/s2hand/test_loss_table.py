@@ -41,7 +41,7 @@ def test_every_term_has_one_formula_and_every_formula_a_term():
     assert sorted(found) == sorted(TERMS)
 
 
-def test_a_term_acts_where_all_that_it_needs_is_trained_and_clips_are_there():
+def test_a_term_acts_where_it_can_be_computed_and_trains_something_and_clips_are_there():
     def acting(branch, *, over_clips, without=()):
         weights = active_weights(EVERYWHERE, branch=branch, over_clips=over_clips, without=without)
         assert set(weights.values()) == {0.5}
@@ -51,6 +51,9 @@ def test_a_term_acts_where_all_that_it_needs_is_trained_and_clips_are_there():
     assert acting("both", over_clips=True) == set(TERMS)
     assert acting("both", over_clips=False) == set(TERMS) - CLIPS
     assert acting("3d", over_clips=True) == set(TERMS) - of_2d - of_both
+    pictures = {"pixel", "ssim", "mean_colour", "texture_prior"}
+    assert acting("appearance", over_clips=False) == pictures
+    assert acting("appearance", over_clips=True) == pictures | {"texture_shape"}
     assert acting("2d", over_clips=True) == acting("2d", over_clips=False) == of_2d
     assert acting("3d", over_clips=False, without=["ssim"]) == (
         set(TERMS) - CLIPS - of_2d - of_both - {"ssim"}

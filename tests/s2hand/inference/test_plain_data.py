@@ -104,16 +104,31 @@ def test_every_field_must_be_there_and_no_other():
         ("count", 2.0, "a value of type int"),
         ("share", True, "a value of type float"),
         ("share", "0.5", "a value of type float"),
+        ("share", 10**400, "a value of type float"),
         ("name", 3, "a value of type str"),
         ("mode", "b", "one of 'a', 1"),
         ("mode", True, "one of 'a', 1"),
-        ("rest", [1], "a mapping"),
+        ("rest", [1], "a mapping from texts"),
+        ("rest", {1: 1}, "a mapping from texts"),
     ],
 )
 def test_types_are_exact(field, wrong, expected):
     with pytest.raises(ConfigurationError) as caught:
         from_plain(_Leaf, LEAF | {field: wrong}, "leaf")
     assert str(caught.value) == f"leaf.{field} must be {expected}, got {wrong!r}"
+
+
+def test_values_of_a_mapping_have_its_type():
+    @dataclass(frozen=True, kw_only=True)
+    class Scores:
+        scores: Mapping[str, float]
+
+    assert from_plain(Scores, {"scores": {"a": 1, "b": 0.5}}, "x") == Scores(
+        scores={"a": 1.0, "b": 0.5}
+    )
+    for wrong in (None, "1", [1.0], True):
+        with pytest.raises(ConfigurationError, match=r"x\.scores\.b must be a value of type float"):
+            from_plain(Scores, {"scores": {"a": 1.0, "b": wrong}}, "x")
 
 
 def test_whole_numbers_become_floats_where_floats_are_meant():

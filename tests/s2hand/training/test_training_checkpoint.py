@@ -92,7 +92,11 @@ def test_every_truncation_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError]
+    "error",
+    [
+        *(OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError),
+        *(TypeError, AssertionError, pickle.UnpicklingError),
+    ],
 )
 def test_whatever_torch_says_of_a_file_the_file_is_named(tmp_path, monkeypatch, error):
     path = tmp_path / "broken.pt"

@@ -1,7 +1,7 @@
 """Whole trainings: the same bits for the same seed, interrupted, shared or not."""
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import s2hand.training.loop
 import s2hand.training.stage_run
 from s2hand.config import LossConfig, LossWeights, QuaternionPhase
+from s2hand.config.presets import PICTURE_LOSSES
 from s2hand.data.dataset import FrameDataset
 from s2hand.errors import CheckpointError, ConfigurationError, NonFiniteLossError, SourceError
 from s2hand.model import S2Hand
@@ -385,6 +386,49 @@ def test_leaves_are_trained_side_by_side(branches_apart, make_context, held):
 
     train(branches_apart, seed=0, context=make_context("b", release_at_the_end_of_the_other))
     assert reported == ([2, 0, 1] if held == "image" else [0, 1, 2])
+
+
+@pytest.fixture
+def texture_last(config):
+    """The hand without its picture, then texture and light alone."""
+    image = replace(config.stages[0], without=PICTURE_LOSSES)
+    texture = replace(config.stages[0], name="texture", branch="appearance", learning_rate=1e-2)
+    return replace(config, losses=LossConfig(), stages=(image, texture))
+
+
+def test_texture_and_light_are_trained_on_hands_that_stay(texture_last, make_context):
+    context = make_context()
+    train(texture_last, seed=0, context=context)
+    hand, texture = (
+        load_checkpoint(stage_folder(context, texture_last, name) / "final.pt").model
+        for name in ("image", "texture")
+    )
+    assert {name.split(".")[0] for name in hand} == {"encoder", "head"}
+    assert {name.split(".")[0] for name in texture} == {"texture_light_head"}
+    weights = final_weights(context)
+    assert_same_weights({**hand, **texture}, weights)
+    untrained = S2Hand(texture_last).texture_light_head.state_dict()
+    assert not torch.equal(weights["texture_light_head.light.2.bias"], untrained["light.2.bias"])
+
+
+def test_what_a_stage_computes_with_is_not_trained_further_before(
+    texture_last, make_context, monkeypatch
+):
+    """Whatever others hold: a later stage of the hand waits until the texture has its turn."""
+
+    @contextmanager
+    def last_free(folders, _workers):
+        yield len(folders) - 1
+
+    monkeypatch.setattr(s2hand.training.loop, "first_free", last_free)
+    further = replace(texture_last.stages[0], name="further", epochs=1)
+    reported = []
+    train(
+        replace(texture_last, stages=(*texture_last.stages, further)),
+        seed=0,
+        context=make_context("whole", recorder(reported)),
+    )
+    assert [epoch for epoch, _ in reported] == [0, 1, 2, 3, 4]
 
 
 def test_a_stage_is_the_same_training_wherever_it_stands(config, make_context, tmp_path):

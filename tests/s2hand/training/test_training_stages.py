@@ -29,6 +29,7 @@ from s2hand.training.stages import (
     stage_parts,
     stream_of,
     trained_stages,
+    used_parts,
 )
 from s2hand.training.workers import Workers
 
@@ -200,6 +201,24 @@ def test_the_stage_of_the_2d_branch_knows_nothing_of_the_hand(config):
     assert {identify(each, index=1) for each in same} == {identify(config, index=1)}
     other = replace(config, losses=replace(config.losses, heatmap_keypoint="released"))
     assert identify(other, index=1) != identify(config, index=1)
+
+
+def test_a_stage_of_texture_and_light_follows_from_the_hand_that_it_leaves_as_it_is(config):
+    """Encoder and head are computed with: what they are, and where they come from, enters."""
+    texture = replace(config.stages[0], branch="appearance")
+    alone = replace(config, losses=LossConfig(), stages=(texture,))
+    assert stage_parts(alone, 0) == ("texture_light_head",)
+    assert used_parts(alone, 0) == ("encoder", "head", "texture_light_head")
+    before = [{part: {"depth": depth} for part in ("encoder", "head")} for depth in (0, 1)]
+    others = [
+        identify(alone),
+        *(identify(alone, previous=each) for each in before),
+        identify(replace(alone, model=replace(config.model, encoder="efficientnet-b0"))),
+        identify(alone, initial={"encoder": {"name": "hands", "sha256": "a"}}),
+        identify(with_weights(alone, pixel=0.1)),
+    ]
+    assert len(set(others)) == len(others)
+    assert identify(with_weights(alone, keypoint_2d=0.5)) == identify(alone)
 
 
 def test_starting_weights_enter_where_a_part_begins_with_them(config):
