@@ -185,7 +185,8 @@ def _pytest(folder: Path, tests: Sequence[str], *plugins: object) -> int:
         os.dup2(nowhere, stream)
     # A limit of each test's time would, on a busy machine, pass for a change that was noticed.
     options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=0"]
-    return int(pytest.main([*options, *tests], plugins=plugins))
+    # Those take long, and promise of a wrong result only that there is one.
+    return int(pytest.main([*options, "-m", "not fuzz", *tests], plugins=plugins))
 
 
 def _limit(limit_s: float | None) -> None:
