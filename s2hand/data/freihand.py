@@ -23,7 +23,7 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
 from s2hand.data.packing import decoded_size_px, first_size_px, stored_sizes_px
-from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
+from s2hand.data.plausibility import Share, judge, lengths, require_cameras, require_hands
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
 from s2hand.hand.fingertips import S2HAND_FINGERTIPS
@@ -289,7 +289,7 @@ def _bone_shares(files: _Files, joints: Float32[np.ndarray, "n 21 3"] | None) ->
         return
     stored = len(files.stored_intrinsics_px)
     told_m = read_json_array(files.bones, (), count=stored)[: len(joints)]
-    lengths_m = np.linalg.norm(joints[:, _BONE[1]] - joints[:, _BONE[0]], axis=-1)
+    lengths_m = lengths(joints[:, _BONE[1]] - joints[:, _BONE[0]])
     yield Share(
         subject="bones agree",
         value=float((np.abs(lengths_m - told_m) <= _SAME_LENGTH * lengths_m).mean()),

@@ -28,7 +28,7 @@ from s2hand.data.files import (
 )
 from s2hand.data.loader import FileCheck, Loader, Survey
 from s2hand.data.packing import decoded_size_px, first_size_px, stored_size_px
-from s2hand.data.plausibility import Share, judge, require_cameras, require_hands
+from s2hand.data.plausibility import Share, judge, lengths, require_cameras, require_hands
 from s2hand.data.postures import posture_share
 from s2hand.data.sample import FrameTable
 from s2hand.errors import DataError
@@ -39,7 +39,7 @@ from s2hand.geometry.rotations import (
 )
 from s2hand.hand.fingertips import HO3D_FINGERTIPS
 from s2hand.hand.joints import joint_permutation
-from s2hand.hand.pickles import load_restricted
+from s2hand.hand.pickles import load_restricted, numbers_of
 from s2hand.keypoints.openpose import read_detections
 from s2hand.layouts import Split
 
@@ -398,7 +398,7 @@ def _field(
         raise DataError(f"{path}: field '{name}' of shape {shape} is missing; download it again")
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-            values = np.asarray(content[name], np.float32)
+            values = numbers_of(content[name]).astype(np.float32)
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0, np.float32)
     if values.shape != shape or not np.isfinite(values).all():
@@ -414,7 +414,7 @@ def _wrist(path: Path, content: dict[str, Any]) -> Float32[np.ndarray, "3"]:
     told = content.get("handJoints3D")
     if told is None:
         return np.full(3, np.nan, np.float32)
-    shape = (21, 3) if np.shape(told) == (21, 3) else (3,)
+    shape = (21, 3) if isinstance(told, np.ndarray) and told.ndim == 2 else (3,)
     return _field(path, content, "handJoints3D", shape).reshape(-1, 3)[0]
 
 
@@ -466,7 +466,7 @@ def _own_shares(files: _Files, table: FrameTable, meta_files: str) -> Iterator[S
     wrists = _column(files.meta, "wrist") * _OPENGL_TO_OPENCV
     is_known = ~np.isnan(wrists).any(axis=1)
     if is_known.any():
-        distances_m = np.linalg.norm(wrists - joints[:, 0], axis=-1)[is_known]
+        distances_m = lengths(wrists - joints[:, 0])[is_known]
         yield Share(
             subject="wrists agree",
             value=float((distances_m < _SAME_WRIST_M).mean()),

@@ -262,7 +262,7 @@ def _truth_shares(
     )
     if table.vertices is not None:
         tips = table.vertices[:, list(table.fingertips)]
-        distances_m = np.linalg.norm(tips - table.joints[:, _TIPS], axis=-1)
+        distances_m = lengths(tips - table.joints[:, _TIPS])
         yield Share(
             subject="vertices and joints agree",
             value=_share(distances_m < _SAME_POINT_M),
@@ -271,7 +271,7 @@ def _truth_shares(
             remedy="both must be in one frame, one unit and the order of one list",
         )
     if table.rotations is not None:
-        angles_rad = np.linalg.norm(table.rotations, axis=-1)
+        angles_rad = lengths(table.rotations)
         yield Share(
             subject="rotations in radians",
             value=_share(angles_rad.max(axis=1) <= _WHOLE_TURN_RAD),
@@ -343,7 +343,7 @@ def _agreement(
     truth_px: Float[np.ndarray, "n 21 2"],
     found: Bool[np.ndarray, "n 21"],
 ) -> float:
-    distances_px = np.linalg.norm(keypoints_px - truth_px, axis=-1)
+    distances_px = lengths(keypoints_px - truth_px)
     return _share(distances_px <= _NEAR * _diagonals(truth_px)[:, None], found)
 
 
@@ -367,7 +367,7 @@ def _likely_frame(points: Float32[np.ndarray, "n points 3"], file_frame: str) ->
     if points.shape[1] == len(JOINT_NAMES["openpose"]):
         origins |= dict(zip(JOINT_NAMES["openpose"], points.swapaxes(0, 1), strict=True))
     for name, place in origins.items():
-        if np.median(np.linalg.norm(place, axis=-1)) < _AT_ORIGIN_M:
+        if np.median(lengths(place)) < _AT_ORIGIN_M:
             return f"these look relative to {name}, and the camera's frame is needed"
     if np.median(points[..., 2]) < 0:
         return f"y and z look flipped: {file_frame}"
@@ -379,9 +379,9 @@ def _require_order(
 ) -> None:
     """Refuse joints whose neighbours lie clearly nearer to each other in another known order."""
     in_file = joints[:, _permutation("openpose", file_order)]
-    lengths = {order: _bones_m(in_file[:, _permutation(order, "openpose")]) for order in _ORDERS}
-    as_read = lengths.pop(file_order)
-    relative = {order: float(np.median(length / as_read)) for order, length in lengths.items()}
+    found = {order: _bones_m(in_file[:, _permutation(order, "openpose")]) for order in _ORDERS}
+    as_read = found.pop(file_order)
+    relative = {order: float(np.median(length / as_read)) for order, length in found.items()}
     # Fingers of another sequence have bones of the same length: the first order is meant.
     best = min(relative, key=lambda order: round(relative[order], 3))
     if relative[best] < _CLEARLY_SHORTER:
@@ -392,9 +392,9 @@ def _require_order(
         )
 
 
-def _bones_m(joints: Float32[np.ndarray, "n 21 3"]) -> Float32[np.ndarray, "n"]:
+def _bones_m(joints: Float32[np.ndarray, "n 21 3"]) -> Float[np.ndarray, "n"]:
     parents, children = (joints[:, list(ends)] for ends in zip(*BONES, strict=True))
-    total: np.ndarray = np.linalg.norm(children - parents, axis=-1).sum(axis=1)
+    total: np.ndarray = lengths(children - parents).sum(axis=1)
     return total
 
 
@@ -424,8 +424,17 @@ def _inside(
 
 def _diagonals(points: Float[np.ndarray, "n points axes"]) -> Float[np.ndarray, "n"]:
     """Return the diagonal of the box around each row's points."""
-    diagonals: np.ndarray = np.linalg.norm(np.ptp(points, axis=1), axis=-1)
-    return diagonals
+    return lengths(np.ptp(points.astype(np.float64), axis=1))
+
+
+def lengths(vectors: Float[np.ndarray, "... axes"]) -> Float[np.ndarray, "..."]:
+    """Return lengths, in double precision: a number of a file may be too large to be squared.
+
+    Args:
+        vectors: In single precision, mostly.
+    """
+    found: np.ndarray = np.linalg.norm(vectors.astype(np.float64), axis=-1)
+    return found
 
 
 def _share(good: Bool[np.ndarray, "..."], among: Bool[np.ndarray, "..."] | None = None) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from s2hand.errors import HandModelError
 from s2hand.hand.embedded import embedded_hand
 from s2hand.hand.model_data import SHAPES, HandModelData
-from s2hand.hand.pickles import InertObject, load_restricted
+from s2hand.hand.pickles import InertObject, load_restricted, numbers_of
 
 ENVIRONMENT_VARIABLE = "S2HAND_MANO"
 """Names the hand model's file where no path is given."""
@@ -106,7 +106,7 @@ def _dense_chumpy(state: dict[str, Any], where: str) -> NDArray[Any]:
     """
     if "idxs" in state:
         whole = _dense(state["a"], where)
-        return whole.ravel()[_line(state["idxs"])].reshape(state["preferred_shape"])
+        return whole.ravel()[numbers_of(state["idxs"])].reshape(state["preferred_shape"])
     return _dense(state["x"], where)
 
 
@@ -125,26 +125,17 @@ def _dense_regressor(matrix: InertObject) -> NDArray[Any]:
     if layout == "coo":
         places = state["coords"] if "coords" in state else (state["row"], state["col"])
     else:
-        inner, lengths = _line(state["indices"]), np.diff(_line(state["indptr"]))
+        inner, lengths = numbers_of(state["indices"]), np.diff(numbers_of(state["indptr"]))
         is_usual = (lengths >= 0) & (lengths <= inner.size)
         if not is_usual.all() or lengths.sum() != inner.size:
             raise ValueError(f"indptr does not divide {inner.size} indices")
         outer = np.repeat(np.arange(lengths.size), lengths)
         places = (inner, outer) if layout == "csc" else (outer, inner)
-    rows, columns = map(_line, places)
+    rows, columns = map(numbers_of, places)
     if min(rows.min(initial=0), columns.min(initial=0)) < 0:
         raise IndexError("an index is negative")
-    np.add.at(dense, (rows, columns), _line(state["data"]))
+    np.add.at(dense, (rows, columns), numbers_of(state["data"]))
     return dense
-
-
-def _line(value: object) -> NDArray[Any]:
-    """Return an array as it is, and a list of numbers as one; of lists in it there is no end."""
-    if isinstance(value, np.ndarray):
-        return value
-    if not isinstance(value, list | tuple) or not all(isinstance(x, int | float) for x in value):
-        raise TypeError(f"expected numbers, got a value of type {type(value).__name__}")
-    return np.asarray(value)
 
 
 def _refuse_left_hand(data: HandModelData) -> None:

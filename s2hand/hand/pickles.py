@@ -74,6 +74,27 @@ def load_restricted(
         ) from reason
 
 
+def numbers_of(value: object) -> np.ndarray:
+    """Return real numbers that a pickle holds: an array as it is, a list or tuple of them as one.
+
+    Of lists in lists there is no end: a few bytes can name one a million times.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    array = np.asarray(value) if _is_flat(value) else np.empty(0, object)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected real numbers, got a value of type {type(value).__name__}")
+    return array
+
+
+def _is_flat(value: object) -> bool:
+    real = int | float | np.integer | np.floating
+    if isinstance(value, list | tuple):
+        return all(isinstance(each, real) for each in value)
+    return isinstance(value, np.ndarray | real)
+
+
 def _load(file: BufferedIOBase, name: str, what: str, error: type[S2HandError]) -> Any:
     content = file.read()
     try:

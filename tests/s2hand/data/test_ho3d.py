@@ -119,12 +119,24 @@ def test_training_crop_from_confident_detections_only(make_ho3d):
     np.testing.assert_array_equal(table.crop_box_px[1], [0, 0, 63, 47])
 
 
+def lists_in_lists():
+    """Forty lists, each of which holds the one before twice: a terabyte of entries."""
+    nested = []
+    for _ in range(40):
+        nested = [nested, nested]
+    return nested
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"camMat": np.eye(2)}, r"0002.pkl: field 'camMat' must hold .* shape \(3, 3\), got"),
         ({"handPose": np.full(48, np.nan)}, r"field 'handPose' .* with NaN or infinity"),
         ({"handJoints3D": "x"}, r"field 'handJoints3D' must hold finite numbers"),
+        ({"camMat": 50 * np.eye(3) + 0j}, r"field 'camMat' must hold finite numbers"),
+        ({"camMat": [["50", "0", "0"]] * 3}, r"field 'camMat' must hold finite numbers"),
+        ({"handPose": lists_in_lists()}, r"field 'handPose' must hold finite numbers"),
+        ({"handJoints3D": lists_in_lists()}, r"field 'handJoints3D' must hold finite numbers"),
     ],
 )
 def test_wrong_meta_fields_are_named(make_ho3d, changes, message):

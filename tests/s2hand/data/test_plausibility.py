@@ -152,6 +152,24 @@ def test_conventions_of_the_truth_are_recognised(make_freihand, edit, message):
     assert str(root / "evaluation_xyz.json") in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [2.0**64, 3e38])
+def test_numbers_that_are_too_large_to_square_are_refused_without_a_warning(
+    make_freihand, make_ho3d, value
+):
+    def edit(points):
+        points[2, 3, 1] = value
+        points[2, 4, 1] = -value
+        return points
+
+    for root, name, load in (
+        (make_freihand(), "training_xyz.json", lambda root: load_freihand(root, "train")),
+        (make_ho3d(), "evaluation_xyz.json", lambda root: load_ho3d(root, "test")),
+    ):
+        change(root / name, edit)
+        with pytest.raises(DataError, match=rf"{name}.* must be a hand in metres"):
+            load(root)
+
+
 def test_matrices_that_are_no_cameras_are_named(make_freihand):
     root = make_freihand()
     for edit in (np.linalg.inv, lambda k: k.swapaxes(1, 2), lambda k: -k):

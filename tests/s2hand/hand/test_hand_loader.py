@@ -178,7 +178,7 @@ def test_lists_in_lists_are_no_numbers(
         nested = [nested, nested]
     content = official_layout(random_hand)
     picked = chumpy["Select"](a=np.zeros(3), idxs=nested, preferred_shape=(1,))
-    with pytest.raises(HandModelError, match=r"weights .* \(TypeError: expected numbers, got"):
+    with pytest.raises(HandModelError, match=r"weights .* \(TypeError: expected real numbers, got"):
         load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content | {"weights": picked}))
 
 
