@@ -380,7 +380,7 @@ def _read_fields(path: Path, split: Split) -> dict[str, np.ndarray] | None:
     return fields if split == "train" else fields | {"wrist": _wrist(path, content)}
 
 
-def _load_meta(path: Path) -> dict[str, Any]:
+def _load_meta(path: Path) -> dict[Any, Any]:
     try:
         content = load_restricted(path, what="HO-3D meta file")
     except DataError:
@@ -392,7 +392,7 @@ def _load_meta(path: Path) -> dict[str, Any]:
 
 
 def _field(
-    path: Path, content: dict[str, Any], name: str, shape: tuple[int, ...]
+    path: Path, content: dict[Any, Any], name: str, shape: tuple[int, ...]
 ) -> Float32[np.ndarray, "..."]:
     if content.get(name) is None:
         raise DataError(f"{path}: field '{name}' of shape {shape} is missing; download it again")
@@ -409,7 +409,7 @@ def _field(
     return values
 
 
-def _wrist(path: Path, content: dict[str, Any]) -> Float32[np.ndarray, "3"]:
+def _wrist(path: Path, content: dict[Any, Any]) -> Float32[np.ndarray, "3"]:
     """Return the wrist that an evaluation frame's file tells; NaN where it tells none."""
     told = content.get("handJoints3D")
     if told is None:

@@ -146,6 +146,14 @@ def test_wrong_meta_fields_are_named(make_ho3d, changes, message):
         load_ho3d(root, "train")
 
 
+def test_other_keys_of_a_meta_file_may_be_anything(make_ho3d):
+    root = make_ho3d()
+    path, before = meta_path(root, 2), load_ho3d(root, "train")
+    content = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps({**content, 29793: "x", (1, 2): None}))
+    np.testing.assert_array_equal(load_ho3d(root, "train").joints, before.joints)
+
+
 def test_missing_box_or_files_are_named(make_ho3d):
     root = make_ho3d()
     change_meta(meta_path(root, 1, "evaluation/SM1"), handBoundingBox=None)
