@@ -9,9 +9,10 @@ COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
 
 def test_pictures_of_a_folder_are_found_by_their_endings(tmp_path):
-    for name in ("b ü.PNG", "a.jpg", "c.txt", "d.json"):
+    pictures = ["a.jpg", "b ü.PNG", "e.jpeg", "f.webp", "g.bmp"]
+    for name in (*pictures, "c.txt", "d.json"):
         (tmp_path / name).touch()
-    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b ü.PNG"]
+    assert [path.name for path in list_pictures(tmp_path)] == pictures
     assert list_pictures(tmp_path / "c.txt") == [tmp_path / "c.txt"]
 
 
@@ -67,6 +68,9 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
     Image.fromarray(np.zeros((6, 9), np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(DataError, match=r"deep.png: a picture must have 8 bits a channel, got .*I"):
         read_picture(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((6, 9), np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float.tif: a picture must have 8 bits a channel, .* F"):
+        read_picture(tmp_path / "float.tif")
     Image.fromarray(COLOURS).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
     (tmp_path / "text.png").write_text("<html>")
