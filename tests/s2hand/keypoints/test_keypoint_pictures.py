@@ -1,3 +1,5 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,7 +76,10 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
     Image.fromarray(COLOURS).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
     (tmp_path / "text.png").write_text("<html>")
-    for name in ("cut.png", "text.png", "gone.png"):
+    whole = BytesIO()
+    Image.fromarray(COLOURS).save(whole, "png")
+    (tmp_path / "chunks.png").write_bytes(whole.getvalue().replace(b"IDAT", b"\0\0\0\0"))
+    for name in ("cut.png", "text.png", "gone.png", "chunks.png"):
         with pytest.raises(DataError, match=rf"{name}: must be a picture, could not be read: "):
             read_picture(tmp_path / name)
     with pytest.raises(DataError, match=r"text.png: must be a picture, .* there is a web page"):
@@ -83,3 +88,11 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
     sizes, (fault,) = picture_sizes([tmp_path / "text.png", tmp_path / "good.png"])
     assert sizes == {"good.png": (9, 6)}
     assert "text.png: must be a picture, could not be read" in fault
+
+
+def test_a_picture_beyond_pillow_s_limit_is_named(tmp_path, monkeypatch):
+    Image.fromarray(COLOURS).save(tmp_path / "vast.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for read in (read_picture, lambda path: picture_sizes([path])):
+        with pytest.raises(DataError, match=r"vast.png: must be a picture, .* exceeds limit"):
+            read(tmp_path / "vast.png")
