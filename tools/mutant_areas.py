@@ -105,7 +105,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         "s2hand/keypoints/detector",
         "tests/s2hand/keypoints/test_",
         confidence="joint_confidence",
-        mediapipe="detector_hands",
+        mediapipe="detector_hands joint_confidence",
         models="detector_models",
         palms="detector_palms",
         regions="detector_regions",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,6 +140,44 @@ def test_without_the_package_it_is_named(monkeypatch):
     monkeypatch.setattr(mediapipe, "read_models", lambda _: dict.fromkeys(SHA256, b""))
     with pytest.raises(ConfigurationError, match=r"ai-edge-litert, .*'s2hand\[detector\]'"):
         MediaPipeHands(Path())
+
+
+class Asked:
+    """An interpreter of a model whose input is tensor 3, and whose outputs are 5 and 4."""
+
+    tensors: dict[int, np.ndarray]
+
+    def __init__(self, *, model_content: bytes, num_threads: int) -> None:
+        assert (model_content, num_threads) == (b"content", 1)
+
+    def allocate_tensors(self) -> None:
+        self.tensors = {}
+
+    def get_input_details(self) -> list[dict]:
+        return [{"index": 3}]
+
+    def get_output_details(self) -> list[dict]:
+        return [{"index": 5}, {"index": 4}]
+
+    def set_tensor(self, index: int, value: np.ndarray) -> None:
+        self.tensors[index] = value
+
+    def invoke(self) -> None:
+        self.tensors |= {4: 2 * self.tensors[3], 5: self.tensors[3] + 1}
+
+    def get_tensor(self, index: int) -> np.ndarray:
+        return self.tensors[index]
+
+
+def test_a_model_is_shown_one_picture_and_tells_all_its_outputs_in_order(monkeypatch):
+    interpreter = SimpleNamespace(Interpreter=Asked)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", SimpleNamespace(interpreter=interpreter))
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", interpreter)
+    model, shown = mediapipe._Model(b"content"), np.full((2, 2, 3), 0.5, np.float32)
+    for _ in range(2):
+        more, doubled = model(shown)
+        np.testing.assert_array_equal(more, shown[None] + 1)
+        np.testing.assert_array_equal(doubled, 2 * shown[None])
 
 
 needs_models = pytest.mark.skipif(

@@ -42,7 +42,8 @@ def make_wheel(path: Path, contents: dict[str, bytes] = CONTENTS) -> Path:
 def test_models_are_taken_from_a_folder_or_a_wheel(tmp_path):
     for number, source in enumerate([make_folder(tmp_path / "a"), make_wheel(tmp_path / "m.whl")]):
         target = tmp_path / "deep" / str(number)
-        take_models(source, target)
+        for _ in range(2):
+            take_models(source, target)
         assert {file.name: file.read_bytes() for file in target.iterdir()} == CONTENTS
         assert read_models(target) == CONTENTS
 
@@ -90,6 +91,9 @@ def test_the_wheel_is_fetched_by_this_python_s_pip_and_not_installed(tmp_path, m
     command, folder = seen
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "mediapipe==0.10.21"} < set(command)
+    # A wheel of that name is found whatever runs here.
+    assert command[command.index("--python-version") + 1] == "3.12"
+    assert "--platform=manylinux_2_28_x86_64" in command
     assert not folder.exists()
 
 

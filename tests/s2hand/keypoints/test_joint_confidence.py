@@ -1,5 +1,6 @@
 """A confidence for each joint: what it is made of, how it was fitted, and that it tells more."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from s2hand.keypoints.detector.confidence import (
     NEAR,
     SHIFTS,
     SPREADS,
-    VERSION,
     fit_factors,
     joint_confidence,
     relative_spreads,
@@ -152,6 +152,8 @@ def test_what_is_looked_at_is_in_the_version(monkeypatch: pytest.MonkeyPatch) ->
     plain = MediaPipeHands(Path()).version
     assert plain == "0.10.21 1b14e942 11c272b8"
     both = MediaPipeHands(Path(), is_crop=True, has_joint_confidence=True).version
-    assert both == f"{plain} crops {VERSION}"
-    assert MediaPipeHands(Path(), has_joint_confidence=True).version == f"{plain} {VERSION}"
+    assert both == f"{plain} crops joints-1"
+    assert MediaPipeHands(Path(), has_joint_confidence=True).version == f"{plain} joints-1"
+    # What the factors of this version were fitted to.
+    assert set(SHIFTS) == set(product((-0.05, 0.05), repeat=2))
     assert NEAR == 0.05

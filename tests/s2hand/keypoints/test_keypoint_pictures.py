@@ -9,9 +9,10 @@ COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
 
 def test_pictures_of_a_folder_are_found_by_their_endings(tmp_path):
-    for name in ("b ü.PNG", "a.jpg", "c.txt", "d.json"):
+    pictures = ["a.jpg", "b ü.PNG", "e.jpeg", "f.webp", "g.bmp"]
+    for name in (*pictures, "c.txt", "d.json"):
         (tmp_path / name).touch()
-    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b ü.PNG"]
+    assert [path.name for path in list_pictures(tmp_path)] == pictures
     assert list_pictures(tmp_path / "c.txt") == [tmp_path / "c.txt"]
 
 
@@ -67,10 +68,18 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
     Image.fromarray(np.zeros((6, 9), np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(DataError, match=r"deep.png: a picture must have 8 bits a channel, got .*I"):
         read_picture(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((6, 9), np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float.tif: a picture must have 8 bits a channel, .* F"):
+        read_picture(tmp_path / "float.tif")
     Image.fromarray(COLOURS).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:100])
     (tmp_path / "text.png").write_text("<html>")
-    for name in ("cut.png", "text.png", "gone.png"):
+    Image.fromarray(COLOURS).save(tmp_path / "chunks.png")
+    whole = (tmp_path / "chunks.png").read_bytes()
+    length = whole.index(b"IDAT") - 4
+    wrong = (60).to_bytes(4)
+    (tmp_path / "chunks.png").write_bytes(whole[:length] + wrong + whole[length + 4 :])
+    for name in ("cut.png", "text.png", "gone.png", "chunks.png"):
         with pytest.raises(DataError, match=rf"{name}: must be a picture, could not be read: "):
             read_picture(tmp_path / name)
     with pytest.raises(DataError, match=r"text.png: must be a picture, .* there is a web page"):
@@ -79,3 +88,11 @@ def test_what_cannot_be_shown_to_a_detector_is_named(tmp_path):
     sizes, (fault,) = picture_sizes([tmp_path / "text.png", tmp_path / "good.png"])
     assert sizes == {"good.png": (9, 6)}
     assert "text.png: must be a picture, could not be read" in fault
+
+
+def test_a_picture_beyond_pillow_s_limit_is_named(tmp_path, monkeypatch):
+    Image.fromarray(COLOURS).save(tmp_path / "vast.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for read in (read_picture, lambda path: picture_sizes([path])):
+        with pytest.raises(DataError, match=r"vast.png: must be a picture, .* exceeds limit"):
+            read(tmp_path / "vast.png")

@@ -1,7 +1,9 @@
 """Files of several detectors' layouts: what they say is what a table holds, by the same rules."""
 
 import json
+import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -79,6 +81,9 @@ def test_openpose_s_folder_is_read(tmp_path):
     require_rows(table, [*rows, ("0002.jpg", 0, None), ("x y ü.png", 0, None)])
     assert (table.num_missing, table.num_unknown, table.num_clipped) == (1, 1, 0)
     assert (table.detector, table.version) == ("openpose", "1.3")
+    write_json(tmp_path / "0002_keypoints.json", {"version": 1.2, "people": []})
+    write_json(tmp_path / "0007_keypoints.json", {"people": []})
+    assert read_table(tmp_path, "openpose", IMAGES).version == "1.2, 1.3"
 
 
 def whole(left: list, right: list) -> list[float]:
@@ -105,6 +110,7 @@ def test_wholebody_results_are_read(tmp_path, is_split, has_images):
     rows = [("0001.jpg", 0, LEFT), ("0001.jpg", 1, OTHER), ("0001.jpg", 2, as_left)]
     require_rows(table, [*rows, ("0002.jpg", 0, RIGHT), ("x y ü.png", 0, None)])
     assert (table.num_missing, table.num_unknown) == (0 if has_images else 1, 1)
+    assert (table.detector, table.version) == ("coco-wholebody", "")
 
 
 def test_the_released_layout_has_one_right_hand_an_image(tmp_path):
@@ -117,6 +123,7 @@ def test_the_released_layout_has_one_right_hand_an_image(tmp_path):
     found = FoundHand(keypoints_px=LEFT.keypoints_px, confidence=LEFT.confidence, right=1.0)
     require_rows(table, [("0001.jpg", 0, found), ("0002.jpg", 0, None), ("x y ü.png", 0, None)])
     assert table.num_missing == 1
+    assert (table.detector, table.version) == ("detect.json", "")
 
 
 def draw_table(data: st.DataObject) -> HandTable:
@@ -153,12 +160,9 @@ def test_what_is_written_is_read_back(tmp_path_factory, layout, data):
 
 
 def test_the_project_s_layout_keeps_hundredths_of_pixels_and_the_side(tmp_path):
-    found = FoundHand(
-        keypoints_px=np.full((21, 2), [1 / 3, 2 / 3], np.float32),
-        confidence=np.full(21, 2 / 3, np.float32),
-        right=1 / 3,
-    )
-    table = table_of({"0001.jpg": [found], "0002.jpg": []}, detector="d", version="v")
+    found = {"0001.jpg": [thirds(1 / 3)], "0002.jpg": []}
+    table = table_of(found, detector="d", version="v")
+    assert (table.num_clipped, table.num_missing, table.num_unknown) == (0, 0, 0)
     write_table(tmp_path / "hands.json", "hands", table)
     assert json.loads((tmp_path / "hands.json").read_text()) == {
         "format": "s2hand-keypoints/1",
@@ -167,6 +171,44 @@ def test_the_project_s_layout_keeps_hundredths_of_pixels_and_the_side(tmp_path):
         "samples": ["0001.jpg", "0002.jpg"],
         "hands": [{"sample": "0001.jpg", "right": 0.3333, "points": [0.33, 0.67, 0.6667] * 21}],
     }
+
+
+def thirds(right: float) -> FoundHand:
+    return FoundHand(
+        keypoints_px=np.full((21, 2), [1 / 3, 2 / 3], np.float32),
+        confidence=np.full(21, 2 / 3, np.float32),
+        right=right,
+    )
+
+
+def test_others_layouts_are_written_as_they_have_them_with_four_digits(tmp_path):
+    """A hand of which no side is known is a right one there."""
+    found = {"a/2.jpg": [], "1.jpg": [thirds(0.5), thirds(0.4)]}
+    table, rounded = table_of(found, detector="d", version="v"), [0.3333, 0.6667, 0.6667] * 21
+    write_table(tmp_path / "people", "openpose", table)
+    hands = ((NOTHING, rounded), (rounded, NOTHING))
+    others = {"pose_keypoints_2d": [], "face_keypoints_2d": []}
+    for name, people in (("1", [person(*each) | others for each in hands]), ("2", [])):
+        written = json.loads((tmp_path / f"people/{name}_keypoints.json").read_text())
+        assert written == {"version": 1.3, "people": people}
+    write_table(tmp_path / "results.json", "wholebody", table)
+    assert json.loads((tmp_path / "results.json").read_text()) == {
+        "images": [{"id": 0, "file_name": "a/2.jpg"}, {"id": 1, "file_name": "1.jpg"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "score": 0.6667, "keypoints": [0] * 273 + both}
+            for both in (NOTHING + rounded, rounded + NOTHING)
+        ],
+    }
+
+
+@pytest.mark.parametrize("layout", get_args(LayoutName))
+def test_folders_above_are_made_where_they_are_missing(tmp_path, monkeypatch, layout):
+    # What is made elsewhere and moved may have to cross a border of file systems.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    folder, table = tmp_path / "not" / "yet", table_of({"1.jpg": []}, detector="", version="")
+    for name in ("one", "other"):
+        write_table(folder / name, layout, table)
+    assert sorted(path.name for path in folder.iterdir()) == ["one", "other"]
 
 
 def test_points_that_were_not_found_are_zero_and_may_lie_anywhere(tmp_path):
@@ -279,9 +321,13 @@ def own(**changes: object) -> dict:
         ("hands", own(samples=[1]), r"sample 0 must be a text, got 1"),
         ("hands", own(sample="2"), r"hand 0: sample '2' must be one of its samples"),
         ("hands", own(right=1.5), r"hand 0, right must be a number from 0 to 1, got 1.5"),
+        ("hands", own(right=-0.5), r"hand 0, right must be a number from 0 to 1, got -0.5"),
+        ("hands", own(right="1"), r"hand 0, right must be a number from 0 to 1, got '1'"),
         ("hands", own(right=True), r"hand 0, right must be a number from 0 to 1, got True"),
         ("hands", own(points=triples(RIGHT)[:-1]), r"points must be 63 finite .* shape \(62,\)"),
         ("hands", own(points=[[1]] * 62 + [[]]), r"points must be 63 finite numbers .* ragged"),
+        ("hands", own(points=[{}] * 63), r"points must be 63 finite numbers .* non-numeric"),
+        ("hands", own(points=[10**400] * 63), r"points must be 63 finite numbers .* non-numeric"),
         ("hands", own(points=[float("nan")] * 63), r"points must be 63 finite .* got NaN"),
         ("hands", own(points=[1e39] * 63), r"points must be 63 finite .* more than 3.4e\+38"),
         ("hands", own(points=[-0.5] * 63), r"points: a confidence must not be negative, got -0.5"),
@@ -291,6 +337,10 @@ def own(**changes: object) -> dict:
         ("wholebody", [{"keypoints": []}], r"result 0 must have a field 'image_id'"),
         ("wholebody", [{"image_id": 1.5}], r"id must be a number or a name, got 1.5"),
         ("wholebody", [{"image_id": 1}], r"result 0: keypoints must be a list, got a NoneType"),
+        *(
+            ("wholebody", [{"image_id": 1, f"{side}hand_kpts": NOTHING}], r"keypoints must be a li")
+            for side in ("left", "right")
+        ),
         (
             "wholebody",
             [{"image_id": 1, "keypoints": [0] * 51}],
@@ -313,6 +363,19 @@ def test_faults_are_named_with_file_and_place(tmp_path, layout, content, message
     with pytest.raises(DataError, match=message) as caught:
         read_table(path, layout, IMAGES)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["format", "detector", "version", "samples", "hands", "sample", "right", "points"],
+)
+def test_a_missing_field_of_the_project_s_layout_is_named(tmp_path, name):
+    content = own()
+    for fields in (content, *content["hands"]):
+        fields.pop(name, None)
+    path = write_json(tmp_path / "found.json", content)
+    with pytest.raises(DataError, match=rf"found.json: .* must have a field '{name}', got"):
+        read_table(path, "hands", IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -410,6 +473,8 @@ def test_what_a_detector_finds_must_be_hands(change, told):
     """A detector of somebody's own is checked in places where shapes are not."""
     fields = {"keypoints_px": RIGHT.keypoints_px, "confidence": RIGHT.confidence, "right": 1.0}
     require_hand("x", FoundHand(**fields))
+    nowhere = {"confidence": np.zeros(21, np.float32), "right": 0.0}
+    require_hand("x", FoundHand(**(fields | nowhere)))
     wrong = object.__new__(FoundHand)
     for name, value in (fields | change).items():
         object.__setattr__(wrong, name, value)

@@ -41,11 +41,11 @@ def video(frames: dict[int, list[FoundHand]]) -> HandTable:
 
 
 def test_a_steady_hand_is_one_track() -> None:
-    table = video({frame: [hand(10 * frame)] for frame in range(8)})
+    table = video({frame: [hand(29.5 * frame)] for frame in range(8)})
     tracks = track_hands(table)
     assert len(tracks) == 1
     np.testing.assert_array_equal(tracks.rows_of(0), np.arange(8))
-    np.testing.assert_allclose(tracks.step[1:], 10 / EXTENT_PX, rtol=1e-5)
+    np.testing.assert_allclose(tracks.step[1:], 29.5 / EXTENT_PX, rtol=1e-5)
     assert np.isnan(tracks.step[0])
 
 
@@ -86,7 +86,7 @@ def test_convention_steps_are_a_frame_s_whatever_frames_are_looked_at() -> None:
 
 
 def test_an_unsure_hand_is_dropped() -> None:
-    sure = {frame: 0.2 if frame in {3, 4} else 0.9 for frame in range(9)}
+    sure = {frame: 0.295 if frame in {3, 4} else 0.9 for frame in range(9)}
     table = video({frame: [hand(0, confidence=each)] for frame, each in sure.items()})
     tracks = track_hands(table)
     np.testing.assert_array_equal(np.flatnonzero(tracks.fate == Fate.UNSURE), [3, 4])
@@ -133,15 +133,22 @@ def test_the_side_is_that_of_most_frames() -> None:
     assert tracks.side_agreement[0] == pytest.approx(5 / 7)
     assert report_tracks(table, tracks, TrackSettings()).num_other_side == 2
     flipped = replace(table, right=1 - table.right)
-    assert track_hands(flipped).is_right.tolist() == [False]
+    tracks = track_hands(flipped)
+    assert tracks.is_right.tolist() == [False]
+    assert tracks.side_agreement[0] == pytest.approx(5 / 7)
+    assert report_tracks(flipped, tracks, TrackSettings()).num_other_side == 2
 
 
-@pytest.mark.parametrize(("rights", "is_right"), [([0.5] * 8, True), ([0.9, 0.0] * 4, False)])
+@pytest.mark.parametrize(
+    ("rights", "is_right", "agreement"), [([0.5] * 8, True, 1), ([0.9, 0.0] * 4, False, 0.5)]
+)
 def test_a_tie_of_sides_goes_by_the_mean_and_else_to_the_right(
-    rights: list[float], is_right: bool
+    rights: list[float], is_right: bool, agreement: float
 ) -> None:
     table = video({frame: [hand(0, right=right)] for frame, right in enumerate(rights)})
-    assert track_hands(table).is_right.tolist() == [is_right]
+    tracks = track_hands(table)
+    assert tracks.is_right.tolist() == [is_right]
+    assert tracks.side_agreement.tolist() == [agreement]
 
 
 def test_the_report_counts_frames_and_hands() -> None:
@@ -170,6 +177,8 @@ def test_a_video_without_hands_has_no_tracks() -> None:
     report = report_tracks(table, tracks, TrackSettings())
     assert (len(tracks), report.num_hands, report.kept_share) == (0, 0, 0)
     assert report.frames[Fate.NO_HAND] == 5
+    nothing = video({})
+    assert report_tracks(nothing, track_hands(nothing), TrackSettings()).kept_share == 0
 
 
 @settings(deadline=None, max_examples=40)

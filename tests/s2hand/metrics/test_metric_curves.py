@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2hand.data.sample import FrameTable
-from s2hand.metrics.curves import CURVES, curves_of, frames_curve, pck_curve
+from s2hand.metrics.curves import CURVES, Curve, curves_of, frames_curve, pck_curve
 from s2hand.metrics.evaluate import KeypointPredictions, Predictions, evaluate
 
 CAMERA = np.array([[500, 0, 112], [0, 500, 112], [0, 0, 1]], np.float32)
@@ -74,6 +74,11 @@ def test_shares_are_counted_with_what_lies_on_a_threshold():
     assert (worst.unit, worst.thresholds.tolist()) == ("px", list(range(50)))
 
 
+def test_an_area_is_a_mean_share_wherever_the_thresholds_begin():
+    curve = Curve(unit="px", thresholds=np.array([10.0, 20, 40]), shares=np.array([0.2, 0.4, 0.4]))
+    assert curve.area == pytest.approx((0.3 * 10 + 0.4 * 20) / 30)
+
+
 def test_areas_under_the_curves_are_the_metrics(monkeypatch):
     monkeypatch.setattr("s2hand.metrics.curves._CHUNK_SAMPLES", 4)
     predictions, table = set_of(7)
@@ -99,3 +104,9 @@ def test_curves_need_their_truth_and_their_predictions():
     assert curves_of(without, replace(table, vertices=None)).keys() == {
         "pa_joints", "sta_joints", "abs_joints",
     }  # fmt: skip
+
+
+def test_hands_without_a_place_have_no_curve_that_compares_places():
+    predictions, table = set_of(3)
+    curves = curves_of(replace(predictions, is_placed=False), table)
+    assert curves.keys() == AREAS.keys() - {"abs_joints", "abs_vertices"}

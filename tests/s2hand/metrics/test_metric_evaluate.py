@@ -262,6 +262,13 @@ def test_metrics_of_vertices_are_those_of_their_modules():
     assert len({round(float(values[0]), 6) for values in expected.values()}) == len(expected)
 
 
+def test_root_errors_of_vertices_are_those_about_each_hand_s_own_wrist():
+    table = table_of(3)
+    joints = table.joints + np.array([0.02, 0, 0], np.float32)
+    metrics = evaluate(predictions_of(joints, table.vertices), table).metrics
+    assert metrics["root_mpvpe_cm"] == pytest.approx(2, rel=1e-5)
+
+
 def test_joints_and_vertices_are_aligned_separately():
     table = table_of(2)
     scaled = (table.vertices * 1.3 + 0.2).astype(np.float32)
@@ -302,6 +309,40 @@ def test_only_metrics_with_truth_are_measured():
     result = evaluate(predictions, without_truth)
     assert set(result.metrics) == {"acc_mm", "quaternion_rad", "shape_sd"}
     assert result.evaluator_id.endswith("tips=s2hand|s2hand")
+
+
+def test_hands_without_a_place_are_compared_where_nothing_depends_on_it():
+    """Their joints in the stored image follow from the input's: turned and half as large there."""
+    table = table_of(4)
+    turns = Rotation.from_rotvec([[0, 0, angle] for angle in (0, 1, 2, 3)]).as_matrix()
+    camera = np.tile(np.array([[250, 0, 50], [0, 250, 60], [0, 0, 1]], np.float32), (4, 1, 1))
+    seen = np.einsum("nij,nkj->nki", camera, np.einsum("nji,nkj->nki", turns, table.joints))
+    keypoints = KeypointPredictions(
+        image_size_px=112, intrinsics_px=camera, camera_rotation=turns,
+        detected=np.zeros((4, 21, 2)), projected=seen[..., :2] / seen[..., 2:] + np.array([3, 4]),
+    )  # fmt: skip
+    placed = replace(predictions_of(*hand(4, seed=1)), keypoints=keypoints)
+    without = evaluate(replace(placed, is_placed=False), table).metrics
+    assert without["projected_mpjpe_px"] == pytest.approx(10, abs=1e-3)
+    expected = {
+        name: value
+        for name, value in evaluate(placed, table).metrics.items()
+        if not name.startswith(("abs_", "f_score_"))
+    }
+    expected["projected_mpjpe_px"] = without["projected_mpjpe_px"]
+    assert without == expected
+    unseen = evaluate(replace(placed, is_placed=False, keypoints=None), table).metrics
+    assert unseen.keys() == {name for name in expected if "_keypoint" not in name} - {
+        "projected_mpjpe_px"
+    }
+
+
+@pytest.mark.parametrize("missing", ["global_orient", "hand_pose"])
+def test_rotations_are_compared_where_all_16_are_predicted(missing: str):
+    predictions = predictions_of(*hand(4, seed=1))
+    whole = evaluate(predictions, table_of(4)).metrics
+    without = evaluate(replace(predictions, **{missing: None}), table_of(4)).metrics
+    assert without.keys() == whole.keys() - {"quaternion_rad"}
 
 
 def test_pictures_without_a_hand_are_no_part_of_the_mean_and_alone_have_none():

@@ -61,3 +61,5 @@ def test_procrustes_takes_a_similarity_away_and_nothing_else_does():
     left = image_errors_px(noisy, MESHES)
     assert (left["pa_mpvpe_px"] < left["mpvpe_px"] + 0.1).all()
     assert left["pa_mpvpe_px"].mean() == pytest.approx(1.6, abs=0.2)  # of 3 normal coordinates
+    for name, values in image_errors_px(np.stack([noisy[0], MESHES[1]]), MESHES[:2]).items():
+        np.testing.assert_allclose(values, [left[name][0], 0], atol=1e-7, err_msg=name)
