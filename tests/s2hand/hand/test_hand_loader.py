@@ -478,6 +478,10 @@ def test_codecs_and_reconstructors_are_no_way_around() -> None:
     rebuilt = b"\x80\x02ccopy_reg\n_reconstructor\ncnumpy\nndarray\nc__builtin__\nobject\nN\x87R."
     with pytest.raises(DataError, match="the reconstruction of 'an array'"):
         load_restricted(io.BytesIO(rebuilt), what="meta file")
+    posing = b"cchumpy\nCh\n)\x81}" + _pickled_text(b"dtype") + _pickled_text(b"V8") + b"sb"
+    number = b"\x80\x02cnumpy.core.multiarray\nscalar\n" + posing + b"U\x08AAAAAAAA\x86R."
+    with pytest.raises(DataError, match="must be a NumPy type, got a value of type Ch"):
+        load_restricted(io.BytesIO(number), what="meta file")
     made = rebuilt.replace(b"cnumpy\nndarray", b"c__builtin__\nobject")
     with pytest.raises(DataError, match="the reconstruction of <class 'object'>"):
         load_restricted(io.BytesIO(made), what="meta file")
