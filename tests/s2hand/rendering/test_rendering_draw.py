@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from s2hand.geometry.cameras import CameraModel, homogeneous_pixels
 from s2hand.rendering import MeshTopology
+from s2hand.rendering.threads import as_many_threads_as_torch
 
 DOUBLE = torch.float64
 SIZE = 48
@@ -280,6 +282,17 @@ def set_threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+def test_compiled_code_gets_torch_s_number_of_threads_and_gives_them_back(
+    set_threads: Callable[[int], None],
+) -> None:
+    before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
+    for threads in (1, most, most + 1):
+        set_threads(threads)
+        with as_many_threads_as_torch():
+            assert numba.get_num_threads() == min(threads, most)
+        assert numba.get_num_threads() == before
 
 
 def test_drawing_leaves_torch_s_number_of_threads_alone() -> None:
