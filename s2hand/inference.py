@@ -94,7 +94,7 @@ class Predictor:
         outputs: Collection[Output],
     ) -> None:
         size = self.image_size_px
-        if images.ndim != 4 or not len(images) or images.shape[1:] != (3, size, size):
+        if images.shape[1:] != (3, size, size) or not len(images):
             raise ValueError(
                 f"images must have the shape (batch, 3, {size}, {size}) with at least one image, "
                 f"got {tuple(images.shape)}; crop and resize them, and their cameras with them"

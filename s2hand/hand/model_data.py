@@ -101,7 +101,7 @@ def _fault(name: str, array: np.ndarray) -> str | None:
     kind, kinds = ("integer", "iu") if name in _INTEGER_ARRAYS else ("float", "f")
     if array.dtype.kind not in kinds:
         return f"{name} must be an {kind} array, got {array.dtype}"
-    if kinds == "f" and not np.isfinite(array).all():
+    if not np.isfinite(array).all():
         return f"{name} must be finite, {np.count_nonzero(~np.isfinite(array))} entries are not"
     return None
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from test_cli import SCALE, TABLE, call
 from tiny_experiment import TinyExperiment
@@ -16,6 +17,7 @@ from s2hand_platform.runs.place import Place
 from s2hand_platform.runs.tables import plan_to_show, show_table
 from s2hand_platform.store.export import export_table
 from s2hand_platform.store.results import ResultStore
+from s2hand_platform.store.schema import IMPORTED
 from s2hand_platform.tables import MeasuredTable
 from s2hand_platform.tables.kept import command_of
 
@@ -158,7 +160,9 @@ def test_a_row_is_taken_out_again_and_nothing_else(
     import_row(place, "tiny", project / "theirs.json", "Others")
     table_of(place)
     of_another = replace(row, table="tinier")
-    place.store.write_imported(of_another)
+    of_another_experiment = replace(row, experiment="other")
+    for other in (of_another, of_another_experiment):
+        place.store.write_imported(other)
     place.store.write_imported(replace(row, data_fingerprint="0" * 64, data_title="older curves"))
 
     def files() -> dict[Path, bytes]:
@@ -184,6 +188,8 @@ def test_a_row_is_taken_out_again_and_nothing_else(
     assert all(before[path] == content for path, content in after.items())
     assert [each.label for each in place.store.imported("tiny", "tiny")] == ["Others"]
     assert place.store.imported("tiny", "tinier") == (of_another,)
+    assert place.store.imported("other", "tiny") == (of_another_experiment,)
+    place.store.remove_imported(row)  # which is gone
     remove_row(place, "tiny", "Others", dataset="curve")
     with pytest.raises(SpecError, match="as 'Others'; there is no imported row"):
         remove_row(place, "tiny", "Others")
@@ -212,6 +218,7 @@ def test_a_damaged_file_is_set_aside(place: Place, project: Path) -> None:
     import_row(place, "tiny", project / "theirs.json", "Theirs")
     (path,) = place.store.path.glob("imported/*.parquet")
     path.write_bytes(path.read_bytes()[:40])
+    pq.write_table(IMPORTED.empty_table(), path.with_name("no_line.parquet"))
     assert place.store.imported("tiny", "tiny") == ()
     (entry,) = place.store.set_aside()
     assert entry.path.endswith(path.name) or path.name in str(entry.path)

@@ -19,6 +19,8 @@ from s2hand_platform.errors import StoreError
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.planning.cost import Costs
 from s2hand_platform.store import attempts, files
+from s2hand_platform.store.documents import config_of, environment_of
+from s2hand_platform.store.records import Environment
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.schema import ATTEMPTS, PLANS, REQUIRED, VERSION_KEY
 from s2hand_platform.store.table_plan import PlanRow, TablePlan
@@ -276,6 +278,31 @@ def test_stages_that_are_no_json_list_of_stages_are_told(two: ResultStore, text:
     Costs(two.attempts(trial_ids=[B]))
 
 
+@pytest.mark.parametrize("text", [*NO_DOCUMENT.values(), "[1]"])
+def test_settings_that_are_no_json_object_are_told(text: str) -> None:
+    with pytest.raises(
+        StoreError, match=f"the settings of attempt 3 of trial {A} are no JSON object, so that"
+    ):
+        config_of(A, 3, text)
+    assert config_of(A, 3, '{"epochs": 4, "weights": [0.5]}') == {"epochs": 4, "weights": [0.5]}
+
+
+ENVIRONMENT = Environment(framework="python", device="cpu", precision="float64", threads=1)
+
+
+@pytest.mark.parametrize(
+    "text", [*NO_DOCUMENT.values(), "{}", ENVIRONMENT.to_json().replace("1", '"1"')]
+)
+def test_an_environment_without_its_fields_is_told(text: str) -> None:
+    told = (
+        f"fields of the environment of attempt 3 of trial {A} are no JSON object of an "
+        "environment's fields, so that"
+    )
+    with pytest.raises(StoreError, match=told):
+        environment_of(A, 3, text)
+    assert environment_of(A, 3, ENVIRONMENT.to_json()) == ENVIRONMENT
+
+
 FOLDERS = (
     "trials", "metrics", "samples", "curves", "attempts", "compacted", "predictions", "baselines",
     "imported", "plans", "code",
@@ -526,6 +553,7 @@ def test_a_damaged_footer_takes_the_file(compacted: ResultStore, make_record: An
     content[-60] ^= 1
     path.write_bytes(content)
     assert len(compacted.trials()) == 0
+    assert list(compacted.path.glob("compacted/*.parquet")) == []
     assert "does not have the checksum in its name" in compacted.remarks[0]
     compacted.write_attempt(make_record(trial(0)))
     assert len(compacted.trials()) == 1

@@ -90,6 +90,22 @@ def test_small_files_are_checked_whole_and_of_large_ones_the_footer(
     assert [opened(path, checked=checked) for checked in ("none", "small", "all")] == [no] * 3
 
 
+def test_every_changed_byte_of_a_page_is_noticed_as_it_is_read(path: Path) -> None:
+    content = path.read_bytes()
+    group = pq.read_metadata(path).row_group(0)
+    for column in (group.column(index) for index in range(group.num_columns)):
+        start = column.dictionary_page_offset or column.data_page_offset
+        end = start + column.total_compressed_size
+        for place in range(end - 12, end):
+            damaged(path, place)
+            with (
+                pytest.raises(UnusableFile, match="damaged"),
+                reading(path, checked="none") as file,
+            ):
+                file.read(columns=[column.path_in_schema])
+            path.write_bytes(content)
+
+
 def test_a_file_without_checksums_in_its_name_is_opened(path: Path) -> None:
     plain = path.rename(path.with_name("plain.parquet"))
     assert [opened(plain, checked=checked) for checked in ("none", "small", "all")] == (

@@ -272,7 +272,9 @@ def test_what_is_no_threshold_curve_is_refused(
     record: Any, make_evaluation: Any, thresholds: list[float], shares: list[float]
 ) -> None:
     curve = replace(PCK, thresholds=thresholds, shares=shares)
-    evaluation = make_evaluation(threshold_curves={"test": {"pck": PCK, "odd": curve}})
+    least = replace(PCK, thresholds=[0.0, 1.0], shares=[0.0, 0.0])  # which is one
+    curves = {"pck": PCK, "least": least, "odd": curve}
+    evaluation = make_evaluation(threshold_curves={"test": curves})
     with pytest.raises(StoreError, match="the curve 'test/odd' must have rising thresholds"):
         attempt_line("1" * 32, record, evaluation, ())
 

@@ -82,8 +82,11 @@ def test_a_patch_that_is_not_what_its_name_says(store: ResultStore, content: byt
 def test_runs_of_trackers_are_added_and_never_changed(store: ResultStore) -> None:
     again = replace(RUN, run_id="2f")
     other = replace(RUN, trial_id="b" * 64)
-    for run in (RUN, again, other, RUN):
+    for run in (RUN, again, other):
         store.write_tracked(run)
+    written = [path.stat().st_mtime_ns for path in files(store, "tracked")]
+    store.write_tracked(RUN)
+    assert [path.stat().st_mtime_ns for path in files(store, "tracked")] == written
     assert len(files(store, "tracked")) == 3
     assert sorted(run.run_id for run in store.tracked(["a" * 64])) == ["1f", "2f"]
     assert store.tracked(["b" * 64]) == [other]

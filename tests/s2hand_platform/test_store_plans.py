@@ -12,7 +12,7 @@ import pytest
 
 from s2hand_platform.experiments.protocol import DataRecord
 from s2hand_platform.spec.published import PublishedCell
-from s2hand_platform.spec.schema import Look
+from s2hand_platform.spec.schema import ContrastSpec, Look
 from s2hand_platform.store import plans
 from s2hand_platform.store.results import ResultStore
 from s2hand_platform.store.table_plan import PlanColumn, PlanRow, PrintedRow, SearchPlan, TablePlan
@@ -100,7 +100,21 @@ def test_a_table_says_what_it_is_measured_on_and_what_was_printed() -> None:
     assert plan.printed_cell("full", "score") is plan.printed_cell("lines", "error") is None
     assert plan.printed_cell("other", "error") is None
     assert TablePlan.from_plain(json.loads(json.dumps(plan.to_plain()))) == plan
-    assert (row.why_not_comparable, plan.primary_column) == ("", "")
+    assert (row.why_not_comparable, plan.primary_column, plan.columns[0].tolerance) == ("", "", 0)
+
+
+def test_contrasts_are_between_rows_of_the_table_and_decided_in_a_column() -> None:
+    (row,) = table().rows
+    contrast = ContrastSpec(row="full", baseline="none", columns=("error",), expected="better")
+    rows = (row, dataclasses.replace(row, id="none"))
+    plan = table(rows=rows, contrasts=(contrast,), primary_column="error")
+    assert TablePlan.from_plain(json.loads(json.dumps(plan.to_plain()))) == plan
+    with pytest.raises(ValueError, match="primary column must be one of the table's, got 'score'"):
+        dataclasses.replace(plan, primary_column="score")
+    for absent in ("row", "baseline"):
+        wrong = dataclasses.replace(contrast, **{absent: "other"})
+        with pytest.raises(ValueError, match=r"between rows of the table, got .*'other'"):
+            dataclasses.replace(plan, contrasts=(contrast, wrong))
 
 
 def test_a_search_is_kept_as_json() -> None:
@@ -118,6 +132,22 @@ def test_the_latest_plan_of_a_name_and_label_comes_back(store: ResultStore) -> N
     assert store.latest_table_plan("t") == table(label="curve")
     assert store.latest_table_plan("t", label="line") is None
     assert store.table_labels("t") == (("curve", "cpu"), ("curve (demo)", "cpu"))
+
+
+def test_every_table_comes_back_as_it_was_planned_last(store: ResultStore) -> None:
+    assert store.table_plans() == []
+    kept = [
+        table(name="a", label="z"),
+        table(name="b", label="x", device_type="cuda"),
+        table(name="b", label="y"),
+    ]
+    for plan in (kept[1], kept[0], kept[2]):
+        store.write_plan(dataclasses.replace(plan, title="Before"))
+        store.write_plan(plan)
+    store.write_plan(search(name="a", label="z"))
+    (store.path / "plans" / "notes.parquet").write_bytes(b"of another program")
+    assert store.table_plans() == kept
+    assert store.remarks == ()
 
 
 def test_plans_for_two_devices_are_two(store: ResultStore) -> None:
@@ -161,10 +191,12 @@ def test_a_damaged_plan_gives_way_to_the_one_before(store: ResultStore) -> None:
     (second,) = set(files(store)) - {first}
     second.write_bytes(second.read_bytes()[:-30])
     assert store.latest_table_plan("t") == table()
+    assert store.table_plans() == [table()]
     assert len(store.remarks) == 1
     assert str(second) in store.remarks[0]
 
 
+ROW, COLUMN = table().to_plain()["rows"][0], table().to_plain()["columns"][0]
 CONTRAST = {"row": "full", "baseline": "none", "columns": ["error"], "expected": "better"}
 PRINTED = {
     "id": "p",
@@ -175,7 +207,10 @@ PRINTED = {
 UNKNOWN = {
     "another field": json.dumps({"rows": 1}),
     "one more field": json.dumps({**table().to_plain(), "secondary_column": "error"}),
-    "a contrast with no row": json.dumps({**table().to_plain(), "contrasts": [CONTRAST]}),
+    "one more field of a row": json.dumps({**table().to_plain(), "rows": [{**ROW, "weight": 1}]}),
+    "a contrast with no row": json.dumps(
+        {**table().to_plain(), "contrasts": [CONTRAST], "primary_column": "error"}
+    ),
     "a primary column that is none": json.dumps(
         {
             **table().to_plain(),
@@ -207,13 +242,17 @@ def test_a_plan_that_cannot_be_read_is_told_and_left_to_the_program_that_knows_i
     pq.write_table(content, unknown)
     assert store.latest_table_plan("t") == table()
     assert store.table_labels("t") == (("curve (demo)", "cpu"),)
+    assert store.table_plans() == [table()]
     (remark,) = store.remarks
-    assert remark.startswith(f"Passed over: {unknown}: a plan of other fields than this program")
+    assert remark.startswith(
+        f"Passed over: {unknown}: a plan of other fields than this program knows."
+    )
     assert unknown.exists()
 
     known.unlink()
     assert store.latest_table_plan("t") is None
     assert store.table_labels("t") == ()
+    assert store.table_plans() == []
     store.write_plan(table())
     assert store.latest_table_plan("t") == table()
     assert unknown.exists()
@@ -223,7 +262,11 @@ def test_a_plan_from_before_a_field_was_there_has_its_default(store: ResultStore
     store.write_plan(table())
     (path,) = files(store)
     content = pq.read_table(path)
-    older = {name: value for name, value in table().to_plain().items() if name != "looks"}
+    older = {
+        **{name: value for name, value in table().to_plain().items() if name != "looks"},
+        "columns": [{name: value for name, value in COLUMN.items() if name != "tolerance"}],
+        "rows": [{name: value for name, value in ROW.items() if name != "why_not_comparable"}],
+    }
     column = content.schema.get_field_index("document_json")
     field = content.schema.field(column)
     path.unlink()

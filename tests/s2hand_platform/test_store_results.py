@@ -315,7 +315,8 @@ PICTURE = b"RIFF\x04\0\0\0WEBPVP8 "
 def test_pictures_come_back_as_they_are(
     store: ResultStore, settle: Any, make_record: Any, make_evaluation: Any
 ) -> None:
-    pictures = {"x1": {"input": PICTURE, "side": PICTURE + b"1"}, "x0": {"input": PICTURE + b"2"}}
+    largest = PICTURE + bytes(65_536 - len(PICTURE))
+    pictures = {"x1": {"input": PICTURE, "side": PICTURE + b"1"}, "x0": {"input": largest}}
     evaluation = make_evaluation(pictures={"test": pictures})
     store.write_attempt(make_record(evaluation_fingerprint="now"), evaluation)
     store.write_attempt(make_record(attempt=1, status="failed", failure="other"))
@@ -333,7 +334,7 @@ def test_pictures_come_back_as_they_are(
     ("pictures", "message"),
     [
         ({"x0": {"input": b"\x89PNG"}}, "'input' of 'test/x0' must be WebP of at most"),
-        ({"x0": {"input": PICTURE + bytes(70_000)}}, "got 70016 bytes"),
+        ({"x0": {"input": PICTURE + bytes(65_521)}}, "got 65537 bytes"),
         ({"x0": {"input": PICTURE}, "x7": {}}, "of samples that were evaluated, got also 'x7'"),
     ],
 )
@@ -485,8 +486,8 @@ def test_baselines_are_found_by_their_evaluation(store: ResultStore, make_evalua
 
 def test_half_written_files_of_yesterday_are_cleared_wherever_they_lie(store: ResultStore) -> None:
     folders = (
-        "attempts", "compacted", "predictions", "baselines", "imported", "plans", "code",
-        "trials", "metrics", "samples", "curves",
+        "attempts", "compacted", "predictions", "pictures", "baselines", "imported", "plans",
+        "code", "patches", "tracked", "trials", "metrics", "samples", "curves",
     )  # fmt: skip
     for folder in folders:
         (store.path / folder).mkdir(parents=True)

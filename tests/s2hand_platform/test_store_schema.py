@@ -10,8 +10,11 @@ from s2hand_platform.store.schema import (
     CODE,
     DETAILS,
     IMPORTED,
+    PATCHES,
+    PICTURES,
     PLANS,
     REQUIRED,
+    TRACKED,
     TRIAL_COLUMNS,
 )
 
@@ -32,7 +35,7 @@ def test_columns_units_and_meanings_change_by_decision_only(
 ) -> None:
     schemas = {
         "attempts": ATTEMPTS, "baselines": BASELINES, "imported": IMPORTED, "plans": PLANS,
-        "code": CODE,
+        "code": CODE, "pictures": PICTURES, "patches": PATCHES, "tracked": TRACKED,
     }  # fmt: skip
     lines = [line for name, schema in schemas.items() for line in described(name, schema)]
     golden("store/columns.txt", "\n".join(lines) + "\n")

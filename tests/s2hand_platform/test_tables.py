@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from scipy import stats
@@ -549,12 +550,14 @@ def test_an_export_shows_the_same_table(
     measured.write_code("f" * 64, {"an.evaluation": "3" * 64})
     measured.write_code("0" * 64, {"of.another.table": "4" * 64})
     measured.write_patch("what differed")
+    measured.write_baseline("tiny", "zero", "0" * 64, make_evaluation(), {"error": "cm"})
     target = ResultStore(tmp_path / "export")
     assert export_table(PLAN, measured, target) == 7
     assert target.code_files("e" * 64) == code
     assert target.code_files("f" * 64) == {"an.evaluation": "3" * 64}
     assert target.code_files("0" * 64) is None
     assert target.patch(hashlib.sha256(b"what differed").hexdigest()) is None
+    assert target.baselines("tiny", "0" * 64).empty
     plan = target.latest_table_plan("t", label="curve")
     assert plan == PLAN
     assert build(target, plan).to_json() == build(measured, PLAN).to_json()
@@ -609,8 +612,11 @@ def test_an_export_leaves_samples_of_other_columns_behind_and_takes_curves(
     evaluation = make_evaluation(samples=samples, sample_ids=ids, threshold_curves=curves)
     measure("full", 1.5, seed=0, evaluation=evaluation)
     target = ResultStore(tmp_path / "export")
-    export_table(PLAN, store, target)
+    export_table(replace(PLAN, columns=PLAN.columns[::-1]), store, target)
     name = [trial_id("full", 0)]
+    (path,) = target.path.glob("attempts/*.parquet")
+    (kept,) = pq.read_table(path)["sample_ids"].to_pylist()
+    assert kept == [{"split": "test", "sample_ids": ["x0", "x1"]}]
     assert target.samples(name, split="test", metric="error")["value"].tolist() == [1.0, 2.0]
     assert target.samples(name, split="test", metric="score").empty
     assert target.samples(name, split="train", metric="error").empty

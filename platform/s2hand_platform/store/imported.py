@@ -15,7 +15,6 @@ from s2hand_platform.store.schema import IMPORTED
 from s2hand_platform.store.set_aside import SetAsideRoom
 
 IMPORTED_FOLDER = "imported"
-_LINES = {"metrics", "units"}
 _COLUMNS = {"metric", "value", "unit"}
 
 
@@ -56,9 +55,8 @@ class ImportedFiles:
         Raises:
             StoreError: if it cannot be written.
         """
-        beside = {name: value for name, value in asdict(row).items() if name not in _LINES}
         lines = [
-            {**beside, "metric": name, "value": value, "unit": row.units[name]}
+            {**asdict(row), "metric": name, "value": value, "unit": row.units[name]}
             for name, value in row.metrics.items()
         ]
         path = self._path(row)

@@ -9,6 +9,7 @@ import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def test_exported_file_is_plain_for_the_standard_unpickler(exported: Path) -> No
         content["J"], content["J_regressor"].toarray() @ content["v_template"]
     )
     assert (content["bs_style"], content["bs_type"]) == ("lbs", "lrotmin")
+
+
+def test_narrow_numbers_are_exported_as_the_official_file_s(random_hand: HandModelData) -> None:
+    """Other projects' layers compute in the type that they find."""
+    names = ("v_template", "J_regressor", "posedirs", "weights")
+    narrow = {name: getattr(random_hand, name).astype(np.float32) for name in names}
+    content = official_layout(replace(random_hand, **narrow))
+    integers = {"f", "kintree_table"}
+    numbers = {name: each for name, each in content.items() if not isinstance(each, str)}
+    assert {numbers[name].dtype for name in numbers.keys() - integers} == {np.dtype(np.float64)}
+    assert {numbers[name].dtype for name in integers} == {np.dtype(np.uint32)}
 
 
 def test_path_comes_before_environment_and_embedded_is_last(
@@ -466,6 +478,10 @@ def test_codecs_and_reconstructors_are_no_way_around() -> None:
     rebuilt = b"\x80\x02ccopy_reg\n_reconstructor\ncnumpy\nndarray\nc__builtin__\nobject\nN\x87R."
     with pytest.raises(DataError, match="the reconstruction of 'an array'"):
         load_restricted(io.BytesIO(rebuilt), what="meta file")
+    posing = b"cchumpy\nCh\n)\x81}" + _pickled_text(b"dtype") + _pickled_text(b"V8") + b"sb"
+    number = b"\x80\x02cnumpy.core.multiarray\nscalar\n" + posing + b"U\x08AAAAAAAA\x86R."
+    with pytest.raises(DataError, match="must be a NumPy type, got a value of type Ch"):
+        load_restricted(io.BytesIO(number), what="meta file")
     made = rebuilt.replace(b"cnumpy\nndarray", b"c__builtin__\nobject")
     with pytest.raises(DataError, match="the reconstruction of <class 'object'>"):
         load_restricted(io.BytesIO(made), what="meta file")
@@ -552,7 +568,7 @@ def test_the_left_hand_is_refused(random_hand: HandModelData, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("wrist", "middle", "others", "is_left"),
-    [(0.0, 0.1, -0.1, True), (0.0, -0.1, 0.1, False), (0.0, -0.1, -0.2, False)],
+    [(-0.2, -0.1, -0.3, True), (-0.1, -0.2, 0.1, False), (-0.1, -0.2, -0.3, False)],
 )
 def test_the_wrist_and_the_middle_finger_tell_the_hand(
     random_hand: HandModelData,
@@ -570,7 +586,7 @@ def test_the_wrist_and_the_middle_finger_tell_the_hand(
     content = official_layout(random_hand) | {"v_template": places, "J_regressor": joints}
     path = _write(tmp_path / "MANO.pkl", content)
     if is_left:
-        with pytest.raises(HandModelError, match=r"lies at x = 0\.100 m and the wrist at 0\."):
+        with pytest.raises(HandModelError, match=r"lies at x = -0\.100 m and the wrist at -0\.2"):
             load_hand_model(path)
     else:
         load_hand_model(path)

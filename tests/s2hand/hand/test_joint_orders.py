@@ -56,8 +56,9 @@ def test_bones_and_parents_name_the_same_tree() -> None:
     names = JOINT_NAMES["openpose"]
     bones = {names[child]: names[parent] for parent, child in BONES}
     assert len(bones) == 20
-    for joint, parent in enumerate(PARENTS[1:], start=1):
-        assert bones[MANO_JOINTS[joint]] == MANO_JOINTS[parent]
+    assert PARENTS[0] == -1
+    for joint, parent in zip(MANO_JOINTS[1:], PARENTS[1:], strict=True):
+        assert bones[joint] == MANO_JOINTS[parent]
     assert bones["ring_tip"] == "ring_3"
 
 

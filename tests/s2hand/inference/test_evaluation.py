@@ -50,6 +50,12 @@ def test_the_hand_alone_is_predicted_unless_more_is_asked_for(model, dataset):
     assert predictions.parameters.keys() == set(HAND_PARAMETERS)
 
 
+def test_without_true_vertices_the_picture_alone_tells_how_the_rendering_fits(model, table):
+    unknown = FrameDataset(replace(table, vertices=None), 32)
+    predicted = predict_frames(Predictor(model), unknown, batch_size=5, outputs=model.outputs)
+    assert predicted.fit.keys() == {"photometric_error"}
+
+
 def test_everything_that_can_be_measured_is(model, table, dataset):
     hands = predict_frames(Predictor(model), dataset, batch_size=100)
     known = replace(table, joints=hands.joints, vertices=hands.vertices)

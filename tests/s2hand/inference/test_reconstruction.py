@@ -42,7 +42,15 @@ def test_a_whole_square_picture_is_resized_and_predicted(model):
     np.testing.assert_array_equal(found.box_px, [-0.5, -0.5, 95.5, 95.5])
 
 
-@pytest.mark.parametrize("box", [BOX, (100.0, 60.0, 112.0, 70.0), (200.0, 100.0, 320.0, 260.0)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        BOX,
+        (100.0, 60.0, 112.0, 70.0),
+        (100.0, 60.0, 101.0, 61.0),
+        (200.0, 100.0, 320.0, 260.0),
+    ],
+)
 def test_the_crop_shows_what_lies_in_the_box(model, picture, box):
     """Enlarged, shrunk, and over the picture's edge."""
     found = reconstruct(Predictor(model), picture, CAMERA, box_px=box)
@@ -60,6 +68,14 @@ def test_the_crop_shows_what_lies_in_the_box(model, picture, box):
     np.testing.assert_allclose(found.crop[inside][:, :2], seen_px[inside] - 0.5, atol=1.1)
     outside = ((seen_px < -blur) | (seen_px > np.array([255, 199]) + blur)).any(axis=-1)
     assert not found.crop[outside].any()
+
+
+def test_a_crop_of_whole_pixels_is_the_picture_s_own(config, make_model):
+    model = make_model(replace(config, model=replace(config.model, frame="dataset_camera")))
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 256, 3), dtype=np.uint8)
+    box = (99.5, 59.5, 131.5, 91.5)
+    found = reconstruct(Predictor(model), pixels, CAMERA, box_px=box)
+    np.testing.assert_array_equal(found.crop, pixels[60:92, 100:132])
 
 
 @pytest.mark.parametrize("frame", ["turned_camera", "dataset_camera"])
@@ -141,6 +157,7 @@ def test_a_model_without_a_texture_gives_grey_hands(model, picture):
     ("box", "told"),
     [
         ((10.0, 10.0, 10.5, 40.0), "at least a pixel wide"),
+        ((10.0, 10.0, 40.0, 10.5), "at least a pixel wide"),
         ((10.0, 10.0, float("nan"), 40.0), "at least a pixel wide"),
         ((300.0, 10.0, 340.0, 50.0), "must lie in the picture of 256×200 px"),
         ((-1e6, -1e6, 1e6, 1e6), "reaches beyond its horizon"),
@@ -152,7 +169,25 @@ def test_boxes_that_cannot_be_looked_at_are_refused(model, picture, box, told):
         reconstruct(Predictor(model), picture, camera, box_px=box)
 
 
-@pytest.mark.parametrize("entry", [(0, 0, 0.0), (1, 1, -5.0), (2, 2, 2.0), (0, 2, np.inf)])
+@pytest.mark.parametrize(
+    ("box", "inwards"),
+    [
+        ((-40.0, 10.0, -0.5, 50.0), (1, 0)),
+        ((10.0, -40.0, 50.0, -0.5), (0, 1)),
+        ((255.5, 10.0, 300.0, 50.0), (-1, 0)),
+        ((10.0, 199.5, 50.0, 240.0), (0, -1)),
+    ],
+)
+def test_a_box_must_reach_into_the_picture(model, picture, box, inwards):
+    with pytest.raises(ValueError, match="must lie in the picture"):
+        reconstruct(Predictor(model), picture, CAMERA, box_px=box)
+    reaching = tuple(np.add(box, 0.1 * np.tile(inwards, 2)).tolist())
+    reconstruct(Predictor(model), picture, CAMERA, box_px=reaching)
+
+
+@pytest.mark.parametrize(
+    "entry", [(0, 0, 0.0), (1, 1, -5.0), (1, 0, 0.1), (2, 2, 2.0), (0, 2, np.inf)]
+)
 def test_what_is_no_camera_is_refused(model, picture, entry):
     camera = CAMERA.copy()
     camera[entry[:2]] = entry[2]

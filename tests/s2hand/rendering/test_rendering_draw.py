@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from s2hand.geometry.cameras import CameraModel, homogeneous_pixels
 from s2hand.rendering import MeshTopology
+from s2hand.rendering.threads import as_many_threads_as_torch
 
 DOUBLE = torch.float64
 SIZE = 48
@@ -194,6 +196,22 @@ def test_what_passes_between_pixel_centres_blends_nothing(scenes) -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_the_rim_of_what_is_culled_blends_nothing(scenes) -> None:
+    """A sheet seen from inside, whose right end lies just before one that recedes there."""
+    points, topology = _columns(scenes, [(-9.0, 40.0), (10.3, 15.6)], [[0.6, 0.6], [0.677, 0.677]])
+    points[:, 1:3] *= 1.3
+    faces = torch.cat((topology.faces[:2], topology.faces[2:].flip(1)))
+    colours = torch.rand(1, 8, 3, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
+    both, uncovered = (
+        scenes.draw(points, points[..., 2], colours, MeshTopology.from_faces(faces[:n], 8), 24, 24,
+                    cull=True)
+        for n in (4, 2)
+    )  # fmt: skip
+    assert (uncovered[1] == 1).all()
+    for one, other in zip(both, uncovered, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_convention_the_first_pixel_s_centre_is_the_origin(scenes) -> None:
     corners = [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]
     points = scenes.on_screen(corners, 0.5)[None]
@@ -280,6 +298,17 @@ def set_threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+def test_compiled_code_gets_torch_s_number_of_threads_and_gives_them_back(
+    set_threads: Callable[[int], None],
+) -> None:
+    before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
+    for threads in (1, most, most + 1):
+        set_threads(threads)
+        with as_many_threads_as_torch():
+            assert numba.get_num_threads() == min(threads, most)
+        assert numba.get_num_threads() == before
 
 
 def test_drawing_leaves_torch_s_number_of_threads_alone() -> None:

@@ -125,12 +125,14 @@ def test_unusual_faces_are_invisible_and_leave_no_nan() -> None:
             [[0, 0, 1], [0.1, 0.1, 1], [0.2, 0.2, 1]],  # a line
             [[0.1, 0.1, 1]] * 3,  # a point
             [[0, 0, 1], [0, 0, 2], [0.1, 0, 3]],  # its plane holds the camera centre
+            # The same but for rounding, along the centres of a column.
+            [[-1 / 120, -0.3, 1], [-1 / 120 + 1e-14, 0.3, 1], [-2 / 120, 0, 2]],
             [[np.nan, 0, 1], [0.1, 0, 1], [0, 0.1, 1]],
             [[1e9, 1e9, 1], [2e9, 1e9, 1], [1e9, 2e9, 1]],  # far outside the image
         ],
         float,
     ).reshape(1, -1, 3)
-    faces = np.arange(18).reshape(-1, 3)
+    faces = np.arange(21).reshape(-1, 3)
     raster = rasterise(vertices, K[None], faces, height=HEIGHT, width=WIDTH)
     assert_array_equal(raster.face_id, -1)
     assert_array_equal(raster.barycentric, 0)

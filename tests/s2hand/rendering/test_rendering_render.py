@@ -60,6 +60,17 @@ def test_brightness_is_not_clamped(scenes) -> None:
     assert render(**arguments).image.max() > 2
 
 
+def test_an_image_of_one_pixel_is_rendered_in_the_precision_of_the_vertices(scenes) -> None:
+    arguments = _arguments(scenes, size=1)
+    arguments["lighting"] = Lighting.from_vector(torch.tensor([LIGHT]).double())
+    for name in ("vertices", "albedo", "intrinsics_px"):
+        arguments[name] = arguments[name].double()
+    seen = render(**arguments)
+    assert seen.image.shape == (1, 3, 1, 1)
+    assert seen.image.dtype == torch.float64
+    assert seen.silhouette.item() == 1
+
+
 def _golden_scene(scenes) -> Tensor:
     """Two hands, one lit per vertex, one per face from a coloured light, in 64 px."""
     arguments = _arguments(scenes, 2, 64)
@@ -139,6 +150,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
         lambda _: {"height": 0},
         "height and width must be at least 1, got 0 and 16",
     ),
+    "no columns": (
+        lambda _: {"width": 0},
+        "height and width must be at least 1, got 16 and 0",
+    ),
     "unknown backend": (
         lambda _: {"backend": "gpu"},
         r"backend must be one of \('auto', 'cpu', 'cuda', 'pytorch3d'\), got 'gpu'",
@@ -189,6 +204,13 @@ def test_a_missing_package_is_named(
     choose = import_module("s2hand.rendering.render")._choose
     with pytest.raises(ValueError, match=f"backend '{backend}' needs the package {package}"):
         choose(backend, torch.device("cuda"))
+
+
+@pytest.mark.parametrize("backend", ["auto", "cpu"])
+def test_other_devices_have_no_backend(backend: str) -> None:
+    choose = import_module("s2hand.rendering.render")._choose
+    with pytest.raises(ValueError, match=f"backend '{backend}' must match .*, got mps; move them"):
+        choose(backend, torch.device("mps"))
 
 
 def test_rendering_imports_without_triton() -> None:

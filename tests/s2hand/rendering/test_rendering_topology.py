@@ -16,6 +16,9 @@ def test_two_triangles_by_hand() -> None:
     assert topology.edge_faces.tolist() == [[0, -1], [0, -1], [0, 1], [1, -1], [1, -1]]
     assert topology.edge_opposite.tolist() == [[2, -1], [1, -1], [0, 3], [2, -1], [1, -1]]
     assert topology.num_vertices == 5
+    narrow = MeshTopology.from_faces(topology.faces.int(), 5)
+    assert torch.equal(narrow.faces, topology.faces)
+    assert narrow.faces.dtype == torch.int64
 
 
 def test_edges_of_the_hand_agree_with_trimesh() -> None:
@@ -59,8 +62,8 @@ def test_moving_to_a_device_keeps_everything() -> None:
         ([[0, -1, 2]], r"faces must name vertices 0\.\.3, got -1\.\.2"),
         ([[0, 1, 2], [3, 1, 3]], r"three different corners, got \[3, 1, 3\] as face 1"),
         (
-            [[0, 1, 2], [1, 0, 3], [0, 1, 3]],
-            r"at most two faces may meet at an edge, got 3 between vertices \[0, 1\]",
+            [[0, 1, 2], [1, 0, 3], [0, 2, 3], [2, 0, 3]],
+            r"at most two faces may meet at an edge, got 3 between vertices \[0, 2\]",
         ),
     ],
 )
