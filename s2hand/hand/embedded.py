@@ -1,5 +1,6 @@
 """The embedded hand: our own right hand with MANO's interface, read from one small file."""
 
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -74,6 +75,9 @@ def embedded_surface() -> HandSurface:
     )
 
 
+_ARRAYS = (*SHAPES, "face_part", "corner_along", "corner_around")
+
+
 @cache
 def _asset() -> dict[str, np.ndarray]:
     try:
@@ -81,8 +85,8 @@ def _asset() -> dict[str, np.ndarray]:
             (files("s2hand.hand") / _ASSET).open("rb") as file,
             np.load(file, allow_pickle=False) as archive,
         ):
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+            return {name: archive[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise HandModelError(
             f"s2hand/hand/{_ASSET} must be the archive that `make hand-asset` writes, "
             f"but reading it failed ({error}); install the package again"

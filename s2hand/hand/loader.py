@@ -61,6 +61,11 @@ def load_hand_model(path: str | Path | None = None) -> HandModelData:
         )
     kintree_table = arrays["kintree_table"].astype(np.int64)
     kintree_table[0, 0] = 0  # unused; official files have -1 as uint32, the embedded hand has 0
+    if not arrays["J_regressor"].any(axis=1).all():
+        raise HandModelError(
+            f"{chosen}: J_regressor must give every joint some vertices, got a row of zeros; "
+            "use MANO_RIGHT.pkl as it is distributed"
+        )
     data = HandModelData(
         **{key: arrays[key].astype(np.float64) for key in _FLOAT_KEYS},
         faces=arrays["f"].astype(np.int64),

@@ -114,7 +114,7 @@ def with_column(name: str, values: Sequence[Any]) -> Callable[[pa.Table], pa.Tab
     [
         (
             lambda rows: rows.drop(["confidence"]),
-            r"must have a column 'confidence', got sample, ha",
+            r"must have one column 'confidence', got sample, ha",
         ),
         (with_column("hand", [0, 0, 0, 0, 0, 0]), r"hand 0 of '0001.png' must stand there once"),
         (with_column("hand", ["a"] * 6), r"column 'hand' must be of int32, got string"),
@@ -144,6 +144,17 @@ def test_what_is_wrong_with_a_file_is_told(
     with pytest.raises(DataError, match=told) as caught:
         read_detections(changed(tmp_path, change), "parquet", SIZES)
     assert str(tmp_path / "x.parquet") in str(caught.value)
+
+
+def test_names_of_columns_are_texts_and_their_own(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda rows: rows.append_column("hand", rows["hand"]))
+    with pytest.raises(DataError, match=r"must have one column 'hand', got sample.*hand.*hand"):
+        read_detections(path, "parquet", SIZES)
+    write_detections(path, "parquet", a_table())
+    # Twice: in the schema that Parquet has and in the one that Arrow adds.
+    path.write_bytes(path.read_bytes().replace(b"confidence", b"confiden\x80e"))
+    with pytest.raises(DataError, match="must be a Parquet file of detections, could not be read"):
+        read_detections(path, "parquet", SIZES)
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

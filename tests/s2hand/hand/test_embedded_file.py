@@ -1,8 +1,10 @@
 """The embedded hand's file is read into plain arrays, or refused with what to do."""
 
+import io
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -43,14 +45,35 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     embedded._asset.cache_clear()
 
 
+def archive_of(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def broken(after: int) -> bytes:
+    """Break the package's own file, so many bytes into its compressed template."""
+    content = bytearray(ASSET.read_bytes())
+    with ZipFile(ASSET) as archive:
+        start = archive.getinfo("v_template.npy").header_offset
+    lengths = (content[at : at + 2] for at in (start + 26, start + 28))  # of name and extra
+    start += 30 + sum(int.from_bytes(length, "little") for length in lengths)
+    content[start + after : start + after + 4] = b"\xff" * 4
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"PK\x03\x04 cut short", "not a zip file"),
         (pickle.dumps({}), "allow_pickle"),
         (None, "No such file"),
+        (broken(after=0), "decompressing"),
+        (broken(after=-4), "name"),
+        (archive_of(v_template=np.zeros((778, 3))), "faces is not a file in the archive"),
+        (archive_of(**dict.fromkeys(SHAPES, np.zeros(1))), "face_part is not a file"),
     ],
-    ids=["cut", "pickle", "missing"],
+    ids=["cut", "pickle", "missing", "code", "name", "one array", "without its surface"],
 )
 def test_a_damaged_asset_is_refused(elsewhere: Path, content: bytes | None, reason: str) -> None:
     if content is not None:

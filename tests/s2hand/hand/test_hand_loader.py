@@ -182,6 +182,14 @@ def test_numbers_of_a_sparse_matrix_take_no_memory(
         load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
 
 
+def test_a_joint_without_vertices_is_refused(random_hand: HandModelData, tmp_path: Path) -> None:
+    regressor = random_hand.J_regressor.copy()
+    regressor[7] = 0
+    content = official_layout(random_hand) | {"J_regressor": regressor}
+    with pytest.raises(HandModelError, match="J_regressor must give every joint some vertices"):
+        load_hand_model(_write(tmp_path / "MANO_RIGHT.pkl", content))
+
+
 def test_lists_in_lists_are_no_numbers(
     random_hand: HandModelData, chumpy: dict[str, type], tmp_path: Path
 ) -> None:

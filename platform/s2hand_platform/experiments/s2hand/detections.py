@@ -32,6 +32,12 @@ SCHEMA = pa.schema(
 """``HandTable``'s rows. ``keypoints_px`` is x, y of 21 points; ``fault`` says why a picture could
 not be looked at. A picture without a hand has one row, of confidence 0."""
 
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError),
+    pa.ArrowException,
+)
+"""What Arrow raises over bytes that are no Parquet file."""
+
 
 def read_detections(
     path: Path,
@@ -148,16 +154,16 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     """
     try:
         found = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"{path}: must be a Parquet file of detections, could not be read: "
-            f"{str(error).splitlines()[0]}; there is {what_lies_at(path)}: detect again"
+            f"{str(error).partition(chr(10))[0]}; there is {what_lies_at(path)}: detect again"
         ) from error
     for field in schema:
-        if field.name not in found.column_names:
+        if found.column_names.count(field.name) != 1:
             raise DataError(
-                f"{path}: must have a column {field.name!r}, got {', '.join(found.column_names)}; "
-                "docs/keypoints.md tells the layout"
+                f"{path}: must have one column {field.name!r}, got "
+                f"{', '.join(found.column_names)}; docs/keypoints.md tells the layout"
             )
         column = found[field.name]
         try:
