@@ -3,15 +3,17 @@
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 import torch
 
 import s2hand.training.stage_run
 from s2hand.config import LossConfig, LossWeights
 from s2hand.data.dataset import FrameDataset
+from s2hand.errors import ConfigurationError
 from s2hand.training.checkpoint import load_checkpoint
 from s2hand.training.loop import train
-from s2hand.training.stage_run import NUM_PICTURED_FRAMES
+from s2hand.training.stage_run import NUM_PICTURED_FRAMES, _require_usable_shares
 from s2hand.training.step import TrainingStep
 from s2hand.training.workers import Workers
 
@@ -130,3 +132,32 @@ def test_workers_share_every_batch_by_whole_clips_and_the_first_writes(
     pictures = {f"reconstructions_000{epoch}.png" for epoch in range(2)}
     assert written == [{"final.pt", "stages.json", "model.safetensors", *pictures}, set(), set()]
     assert validated == [0, 0]
+
+
+@pytest.mark.parametrize("clip_length", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_a_pass_of_one_frame_is_refused_and_nothing_else(config, clip_length, world_size):
+    for num_clips in range(world_size if clip_length == 1 else 1, 13, world_size):
+        frames = num_clips * clip_length
+        for micro_batch_size in range(0, 13, clip_length):
+            shared = replace(
+                config,
+                clips=replace(config.clips, num_frames=max(clip_length, 2),
+                              frames_per_batch=frames if clip_length > 1 else 8),
+                optimiser=replace(config.optimiser, world_size=world_size,
+                                  micro_batch_size=micro_batch_size,
+                                  batch_size=frames if clip_length == 1 else world_size),
+            )  # fmt: skip
+            clips = np.arange(frames).reshape(-1, clip_length)
+            shares = [share.ravel() for share in np.array_split(clips, world_size)]
+            size = micro_batch_size or frames
+            passes = [
+                len(share[start : start + size])
+                for share in shares
+                for start in range(0, max(len(share), 1), size)
+            ]
+            if min(passes) < 2:
+                with pytest.raises(ConfigurationError, match="at least 2 frames for batch"):
+                    _require_usable_shares(shared, clip_length)
+            else:
+                _require_usable_shares(shared, clip_length)
