@@ -105,4 +105,12 @@ def test_what_pip_says_is_told(tmp_path, monkeypatch):
         fetch_models(tmp_path / "detector")
     with pytest.raises(DataError, match=r"mediapipe==0.10.21: pip could not fetch it and said: no"):
         fetch_models(tmp_path / "detector")
+
+    def stopped(command, **_):
+        make_wheel(Path(command[command.index("--dest") + 1]) / "mediapipe.whl")
+        return SimpleNamespace(returncode=1, stderr="ERROR: stopped")
+
+    monkeypatch.setattr(subprocess, "run", stopped)
+    with pytest.raises(DataError, match=r"pip could not fetch it and said: ERROR: stopped"):
+        fetch_models(tmp_path / "detector")
     assert not (tmp_path / "detector").exists()
