@@ -170,8 +170,8 @@ def test_entries_belong_to_images_by_name(tmp_path):
     assert not found.keypoints_px[3].any()
     assert not found.confidence[3].any()
     assert (found.num_missing, found.num_unknown, found.num_clipped) == (1, 0, 0)
-    for other in ("", "_0"):  # no name is not the name 0
-        path.write_text(json.dumps([keypoints, confidence, [[other], ["1"], ["2"]]]))
+    for names in (["", "1", "2"], ["0", "_1", "2"]):  # no name is not the name 0
+        path.write_text(json.dumps([keypoints, confidence, [[name] for name in names]]))
         found = read_detections(path, IMAGES)
         assert (found.num_missing, found.num_unknown) == (1, 1)
 
