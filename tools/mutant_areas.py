@@ -191,6 +191,7 @@ AREAS: Mapping[str, Sequence[str]] = {
         determinism="determinism",
         feeding="feeding",
         sharing="sharing",
+        stage_run="stage_run loop",
         stages="stages",
         step="step",
         workers="workers",

@@ -252,8 +252,7 @@ def _require_usable_shares(config: S2HandConfig, clip_length: int) -> None:
     total = config.clips.frames_per_batch if clip_length > 1 else settings.batch_size
     smallest = total // clip_length // settings.world_size * clip_length
     size = settings.micro_batch_size or smallest
-    remainder = smallest % size
-    if smallest < 2 or remainder == 1 or size == 1:
+    if smallest < 2 or size == 1 or smallest % size == 1:
         raise ConfigurationError(
             f"every forward pass needs at least 2 frames for batch normalisation: a batch of "
             f"{total} frames on {settings.world_size} workers in parts of {size} leaves fewer; "

@@ -98,10 +98,10 @@ def test_who_is_not_present_at_both_looks_is_none(made_up, presences, count):
 def test_the_surest_hand_is_first_and_none_is_there_twice(made_up):
     # The second palm's region is nearly the first one's, the third is another hand.
     made_up.palm_centres = [(0.2, 0.3), (0.2, 0.23), (0.7, 0.8)]
-    made_up.presences = [0.9, 0.6, 0.9, 0.7, 0.9, 0.8]
+    made_up.presences = [0.9, 0.6, 0.9, 0.8, 0.9, 0.7]
     hands = MediaPipeHands(Path()).find_hands(PICTURE)
     np.testing.assert_allclose([hand.confidence[0] for hand in hands], [0.8, 0.7])
-    assert hands[0].keypoints_px.mean() > 50 > hands[1].keypoints_px.mean()
+    assert hands[0].keypoints_px.mean() < 50 < hands[1].keypoints_px.mean()
 
 
 def test_in_a_crop_the_best_of_eight_directions_is_looked_at(made_up):

@@ -1,4 +1,5 @@
 import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,14 @@ import pytest
 
 from s2hand.errors import DataError
 from s2hand.keypoints.detector import models
-from s2hand.keypoints.detector.models import LANDMARKS, PALM, fetch_models, read_models, take_models
+from s2hand.keypoints.detector.models import (
+    LANDMARKS,
+    PALM,
+    SHA256,
+    fetch_models,
+    read_models,
+    take_models,
+)
 
 CONTENTS = {PALM: b"palms", LANDMARKS: b"points"}
 IN_WHEEL = {
@@ -22,6 +30,11 @@ IN_WHEEL = {
 def small_models(monkeypatch):
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
     monkeypatch.setattr(models, "SHA256", digests)
+
+
+def test_the_models_are_named_by_the_whole_of_their_digests():
+    assert SHA256.keys() == {PALM, LANDMARKS}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in SHA256.values())
 
 
 def make_folder(folder: Path, **changes: bytes) -> Path:
@@ -65,7 +78,10 @@ def test_another_file_is_refused_and_nothing_is_written(tmp_path):
 def test_what_is_missing_or_no_wheel_is_named(tmp_path):
     folder = make_folder(tmp_path / "a")
     (folder / LANDMARKS).unlink()
-    with pytest.raises(DataError, match=r"a/hand_landmark_full.tflite: .* nothing; run: s2hand ke"):
+    with pytest.raises(
+        DataError,
+        match=r"a/hand_landmark_full.tflite: .* nothing; run: s2hand keypoints get-detector$",
+    ):
         read_models(folder)
     (tmp_path / "text.whl").write_text("<html>")
     with pytest.raises(DataError, match=r"text.whl: must be the wheel of mediapipe==0.10.21 or a"):
@@ -79,7 +95,8 @@ def test_what_is_missing_or_no_wheel_is_named(tmp_path):
 def test_the_wheel_is_fetched_by_this_python_s_pip_and_not_installed(tmp_path, monkeypatch):
     seen = []
 
-    def download(command, **_):
+    def download(command, *, capture_output, text, check):
+        assert (capture_output, text, check) == (True, True, False)  # it is told what pip says
         folder = Path(command[command.index("--dest") + 1])
         seen.extend([command, folder])
         make_wheel(folder / "mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl")
@@ -98,11 +115,21 @@ def test_the_wheel_is_fetched_by_this_python_s_pip_and_not_installed(tmp_path, m
 
 
 def test_what_pip_says_is_told(tmp_path, monkeypatch):
-    answers = [SimpleNamespace(returncode=1, stderr="a\nERROR: no index\n")]
+    answers = [SimpleNamespace(returncode=1, stderr="a\nERROR: no index\n\n")]
     answers.append(SimpleNamespace(returncode=0, stderr=""))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answers.pop(0))
     with pytest.raises(DataError, match=r"pip could not .* said: ERROR: no index; get .* --from$"):
         fetch_models(tmp_path / "detector")
-    with pytest.raises(DataError, match=r"mediapipe==0.10.21: pip could not fetch it and said: no"):
+    with pytest.raises(
+        DataError, match=r"mediapipe==0.10.21: pip could not fetch it and said: nothing; get"
+    ):
+        fetch_models(tmp_path / "detector")
+
+    def stopped(command, **_):
+        make_wheel(Path(command[command.index("--dest") + 1]) / "mediapipe.whl")
+        return SimpleNamespace(returncode=1, stderr="ERROR: stopped")
+
+    monkeypatch.setattr(subprocess, "run", stopped)
+    with pytest.raises(DataError, match=r"pip could not fetch it and said: ERROR: stopped"):
         fetch_models(tmp_path / "detector")
     assert not (tmp_path / "detector").exists()

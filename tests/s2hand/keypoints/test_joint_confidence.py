@@ -150,7 +150,7 @@ def test_what_is_looked_at_is_in_the_version(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(mediapipe, "read_models", lambda _: dict.fromkeys(SHA256, b""))
     monkeypatch.setattr(mediapipe, "_Model", lambda _: None)
     plain = MediaPipeHands(Path()).version
-    assert plain == "0.10.21 1b14e942 11c272b8"
+    assert (MediaPipeHands.name, plain) == ("mediapipe-hands", "0.10.21 1b14e942 11c272b8")
     both = MediaPipeHands(Path(), is_crop=True, has_joint_confidence=True).version
     assert both == f"{plain} crops joints-1"
     assert MediaPipeHands(Path(), has_joint_confidence=True).version == f"{plain} joints-1"

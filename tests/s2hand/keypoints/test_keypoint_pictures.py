@@ -17,21 +17,25 @@ def test_pictures_of_a_folder_are_found_by_their_endings(tmp_path):
 
 
 def test_pictures_of_several_places_are_named_from_the_folder_they_share(tmp_path):
-    for name in ("set/b/1.png", "set/a/x/2.jpg", "set/a/notes.txt", "set/.parts/3.png", "4.png"):
+    for name in ("set/b/1.png", "set/a/x/2.JPG", "set/a/notes.txt", "set/.parts/3.png", "4.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     # A link to a folder is followed, once; one that leads back up is not.
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/5.png").write_bytes(b"")
-    (tmp_path / "set/c").symlink_to(tmp_path / "elsewhere")
+    for name in ("set/c", "set/d"):
+        (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "way").symlink_to(tmp_path / "set")
     (tmp_path / "set/a/again").symlink_to(tmp_path / "set")
-    assert list(named_pictures([tmp_path / "set"])) == ["a/x/2.jpg", "b/1.png", "c/5.png"]
+    for place in ("set", "way"):
+        found = named_pictures([tmp_path / place])
+        assert list(found) == ["a/x/2.JPG", "b/1.png", "c/5.png"]
     assert list(named_pictures([tmp_path / "set/b"])) == ["1.png"]
     assert list(named_pictures([tmp_path / "set/b/1.png"])) == ["1.png"]
     (tmp_path / "set/a/again").unlink()
     several = named_pictures([tmp_path / "set/b", tmp_path / "set/a", tmp_path / "4.png"])
-    assert list(several) == ["set/b/1.png", "set/a/x/2.jpg", "4.png"]
-    assert several["set/a/x/2.jpg"] == tmp_path / "set/a/x/2.jpg"
+    assert list(several) == ["set/b/1.png", "set/a/x/2.JPG", "4.png"]
+    assert several["set/a/x/2.JPG"] == tmp_path / "set/a/x/2.JPG"
     # A folder with pictures of its own is that alone: what lies below may be masks, or videos.
     (tmp_path / "set/6.png").write_bytes(b"")
     assert list(named_pictures([tmp_path / "set"])) == ["6.png"]

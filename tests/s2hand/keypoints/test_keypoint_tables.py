@@ -366,6 +366,18 @@ def test_faults_are_named_with_file_and_place(tmp_path, layout, content, message
 
 
 @pytest.mark.parametrize(
+    "text", [None, '{"format": ', "[" * 100_000], ids=["missing", "cut", "nested"]
+)
+@pytest.mark.parametrize("layout", ["hands", "wholebody"])
+def test_a_file_that_is_missing_or_cut_short_is_named(tmp_path, layout, text):
+    path = tmp_path / "found.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=r"found.json: must be a complete JSON file of detections"):
+        read_table(path, layout, IMAGES)
+
+
+@pytest.mark.parametrize(
     "name",
     ["format", "detector", "version", "samples", "hands", "sample", "right", "points"],
 )

@@ -170,9 +170,10 @@ def test_entries_belong_to_images_by_name(tmp_path):
     assert not found.keypoints_px[3].any()
     assert not found.confidence[3].any()
     assert (found.num_missing, found.num_unknown, found.num_clipped) == (1, 0, 0)
-    path.write_text(json.dumps([keypoints, confidence, [[""], ["1"], ["2"]]]))
-    found = read_detections(path, IMAGES)  # no name is not the name 0
-    assert (found.num_missing, found.num_unknown) == (1, 1)
+    for names in (["", "1", "2"], ["0", "_1", "2"]):  # no name is not the name 0
+        path.write_text(json.dumps([keypoints, confidence, [[name] for name in names]]))
+        found = read_detections(path, IMAGES)
+        assert (found.num_missing, found.num_unknown) == (1, 1)
 
 
 def test_entries_of_unknown_images_count_if_something_was_found(tmp_path):

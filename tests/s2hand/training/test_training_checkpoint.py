@@ -29,8 +29,8 @@ def make_checkpoint(value=1.0):
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
-    save_checkpoint(make_checkpoint(), tmp_path / "folder" / "latest.pt")
-    loaded = load_checkpoint(tmp_path / "folder" / "latest.pt")
+    save_checkpoint(make_checkpoint(), tmp_path / "not" / "yet" / "latest.pt")
+    loaded = load_checkpoint(tmp_path / "not" / "yet" / "latest.pt")
     assert torch.equal(loaded.model["weight"], torch.ones(2))
     assert (loaded.identity, loaded.epochs_done, loaded.training_s) == (
         make_checkpoint().identity, 3, 1.5,

@@ -216,13 +216,15 @@ def test_the_quaternion_schedule_acts_epoch_by_epoch(config, make_context):
 
 def test_pictures_are_drawn_where_asked_for_and_change_nothing(config, make_context, tmp_path):
     weights = []
-    for every in (0, 1):
+    stages = (replace(config.stages[0], epochs=5), *config.stages[1:])
+    for every in (0, 2):
         runtime = replace(config.runtime, picture_every_epochs=every)
         context = replace(make_context(f"every{every}"), stage_dir=tmp_path / f"stages{every}")
-        train(replace(config, runtime=runtime), seed=0, context=context)
+        train(replace(config, runtime=runtime, stages=stages), seed=0, context=context)
         weights.append(final_weights(context))
         pictures = sorted(path.name for path in context.checkpoint_dir.glob("pictures/*.png"))
-        expected = [0, 1, 3, 4] if every else []  # the stage of the 2D branch has no texture
+        # Of each stage with a texture its last epoch too.
+        expected = [1, 3, 4, 7] if every else []
         assert pictures == [f"reconstructions_{epoch:04d}.png" for epoch in expected]
     assert_same_weights(*weights)
 
@@ -323,6 +325,23 @@ def test_changed_code_changes_the_stages_where_it_acts_and_those_after(config, m
     assert changed("rendering.outlines", device_type="cuda") == set()
     assert changed("data.freihand") == changed("losses.laplacian") == set()
     assert changed("metrics.evaluate") == changed("reconstruction_pictures") == set()
+
+
+def test_convolutions_lie_in_memory_and_are_compiled_as_asked(config, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda part: compiled.insert(0, part))
+    for asked, layout in ((False, "channels_last"), (True, "contiguous")):
+        settings = replace(config.optimiser, compile=asked, memory_format=layout)
+        model = s2hand.training.loop._build_model(
+            replace(config, optimiser=settings), 0, "cpu", Workers(rank=0, world_size=1)
+        )
+        kernels = [w for w in model.parameters() if w.ndim == 4 and min(w.shape) > 1]
+        assert kernels
+        for kernel in kernels:
+            assert kernel.is_contiguous() == (layout == "contiguous")
+        assert {id(part) for part in compiled} == {
+            id(part) for name, part in model.parts.items() if asked and name != "head"
+        }
 
 
 def test_without_its_source_nothing_is_trained(config, monkeypatch):
@@ -527,9 +546,10 @@ def test_lost_reports_are_made_again_and_damaged_ones_are_named(config, make_con
     context = make_context()
     train(config, seed=0, context=context)
     path = context.checkpoint_dir / "stages.json"
-    path.write_text(path.read_text()[:-9])
-    with pytest.raises(CheckpointError, match=r"stages\.json: .* delete it"):
-        train(config, seed=0, context=context)
+    for damaged in (path.read_text()[:-9], '[{"name": "image"}]', "5", "[" * 100_000):
+        path.write_text(damaged)
+        with pytest.raises(CheckpointError, match=r"stages\.json: .* delete it"):
+            train(config, seed=0, context=context)
     path.unlink()
     reported = []
     reports = train(config, seed=0, context=make_context(on_report=recorder(reported)))

@@ -139,6 +139,20 @@ def test_every_field_that_acts_enters_the_identity(config, section, name):
     assert is_same == (name in WITHOUT_EFFECT[section])
 
 
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        *((name, {0, 1, 2}) for name in ("image_size_px", "frame")),
+        *((name, {0, 2}) for name in ("encoder", "albedo", "rotation_centre", "projection")),
+        *((name, {1, 2}) for name in ("keypoint_stacks", "keypoint_channels")),
+    ],
+)
+def test_a_setting_of_the_model_acts_where_a_part_that_has_it_is_trained(config, name, places):
+    other = copy.deepcopy(config)
+    object.__setattr__(other.model, name, another(getattr(other.model, name)))
+    assert {i for i in range(3) if identify(other, index=i) != identify(config, index=i)} == places
+
+
 def test_settings_of_every_set_that_is_trained_on_take_effect(config):
     frames = replace(with_weights(config), stages=config.stages[:1])
     alone, mixed = (
