@@ -74,3 +74,4 @@ def test_a_palm_without_area_stands_alone():
 def test_overlap_is_the_share_of_the_union():
     boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [2, 0, 4, 2], [9, 9, 12, 12], [0.5, 0.5, 1, 1.0]])
     np.testing.assert_allclose(overlaps(boxes[0], boxes), [1, 1 / 7, 0, 0, 0.25 / 4])
+    np.testing.assert_allclose(overlaps(boxes[1], boxes), [1 / 7, 1, 1 / 7, 0, 0])

@@ -113,6 +113,22 @@ def test_the_region_of_an_upright_hand():
     assert region.angle_rad == pytest.approx(0)
 
 
+@pytest.mark.parametrize("point", range(1, 21))
+def test_tips_and_the_joints_next_to_them_do_not_count(point):
+    """The others do, each where it alone lies far to the side."""
+    points_px = np.full((21, 2), [20.0, 30.0])
+    points_px[[0, 5, 9, 13]] = [[20, 60], [20, 20], [20, 20], [20, 20]]
+    points_px[point, 0] = 120
+    is_stable = point in {1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18}
+    assert (hand_region(points_px).side_px > 100) == is_stable
+
+
+def test_a_square_is_moved_along_its_own_axes():
+    moved = square(10, 20, 4.0, math.pi / 2).moved((0.25, -0.5))
+    np.testing.assert_allclose(moved.centre_px, [12, 21])
+    assert (moved.side_px, moved.angle_rad) == (4.0, math.pi / 2)
+
+
 def test_the_middle_base_counts_twice_for_the_direction():
     points_px = upright_hand()
     points_px[[5, 9, 13], 0] += [8, 0, 0]
