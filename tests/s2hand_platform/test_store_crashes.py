@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkContext, ForkProcess
@@ -56,8 +55,7 @@ def compact_forever(path: Path) -> None:
 def kill_some(processes: list[ForkProcess], source: random.Random, longest_s: float) -> None:
     for process in processes:
         time.sleep(source.uniform(0, longest_s))
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # also where it has ended by itself
     for process in processes:
         process.join()
         process.close()

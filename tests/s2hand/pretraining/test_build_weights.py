@@ -114,10 +114,13 @@ def test_scores_are_of_the_weights_in_the_file(places):
     frames = FrameDataset.from_config(load_validation(config), config)
     model = started(tiny("s2hand").config, "s2hand", places)
     found = evaluate_model(Predictor(model), frames, batch_size=256, outputs=model.outputs)
-    assert s2hand.card.scores == {f"validation/{k}": v for k, v in found.metrics.items()}
+    # Rounding to the file's half precision changes them a thousand times as much.
+    measured = {f"validation/{name}": value for name, value in found.metrics.items()}
+    assert s2hand.card.scores == pytest.approx(measured, rel=1e-6)
     assert "validation/silhouette_error" in s2hand.card.scores
     joints = "validation/pa_mpjpe_cm"
-    assert s2hand.card.scores[joints] != s2hand.card.curve[-1][joints]  # before rounding
+    before_rounding = s2hand.card.curve[-1][joints]
+    assert s2hand.card.scores[joints] != pytest.approx(before_rounding, rel=1e-6)
     assert s2hand.card.scores[joints] == pytest.approx(s2hand.card.curve[-1][joints], rel=1e-2)
 
 
