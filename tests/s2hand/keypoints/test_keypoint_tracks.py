@@ -60,6 +60,14 @@ def test_a_cut_ends_a_track_and_begins_another() -> None:
     np.testing.assert_array_equal(whole.track, [0] * 16)
 
 
+def test_a_hand_that_jumps_is_measured_from_where_it_was_and_not_from_another_hand() -> None:
+    places = [300.0] * 8 + [60.0] * 8
+    table = video({frame: [hand(0), hand(x)] for frame, x in enumerate(places)})
+    tracks = track_hands(table)
+    assert len(tracks) == 3
+    np.testing.assert_allclose(tracks.step[16:18], [0, 2.4], rtol=1e-5)
+
+
 def test_a_single_frame_astray_is_dropped_and_the_track_goes_on() -> None:
     table = video({frame: [hand(200 if frame == 4 else 0)] for frame in range(9)})
     tracks = track_hands(table)
