@@ -157,6 +157,17 @@ def test_names_of_columns_are_texts_and_their_own(tmp_path: Path) -> None:
         read_detections(path, "parquet", SIZES)
 
 
+def test_samples_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write_detections(path, "parquet", a_table())
+    rows = pq.read_table(path)
+    place = rows.column_names.index("sample")
+    names = pa.array([b"\x80.png"] * len(rows), pa.binary()).view(pa.string())
+    pq.write_table(rows.set_column(place, "sample", names), path)
+    with pytest.raises(DataError, match=r"could not be read: .*UTF8"):
+        read_detections(path, "parquet", SIZES)
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     with pytest.raises(DataError, match=r"must be a Parquet file of detections.*there is nothing"):

@@ -32,12 +32,6 @@ SCHEMA = pa.schema(
 """``HandTable``'s rows. ``keypoints_px`` is x, y of 21 points; ``fault`` says why a picture could
 not be looked at. A picture without a hand has one row, of confidence 0."""
 
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError),
-    pa.ArrowException,
-)
-"""What Arrow raises over bytes that are no Parquet file."""
-
 
 def read_detections(
     path: Path,
@@ -154,7 +148,8 @@ def read_rows(path: Path, schema: pa.Schema = SCHEMA) -> pa.Table:
     """
     try:
         found = pq.ParquetFile(path).read()
-    except _UNREADABLE as error:
+        found.validate(full=True)  # texts that are no text are found when they are looked at, else
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names that are no text
         raise DataError(
             f"{path}: must be a Parquet file of detections, could not be read: "
             f"{str(error).partition(chr(10))[0]}; there is {what_lies_at(path)}: detect again"
